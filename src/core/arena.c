@@ -1,0 +1,2 @@
+/* arena.c */
+typedef int arena_empty;

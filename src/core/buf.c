@@ -1,0 +1,2 @@
+/* buf.c */
+typedef int buf_empty;

@@ -1,0 +1,2 @@
+/* clock.c */
+typedef int clock_empty;

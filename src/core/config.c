@@ -1,0 +1,2 @@
+/* config.c */
+typedef int config_empty;

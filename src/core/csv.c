@@ -1,0 +1,2 @@
+/* csv.c */
+typedef int csv_empty;

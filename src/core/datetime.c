@@ -1,0 +1,2 @@
+/* datetime.c */
+typedef int datetime_empty;

@@ -1,0 +1,2 @@
+/* error.c */
+typedef int error_empty;

@@ -1,0 +1,2 @@
+/* geo_cell.c */
+typedef int geo_cell_empty;

@@ -1,0 +1,2 @@
+/* geo_distance.c */
+typedef int geo_distance_empty;

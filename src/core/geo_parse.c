@@ -1,0 +1,2 @@
+/* geo_parse.c */
+typedef int geo_parse_empty;

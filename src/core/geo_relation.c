@@ -1,0 +1,2 @@
+/* geo_relation.c */
+typedef int geo_relation_empty;

@@ -1,0 +1,2 @@
+/* jdate.c */
+typedef int jdate_empty;

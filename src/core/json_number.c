@@ -1,0 +1,2 @@
+/* json_number.c */
+typedef int json_number_empty;

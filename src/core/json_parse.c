@@ -1,0 +1,2 @@
+/* json_parse.c */
+typedef int json_parse_empty;

@@ -1,0 +1,2 @@
+/* json_value.c */
+typedef int json_value_empty;

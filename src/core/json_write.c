@@ -1,0 +1,2 @@
+/* json_write.c */
+typedef int json_write_empty;

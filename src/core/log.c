@@ -1,0 +1,2 @@
+/* log.c */
+typedef int log_empty;

@@ -1,0 +1,2 @@
+/* map.c */
+typedef int map_empty;

@@ -1,0 +1,2 @@
+/* regex.c */
+typedef int regex_empty;

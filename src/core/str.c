@@ -1,0 +1,2 @@
+/* str.c */
+typedef int str_empty;

@@ -1,0 +1,2 @@
+/* table.c */
+typedef int table_empty;

@@ -1,0 +1,2 @@
+/* text.c */
+typedef int text_empty;

@@ -1,0 +1,2 @@
+/* xlsx.c */
+typedef int xlsx_empty;
