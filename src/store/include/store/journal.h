@@ -1,0 +1,51 @@
+/*
+ * journal.h - one row per change, in commit order, for everything that follows changes.
+ *
+ * History, notifications, live streams, sync and audit read the same rows. A tenant's rows are
+ * numbered 1, 2, 3 ... without gaps (seq). Each row carries the hash of the one before it
+ * (BLAKE2b-256 over the previous hash and the row's fields), so a removed or edited row shows in
+ * store_check(). Trimming keeps the hash of the last trimmed row as the new anchor.
+ */
+#ifndef STORE_JOURNAL_H
+#define STORE_JOURNAL_H
+
+#include "store/store.h"
+
+enum { JOURNAL_SEQ_BITS = 40 }; /* row key = tenant << 40 | seq */
+
+struct journal_row {
+    int64_t tenant; /* number of the tenant, 1..2^22 */
+    int64_t seq;    /* set by journal_append() */
+    int64_t at;     /* instant of the change */
+    struct str topic;  /* "entity", "subscription", ... */
+    struct str key;    /* what changed, e.g. the entity's id */
+    struct str body;   /* JSON, the topic's own format */
+    struct str actor;  /* who: client or user id, may be absent */
+    struct str origin; /* node where it was first written; absent: here */
+    int64_t origin_seq;
+};
+
+/* Inside apply(): add a row and set row->seq. */
+enum err journal_append(struct store_conn *c, struct journal_row *row, struct error *e);
+
+/* Rows after seq in order, at most max, to each(); stops early when each() returns false. The
+ * texts live during the call only. Returns ERR_NOT_FOUND when rows after seq were trimmed. */
+enum err journal_read(struct store_conn *c, int64_t tenant, int64_t after, size_t max,
+                      bool (*each)(void *ctx, const struct journal_row *row), void *ctx,
+                      struct error *e);
+
+/* Newest and oldest seq that are kept; 0 and 1 for an empty journal. */
+enum err journal_range(struct store_conn *c, int64_t tenant, int64_t *oldest, int64_t *newest,
+                       struct error *e);
+
+/* Drop rows up to and with seq, inside apply(). */
+enum err journal_trim(struct store_conn *c, int64_t tenant, int64_t upto, struct error *e);
+
+/*
+ * Be told after each commit that added rows: fn runs on the writer thread, must only wake somebody.
+ * At most 16 listeners; removal waits until no call is running.
+ */
+void journal_listen(struct store *s, void (*fn)(void *ctx), void *ctx);
+void journal_unlisten(struct store *s, void (*fn)(void *ctx), void *ctx);
+
+#endif
