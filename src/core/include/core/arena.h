@@ -21,7 +21,7 @@ struct arena_chunk;
 struct arena {
     struct arena_chunk *head; /* chunk that allocations come from, newest first */
     char *at, *end;           /* free space of head */
-    size_t total;             /* bytes asked of malloc so far, for limits and metrics */
+    size_t total;             /* bytes held from malloc now, for limits and metrics */
 };
 
 #define ARENA_INIT                                                                                 \
@@ -45,13 +45,16 @@ char *arena_dup(struct arena *a, const char *p, size_t n) __attribute__((returns
 char *arena_printf(struct arena *a, const char *fmt, ...)
     __attribute__((format(printf, 2, 3), returns_nonnull));
 
-/* Forget all allocations but keep the newest chunk, so that a worker's arena stays warm. */
+/*
+ * Forget all allocations but keep the newest chunk (when it is at most 1 MiB), so that a worker's
+ * arena stays warm.
+ */
 void arena_reset(struct arena *a);
 
 /* Give everything back to malloc; the arena may be used again. */
 void arena_release(struct arena *a);
 
-#define ARENA_NEW(a, type) ((type *)arena_calloc((a), 1, sizeof(type)))
+#define ARENA_NEW(a, type)      ((type *)arena_calloc((a), 1, sizeof(type)))
 #define ARENA_ARRAY(a, type, n) ((type *)arena_calloc((a), (n), sizeof(type)))
 
 #endif

@@ -3,7 +3,8 @@
  *
  * For output whose size is not known and whose life is not a request's (else use an arena).
  * The text is always NUL-terminated once something was added. A limit may be set: additions past
- * it are dropped and buf.over becomes true, which the owner checks once at the end.
+ * it are dropped whole, and all later ones too, and buf.over becomes true, which the owner checks
+ * once at the end.
  *
  *     struct buf b = BUF_INIT;
  *     buf_printf(&b, "%d", 3);
@@ -26,9 +27,9 @@ struct buf {
         0, 0, 0, 0, false                                                                          \
     }
 
-void buf_release(struct buf *b); /* free the memory; the buffer may be used again */
-void buf_clear(struct buf *b);   /* forget the content, keep the memory */
-void buf_reserve(struct buf *b, size_t more);
+void buf_release(struct buf *b);              /* free the memory; the buffer may be used again */
+void buf_clear(struct buf *b);                /* forget the content, keep the memory */
+void buf_reserve(struct buf *b, size_t more); /* memory for more bytes and a NUL, limit or not */
 void buf_add(struct buf *b, const void *p, size_t n);
 void buf_str(struct buf *b, struct str s);
 void buf_char(struct buf *b, char c);

@@ -15,23 +15,23 @@
 
 enum err {
     OK = 0,
-    ERR_INVALID,        /* input breaks a rule: 400 */
-    ERR_UNAUTHENTICATED,/* nobody is signed in: 401 */
-    ERR_FORBIDDEN,      /* known, but not allowed: 403 */
-    ERR_NOT_FOUND,      /* 404 */
-    ERR_CONFLICT,       /* state does not permit it now: 409 */
-    ERR_EXISTS,         /* already there: 409 */
-    ERR_PRECONDITION,   /* If-Match and the like: 412 */
-    ERR_TOO_LARGE,      /* over a stated limit: 413 */
-    ERR_UNSUPPORTED,    /* media type or encoding: 415 */
-    ERR_UNPROCESSABLE,  /* understood, but cannot be done: 422 */
-    ERR_TOO_MANY,       /* rate limit or quota: 429 */
-    ERR_TOO_COMPLEX,    /* would cost more than a limit allows: 403 */
-    ERR_TIMEOUT,        /* a deadline passed: 504 */
-    ERR_UNAVAILABLE,    /* try again later: 503 with Retry-After */
-    ERR_IO,             /* disk, socket or database failed: 500 */
-    ERR_CORRUPT,        /* stored data fails its check: 500 */
-    ERR_INTERNAL        /* a bug: 500 */
+    ERR_INVALID,         /* input breaks a rule: 400 */
+    ERR_UNAUTHENTICATED, /* nobody is signed in: 401 */
+    ERR_FORBIDDEN,       /* known, but not allowed: 403 */
+    ERR_NOT_FOUND,       /* 404 */
+    ERR_CONFLICT,        /* state does not permit it now: 409 */
+    ERR_EXISTS,          /* already there: 409 */
+    ERR_PRECONDITION,    /* If-Match and the like: 412 */
+    ERR_TOO_LARGE,       /* over a stated limit: 413 */
+    ERR_UNSUPPORTED,     /* media type or encoding: 415 */
+    ERR_UNPROCESSABLE,   /* understood, but cannot be done: 422 */
+    ERR_TOO_MANY,        /* rate limit or quota: 429 */
+    ERR_TOO_COMPLEX,     /* would cost more than a limit allows: 403 */
+    ERR_TIMEOUT,         /* a deadline passed: 504 */
+    ERR_UNAVAILABLE,     /* try again later: 503 with Retry-After */
+    ERR_IO,              /* disk, socket or database failed: 500 */
+    ERR_CORRUPT,         /* stored data fails its check: 500 */
+    ERR_INTERNAL         /* a bug: 500 */
 };
 
 struct error {

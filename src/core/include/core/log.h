@@ -22,10 +22,22 @@ struct log_field {
     double d;
 };
 
-#define LOG_S(name, value) {name, LOG_FIELD_STR, value, 0, 0}
-#define LOG_Z(name, value) {name, LOG_FIELD_STR, str_c(value), 0, 0}
-#define LOG_I(name, value) {name, LOG_FIELD_INT, {0, 0}, (int64_t)(value), 0}
-#define LOG_D(name, value) {name, LOG_FIELD_DOUBLE, {0, 0}, 0, (value)}
+#define LOG_S(name, value)                                                                         \
+    {                                                                                              \
+        name, LOG_FIELD_STR, value, 0, 0                                                           \
+    }
+#define LOG_Z(name, value)                                                                         \
+    {                                                                                              \
+        name, LOG_FIELD_STR, str_c(value), 0, 0                                                    \
+    }
+#define LOG_I(name, value)                                                                         \
+    {                                                                                              \
+        name, LOG_FIELD_INT, {0, 0}, (int64_t)(value), 0                                           \
+    }
+#define LOG_D(name, value)                                                                         \
+    {                                                                                              \
+        name, LOG_FIELD_DOUBLE, {0, 0}, 0, (value)                                                 \
+    }
 
 void log_set_level(enum log_level level); /* default LOG_INFO */
 void log_set_fd(int fd);                  /* default 2 */

@@ -35,7 +35,7 @@ struct map_iter {
     void *value;
 };
 
-void *map_get(const struct map *m, struct str key); /* NULL when absent */
+void *map_get(const struct map *m, struct str key);        /* NULL when absent */
 void *map_put(struct map *m, struct str key, void *value); /* the value replaced, or NULL */
 void *map_del(struct map *m, struct str key);              /* the value removed, or NULL */
 bool map_next(const struct map *m, struct map_iter *it);   /* the map must not change meanwhile */

@@ -29,11 +29,11 @@ struct str {
         (lit), sizeof(lit) - 1                                                                     \
     }
 #define STR_NONE ((struct str){0, 0})
-#define STR_F ".*s"
+#define STR_F    ".*s"
 #define STR_A(s) (int)(s).n, (s).p ? (s).p : ""
 
-struct str str_c(const char *z);              /* of a NUL-terminated string; NULL gives STR_NONE */
-struct str str_n(const char *p, size_t n);    /* of n bytes */
+struct str str_c(const char *z);           /* of a NUL-terminated string; NULL gives STR_NONE */
+struct str str_n(const char *p, size_t n); /* of n bytes */
 bool str_eq(struct str a, struct str b);
 bool str_eq_nocase(struct str a, struct str b); /* ASCII letters only */
 int str_cmp(struct str a, struct str b);        /* by bytes: code point order for UTF-8 */
@@ -50,7 +50,7 @@ struct str str_trim(struct str s);                       /* without ASCII blanks
 
 /*
  * Take the next field of *rest up to sep into *field; false at the end.
- * "a,,b" gives "a", "" and "b"; "" gives nothing.
+ * "a,,b" gives "a", "" and "b"; "a," gives "a"; "" gives nothing.
  */
 bool str_split(struct str *rest, char sep, struct str *field);
 

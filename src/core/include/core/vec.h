@@ -23,19 +23,20 @@
         0, 0, 0                                                                                    \
     }
 
-/* Makes room for one more element of the given size; used by vec_push only. */
-static inline void vec_room(struct arena *a, void **v, size_t n, size_t *cap, size_t size)
+/* The elements with room for one more, zeroed, after the n there are; used by vec_push only. */
+static inline void *vec_room(struct arena *a, void *v, size_t n, size_t *cap, size_t size)
 {
     if (n == *cap) {
         size_t want = *cap ? *cap * 2 : 8;
-        *v = arena_grow(a, *v, *cap * size, want * size);
+        v = arena_grow(a, v, *cap * size, want * size);
         *cap = want;
     }
-    memset((char *)*v + n * size, 0, size);
+    memset((char *)v + n * size, 0, size);
+    return v;
 }
 
 #define vec_push(a, vec)                                                                           \
-    (vec_room((a), (void **)&(vec)->v, (vec)->n, &(vec)->cap, sizeof(*(vec)->v)),                  \
+    ((vec)->v = vec_room((a), (vec)->v, (vec)->n, &(vec)->cap, sizeof(*(vec)->v)),                 \
      &(vec)->v[(vec)->n++])
 
 #endif
