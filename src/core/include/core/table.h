@@ -5,12 +5,17 @@
  * the row's arena. What the file was (encoding, separator, sheet) is told in struct table_info, so
  * that an import report can show it.
  *
- * Encoding rule for CSV, in this order: byte order mark (UTF-8, UTF-16LE, UTF-16BE); a NUL in
- * every second byte of the first 1 KiB (UTF-16 without mark); well-formed UTF-8; else CP932
- * (Windows-31J). A CP932 byte sequence that has no character is reported as an error with its
- * line. Separator rule: the one of ',' TAB ';' that gives the same number (> 1) of cells on most of
+ * Encoding rule for CSV, in this order: byte order mark (UTF-8, UTF-16LE, UTF-16BE); NUL bytes
+ * in the first 1 KiB, more of them at odd offsets (UTF-16LE without mark) or at even ones
+ * (UTF-16BE); well-formed UTF-8; else CP932 (Windows-31J). A byte sequence that has no character
+ * is reported as an error with its line. Records end at LF, CRLF or CR; a quote counts where it
+ * opens a cell, and text behind the closing quote is kept. Separator rule: the one of ',' TAB ';' that gives the same number (> 1) of cells on most of
  * the first 20 records, comma on a tie. Text that holds U+FFFD or more than 2 % of characters that
  * no Japanese text uses is reported as mojibake by table_looks_broken().
+ *
+ * A ZIP is read as XLSX when it holds a workbook (its first visible sheet is taken), and as CSV
+ * when it holds exactly one .csv, .tsv or .txt, whatever the file is called. Merged cells keep
+ * their text in the first cell; formulas give the value that was saved with them.
  *
  *     struct table *t = table_open(bytes, S("file.csv"), &TABLE_DEFAULT, &e);
  *     struct table_row row;
@@ -45,6 +50,7 @@ struct table_limits {
     size_t max_unzipped;   /* bytes that one ZIP may grow to; default 1 GiB */
     uint32_t max_ratio;    /* unzipped : zipped of one member; default 200 */
     uint32_t max_members;  /* files in a ZIP; default 2000 */
+    size_t max_row;        /* bytes of one row; default 16 MiB */
 };
 extern const struct table_limits TABLE_DEFAULT;
 
@@ -73,7 +79,7 @@ struct table *table_open(struct str bytes, struct str name, const struct table_l
                          struct error *e);
 const struct table_info *table_info(const struct table *t);
 /*
- * Next row into *row, allocated in a. TABLE_BAD: this row cannot be read (*e says the row and why);
+ * Next row that holds any text into *row (rows without are passed over; the numbers show the gap), allocated in a. TABLE_BAD: this row cannot be read (*e says the row and why);
  * the next call goes on after it where the format allows, else gives TABLE_END.
  */
 enum table_step table_next(struct table *t, struct arena *a, struct table_row *row,

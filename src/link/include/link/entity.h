@@ -1,0 +1,135 @@
+/*
+ * entity.h - what an NGSI-LD entity is, in and out (ETSI GS CIM 009 v1.8.1 clauses 4.5, 5.2, 5.5).
+ *
+ * Stored form: one JSON object, the same for every client whatever context it uses:
+ *
+ *     {"id": URI, "type": [IRI...], "scope": ["/a"...] (if any), "createdAt": T, "modifiedAt": T,
+ *      "expiresAt": T (if any), ATTRIBUTE-IRI: [INSTANCE...], ...}
+ *     INSTANCE = {"type": KIND, VALUE-MEMBER: v, "datasetId"?, "observedAt"?, "unitCode"?,
+ *                 "createdAt": T, "modifiedAt": T, SUB-ATTRIBUTE-IRI: [INSTANCE...], ...}
+ *
+ * KIND and members are the core terms (Property/value, GeoProperty/value, Relationship/object
+ * [objectType], LanguageProperty/languageMap, JsonProperty/json, VocabProperty/vocab, ListProperty/
+ * valueList, ListRelationship/objectList). The default instance (no datasetId) comes first. Members
+ * of an entity: id, type, scope, times, then attributes in the order they came. Values are kept as
+ * sent; vocab values and objectType are expanded to IRIs. T is UTC with 'Z'.
+ *
+ * Everything here is pure: trees in, trees out, in the caller's arena.
+ */
+#ifndef LINK_ENTITY_H
+#define LINK_ENTITY_H
+
+#include "core/datetime.h"
+#include "core/vec.h"
+#include "link/context.h"
+
+enum { ENTITY_MAX_ATTRS = 1000, ENTITY_MAX_DEPTH = 16, ENTITY_MAX_BYTES = 1 << 20 };
+
+/* --- in --- */
+
+enum entity_in {
+    ENTITY_WHOLE,    /* create, upsert, replace: id and type required */
+    ENTITY_FRAGMENT, /* append, update, partial: type and id optional; urn:ngsi-ld:null deletes */
+    ENTITY_MERGE     /* merge patch: as fragment, and values are merged deeply (clause 5.6.17) */
+};
+
+/*
+ * A payload in normalized, concise or simplified form (told apart per attribute, clause 5.5.4.x)
+ * into stored form without times. Checks names, kinds, URIs, date-times, GeoJSON, datasetIds (no two
+ * instances alike), limits; JSON null as a value is refused. "@context" is skipped. In fragments an
+ * attribute or instance that is to be deleted has the value string "urn:ngsi-ld:null" and comes out
+ * as {"type": "deleted"}. simplified: treat objects as plain values unless clearly an attribute
+ * (options=keyValues on input). NULL with ERR_INVALID (BadRequestData) and a message that names the
+ * attribute.
+ */
+const struct json *entity_expand(struct arena *a, const struct json *payload, enum entity_in mode,
+                                 bool simplified, const struct ld_context *ctx, struct error *e);
+/* One attribute's payload (an instance or an array of them) under the given name, as a fragment. */
+const struct json *entity_expand_attr(struct arena *a, struct str name, const struct json *payload,
+                                      enum entity_in mode, const struct ld_context *ctx,
+                                      struct error *e);
+
+/* --- changes --- */
+
+enum attr_op { ATTR_CREATED, ATTR_UPDATED, ATTR_DELETED };
+
+struct attr_change {
+    struct str attr;     /* IRI */
+    struct str dataset;  /* URI; absent for the default instance */
+    enum attr_op op;
+    const struct json *before; /* instance, NULL when created */
+    const struct json *after;  /* instance, NULL when deleted */
+};
+
+struct entity_delta {
+    const struct json *after;      /* new stored form with times set; NULL: entity deleted */
+    VEC(struct attr_change) changes; /* instances that differ; same value written again is UPDATED */
+    VEC(struct str) not_updated;   /* names (IRIs) that the operation left alone, for 207 answers */
+    bool types_changed, scope_changed;
+};
+
+enum entity_op {
+    ENTITY_CREATE,   /* before must be NULL */
+    ENTITY_REPLACE,  /* PUT entity: createdAt kept */
+    ENTITY_APPEND,   /* POST attrs: adds, overwrites */
+    ENTITY_APPEND_NEW, /* with noOverwrite */
+    ENTITY_UPDATE,   /* PATCH attrs: only attributes that exist; others go to not_updated */
+    ENTITY_MERGE_PATCH, /* PATCH entity (clause 5.6.17) */
+    ENTITY_PARTIAL   /* PATCH one attribute (5.6.4): members given replace members of the instance */
+};
+
+/*
+ * Apply a fragment or whole in stored form to the state before, at the instant now: sets createdAt
+ * and modifiedAt, keeps order, works out the changes. Types are added, never removed, by fragments
+ * (clause 5.6.x); scope is replaced (append adds). before NULL with anything but CREATE gives
+ * ERR_NOT_FOUND.
+ */
+enum err entity_apply(struct arena *a, enum entity_op op, const struct json *before,
+                      const struct json *input, int64_t now, struct entity_delta *out,
+                      struct error *e);
+/* Delete an attribute: the instance of dataset (absent: the default one), or all of them. */
+enum err entity_delete_attr(struct arena *a, const struct json *before, struct str attr,
+                            struct str dataset, bool all, int64_t now, struct entity_delta *out,
+                            struct error *e);
+void entity_delete(struct arena *a, const struct json *before, struct entity_delta *out);
+
+/* --- out --- */
+
+enum entity_form { FORM_NORMALIZED, FORM_CONCISE, FORM_SIMPLIFIED };
+
+struct entity_view {
+    enum entity_form form;
+    bool geojson;               /* a GeoJSON Feature (clause 4.5.16) */
+    struct str geometry;        /* IRI of the GeoProperty that becomes the geometry; default location */
+    bool sys_attrs;             /* createdAt, modifiedAt, deletedAt, expiresAt (observedAt always) */
+    struct str lang;            /* reduce LanguageProperty to this language (RFC 4647 priority list) */
+    const struct str *pick;     /* attribute IRIs (or core members id, type, scope) to keep; NULL: all */
+    size_t n_pick;
+    const struct str *omit;
+    size_t n_omit;
+    const struct str *datasets; /* datasetIds to keep ("@none" is the default one); NULL: all */
+    size_t n_datasets;
+    const struct ld_context *ctx;
+    bool with_context;          /* put "@context" into the object: application/ld+json */
+};
+
+/* Append one entity in the asked form. before/op pairs are for notifications with showChanges. */
+void entity_write(struct buf *out, struct arena *a, const struct json *stored,
+                  const struct entity_view *v);
+/* The parts, for other representations (temporal, notifications). */
+void entity_write_instance(struct json_writer *w, struct arena *a, const struct json *instance,
+                           const struct entity_view *v);
+
+/* --- looking in --- */
+
+struct str entity_id(const struct json *stored);
+const struct json *entity_types(const struct json *stored); /* array of IRIs */
+bool entity_has_type(const struct json *stored, struct str iri);
+bool entity_is_member(struct str key); /* id, type, scope, createdAt ...: not an attribute */
+/* Instances of an attribute: an array, or NULL. */
+const struct json *entity_attr(const struct json *stored, struct str iri);
+/* The value member of an instance: value, object, languageMap, json, vocab, valueList, objectList. */
+const struct json *instance_value(const struct json *instance);
+const struct json *instance_default(const struct json *instances); /* the one without datasetId */
+
+#endif

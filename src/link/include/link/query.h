@@ -1,0 +1,111 @@
+/*
+ * query.h - the query languages of NGSI-LD (ETSI GS CIM 009 v1.8.1 clauses 4.9, 4.10, 4.17, 4.19):
+ * parsed once, evaluated in our own code on stored entities, so that every store answers alike.
+ *
+ * A query is parsed into one arena with names already expanded. Evaluation is exact; the repository
+ * uses query_hints() only to find candidates.
+ */
+#ifndef LINK_QUERY_H
+#define LINK_QUERY_H
+
+#include "core/geo.h"
+#include "link/entity.h"
+
+struct query_node;  /* q */
+struct type_node;   /* type selection */
+struct scope_node;  /* scopeQ */
+struct regex;
+
+struct query_limits {
+    size_t max_text;  /* bytes of one expression; default 8 KiB */
+    uint32_t max_nodes; /* default 256 */
+    uint32_t max_depth; /* parentheses; default 16 */
+};
+extern const struct query_limits QUERY_DEFAULT;
+
+/*
+ * q: Query terms joined by ';' (and) and '|' (or; lower precedence as in the grammar of clause 4.9),
+ * parentheses, attribute paths a.b[c.d], existence, comparisons with numbers, strings, booleans,
+ * dates, times, date-times, URIs, value lists and ranges, patterns ~= and !~=. expand_values: names
+ * whose values are vocabulary terms to expand. NULL with ERR_INVALID and the offset.
+ */
+const struct query_node *query_parse_q(struct arena *a, struct str text,
+                                       const struct ld_context *ctx, const struct str *expand_values,
+                                       size_t n_expand, const struct query_limits *l,
+                                       struct error *e);
+/* type: A, (A,B), (A;B), A|B: ',' and '|' are or, ';' is and. */
+const struct type_node *query_parse_types(struct arena *a, struct str text,
+                                          const struct ld_context *ctx,
+                                          const struct query_limits *l, struct error *e);
+/* scopeQ: /a/b, /a/+, /a/#, '#' alone, joined by ';' and ',' or '|' with parentheses. */
+const struct scope_node *query_parse_scope(struct arena *a, struct str text,
+                                           const struct query_limits *l, struct error *e);
+
+struct geo_query {
+    struct geo_test *test;  /* owned: geo_query_release() */
+    const struct geo *reference;
+    enum geo_relation relation;
+    double metres;
+    struct str property; /* IRI; default location */
+};
+/* georel "near;maxDistance==2000", geometry "Point", coordinates "[8,40]", geoproperty or absent. */
+enum err query_parse_geo(struct arena *a, struct str georel, struct str geometry,
+                         struct str coordinates, struct str property, const struct ld_context *ctx,
+                         struct geo_query *out, struct error *e);
+void geo_query_release(struct geo_query *g);
+
+struct entity_query {
+    const struct str *ids;
+    size_t n_ids;
+    struct regex *id_pattern;        /* owned: entity_query_release() */
+    const struct type_node *types;
+    const struct str *attrs;         /* IRIs: an entity must have at least one of them */
+    size_t n_attrs;
+    const struct query_node *q;
+    const struct scope_node *scope;
+    struct geo_query *geo;
+};
+
+/* OK with *hit, or ERR_TOO_COMPLEX when a pattern exceeds its limits. */
+enum err query_holds(const struct entity_query *q, const struct json *stored, bool *hit,
+                     struct error *e);
+enum err query_q_holds(const struct query_node *q, const struct json *stored, bool *hit,
+                       struct error *e);
+bool query_types_hold(const struct type_node *t, const struct json *types);
+bool query_scope_holds(const struct scope_node *s, const struct json *scopes);
+void entity_query_release(struct entity_query *q);
+
+/* --- what an index can use --- */
+
+enum hint_kind {
+    HINT_TYPE,  /* has one of the n names as type */
+    HINT_ATTR,  /* has one of the n attributes */
+    HINT_NUM,   /* attribute has a number in [from, to] */
+    HINT_TIME,  /* attribute has a date-time (a text that reads as one) whose instant is in [from, to], in us */
+    HINT_BOOL,  /* attribute has the boolean from (0 or 1) */
+    HINT_TEXT,  /* attribute has a text in [text_from, text_to]; absent to: no upper bound */
+    HINT_SCOPE, /* a scope equals text_from or (prefix) lies below it */
+    HINT_GEO    /* geometry of the attribute meets box */
+};
+
+struct query_hint {
+    enum hint_kind kind;
+    const struct str *names; /* IRIs */
+    size_t n_names;
+    double from, to;         /* closed; infinities for open ends */
+    struct str text_from, text_to;
+    bool prefix;
+    struct geo_box box;
+};
+/* Conditions of which each must hold for any match (the top-level conjunction): every entity that
+ * matches q satisfies every hint. Only plain attributes are hinted, not paths. The values considered are those
+ * of instance_value() of each instance: scalars, and the scalar items of arrays. */
+size_t query_hints(struct arena *a, const struct entity_query *q, const struct query_hint **out);
+
+/* The scalars of an attribute's instances that hints speak of, for the index; fn per value. */
+enum value_kind { VALUE_NUM, VALUE_TIME, VALUE_BOOL, VALUE_TEXT };
+void query_values(const struct json *instances,
+                  void (*fn)(void *ctx, enum value_kind kind, double num, struct str text),
+                  void *ctx);
+
+#endif
