@@ -17,15 +17,18 @@ struct hash {
 struct hash hash_sha256(struct str s);
 struct hash hash_blake2b(struct str s);
 
-/* BLAKE2b over several texts, each preceded by its length, so that boundaries count. */
+/* BLAKE2b over several texts, each preceded by its length (8 bytes, little-endian), so that
+ * boundaries count. An absent text has the length 2^64 - 1: it differs from the empty one. */
 struct hash hash_blake2b_fields(const struct str *fields, size_t n);
 
-bool bytes_equal(struct str x, struct str y); /* constant time in the content */
-void random_bytes(void *out, size_t n);       /* from the kernel's CSPRNG */
+bool bytes_equal(struct str x, struct str y);           /* constant time in the content */
+void random_bytes(void *out, size_t n);                 /* from the kernel's CSPRNG */
 struct str random_token(struct arena *a, size_t bytes); /* base64url text */
 struct str uuid_v4(struct arena *a);
 
 struct str hex_encode(struct arena *a, struct str bytes);
+/* The decoders are strict: no blanks, no missing or superfluous padding, no stray bits; hex in
+ * either case. They return false and leave *bytes alone otherwise. */
 bool hex_decode(struct arena *a, struct str text, struct str *bytes);
 struct str base64_encode(struct arena *a, struct str bytes);
 struct str base64url_encode(struct arena *a, struct str bytes); /* without padding */
