@@ -3,7 +3,6 @@
 #include "core/buf.h"
 #include "core/json.h"
 #include <errno.h>
-#include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
@@ -55,16 +54,9 @@ static void add_text(struct buf *line, struct str s)
     buf_release(&clean);
 }
 
-static void add_double(struct buf *line, double v)
-{
-    if (isfinite(v))
-        buf_printf(line, "%.6g", v);
-    else
-        BUF_LIT(line, "null");
-}
-
 static void add_field(struct buf *line, const struct log_field *f)
 {
+    struct json_writer w;
     buf_char(line, ',');
     add_text(line, str_c(f->name));
     buf_char(line, ':');
@@ -76,7 +68,8 @@ static void add_field(struct buf *line, const struct log_field *f)
         buf_i64(line, f->i);
         break;
     case LOG_FIELD_DOUBLE:
-        add_double(line, f->d);
+        w = json_writer(line);
+        json_w_double(&w, f->d);
         break;
     }
 }

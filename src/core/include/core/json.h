@@ -63,7 +63,7 @@ enum json_duplicates {
 
 struct json_limits {
     uint32_t max_depth; /* nested arrays and objects; at most 512 */
-    size_t max_bytes;   /* of input */
+    size_t max_bytes;   /* of input, always less than 4 GiB; a tree takes up to 16 times as much */
     enum json_duplicates duplicates;
 };
 
@@ -90,13 +90,16 @@ static inline bool json_is(const struct json *v, enum json_type t)
 bool json_is_bool(const struct json *v);
 const struct json *json_get(const struct json *object, struct str key); /* NULL when absent */
 const struct json *json_at(const struct json *array, size_t i);
-struct str json_text(const struct json *v);    /* of a string or number, else STR_NONE */
+struct str json_text(const struct json *v); /* of a string or number, else STR_NONE */
 struct str json_key(const struct json_member *m);
-bool json_true(const struct json *v);          /* v is the literal true */
-bool json_i64(const struct json *v, int64_t *out); /* an integer in range: "5", "5.0", "5e0" */
+bool json_true(const struct json *v);                /* v is the literal true */
+bool json_i64(const struct json *v, int64_t *out);   /* an integer in range: "5", "5.0", "5e0" */
 bool json_double(const struct json *v, double *out); /* finite; nearest double */
 
-/* Total order of two number texts by exact decimal value (RFC 8259 grammar): <0, 0, >0. */
+/*
+ * Total order of two number texts by exact decimal value (RFC 8259 grammar): <0, 0, >0.
+ * Exponents beyond +-10^17 are taken as 10^17.
+ */
 int json_number_cmp(struct str x, struct str y);
 
 /*
@@ -105,12 +108,13 @@ int json_number_cmp(struct str x, struct str y);
  */
 bool json_equal(const struct json *x, const struct json *y, bool exact);
 
-/* --- making values; texts are borrowed, not copied --- */
+/* --- making values; texts and arrays are borrowed, not copied, and less than 4 GiB --- */
 
 struct json json_v_str(struct str s);    /* must be well-formed UTF-8 */
 struct json json_v_number(struct str s); /* must follow the number grammar */
 struct json json_v_i64(struct arena *a, int64_t v);
-struct json json_v_double(struct arena *a, double v); /* shortest text that reads back the same */
+struct json json_v_double(struct arena *a, double v); /* shortest text that reads back the same;
+                                                         null when not finite */
 struct json json_v_bool(bool v);
 struct json json_v_null(void);
 struct json json_v_array(const struct json *items, size_t n);
@@ -124,7 +128,11 @@ struct json json_without(struct arena *a, const struct json *object, struct str 
 /* A tree that no longer points into its input. */
 struct json json_copy(struct arena *a, const struct json *v);
 
-/* --- writing --- */
+/*
+ * --- writing ---
+ * Strings are escaped only where RFC 8259 demands it. A value that does not fit the limit of the
+ * buffer is left out whole and sets buf.over, and so does a writer nested more than 64 deep.
+ */
 
 void json_write(struct buf *out, const struct json *v); /* compact text */
 struct str json_to_text(struct arena *a, const struct json *v);
@@ -132,7 +140,7 @@ void json_write_str(struct buf *out, struct str s); /* one quoted string */
 
 struct json_writer {
     struct buf *out;
-    bool comma;          /* a separator is due before the next key or value */
+    bool comma; /* a separator is due before the next key or value */
     uint32_t depth;
     unsigned char kind[64]; /* '{' or '[' of each open level */
 };
