@@ -51,12 +51,13 @@ static enum table_encoding guess_encoding(struct str bytes, size_t *mark)
 }
 
 struct record {
-    size_t from, to;   /* raw bytes without the line end */
-    size_t next;       /* where the next record starts */
-    size_t first_line; /* bytes from `from` to behind the first line end */
-    uint64_t lines;    /* line ends within, the last one included */
+    size_t from, to; /* raw bytes without the line end */
+    size_t next;     /* where the next record starts */
+    uint64_t lines;  /* line ends within, the last one included */
     uint32_t cells;
-    bool unclosed; /* the file ended within quotes */
+    bool unclosed;        /* the file ended within quotes, */
+    size_t resume;        /* and this is the line after the one that opened them (0: none), */
+    uint64_t resume_line; /* so many lines on */
 };
 
 static inline uint32_t unit_at(const struct csv_reader *r, size_t i)
@@ -89,8 +90,10 @@ static struct record find_record(const struct csv_reader *r, size_t from, char s
         if (c == '\n' || c == '\r') {
             size_t behind = past_line_end(r, i, w);
             rec.lines++;
-            if (!rec.first_line)
-                rec.first_line = behind - from;
+            if (quoted && !rec.resume) {
+                rec.resume = behind;
+                rec.resume_line = rec.lines;
+            }
             if (!quoted) {
                 rec.to = i;
                 rec.next = behind;
@@ -101,10 +104,12 @@ static struct record find_record(const struct csv_reader *r, size_t from, char s
         }
         if (c == '"' && (quoted || cell_starts)) {
             bool doubled = quoted && i + 2 * w <= n && unit_at(r, i + w) == '"';
-            if (doubled)
+            if (doubled) {
                 i += w;
-            else
+            } else {
                 quoted = !quoted;
+                rec.resume = 0;
+            }
             cell_starts = false;
         } else if (!quoted) {
             cell_starts = c == (unsigned char)separator;
@@ -112,7 +117,8 @@ static struct record find_record(const struct csv_reader *r, size_t from, char s
         }
         i += w;
     }
-    rec.to = rec.next = n; /* an odd byte at the end of UTF-16 stays in, for the decoder to refuse */
+    rec.to = rec.next =
+        n; /* an odd byte at the end of UTF-16 stays in, for the decoder to refuse */
     rec.lines++;
     rec.unclosed = quoted;
     return rec;
@@ -154,8 +160,7 @@ static char guess_separator(const struct csv_reader *r)
     return chosen;
 }
 
-struct csv_reader *csv_open(struct str bytes, const struct table_limits *l,
-                            struct table_info *info)
+struct csv_reader *csv_open(struct str bytes, const struct table_limits *l, struct table_info *info)
 {
     struct csv_reader *r = calloc(1, sizeof *r);
     if (!r)
@@ -177,8 +182,8 @@ void csv_close(struct csv_reader *r)
     free(r);
 }
 
-static enum err decode(const struct csv_reader *r, struct arena *a, struct str raw,
-                       struct str *out, struct error *e)
+static enum err decode(const struct csv_reader *r, struct arena *a, struct str raw, struct str *out,
+                       struct error *e)
 {
     switch (r->encoding) {
     case ENC_UTF16LE:
@@ -285,11 +290,11 @@ enum table_step csv_next(struct csv_reader *r, struct arena *a, struct table_row
                       (unsigned long long)r->limits->max_rows);
             return TABLE_BAD;
         }
-        /* After a quote that never closes the rows below its line are most likely sound. Behind
-         * such a quote all runs of quotes are even, so none of them can do this again. */
-        bool retry = rec.unclosed && rec.first_line;
-        r->at = retry ? rec.from + rec.first_line : rec.next;
-        r->line += retry ? 1 : rec.lines;
+        /* Below the line of a quote that never closes the rows are most likely sound. All runs of
+         * quotes there are even, so that it cannot happen a second time: reading stays linear. */
+        bool retry = rec.unclosed && rec.resume;
+        r->at = retry ? rec.resume : rec.next;
+        r->line += retry ? rec.resume_line : rec.lines;
         if (rec.to == rec.from)
             continue;
         struct error why;

@@ -56,7 +56,8 @@ static uint32_t fold_one(uint32_t cp)
     return cp;
 }
 
-/* The kana with the mark joined, 0 when there is none. semi: the ring of パ, else the dots of ガ. */
+/* The kana with the mark joined, 0 when there is none. semi: the ring of パ, else the dots of ガ.
+ */
 static uint32_t join_mark(uint32_t kana, bool semi)
 {
     bool hiragana = kana >= 0x3041 && kana <= 0x3096;

@@ -14,7 +14,7 @@
  * no Japanese text uses is reported as mojibake by table_looks_broken().
  *
  * A ZIP is read as XLSX when it holds a workbook (its first visible sheet is taken), and as CSV
- * when it holds exactly one .csv, .tsv or .txt, whatever the file is called. Merged cells keep
+ * when it holds exactly one .csv or .tsv, whatever the file is called. Merged cells keep
  * their text in the first cell; formulas give the value that was saved with them.
  *
  *     struct table *t = table_open(bytes, S("file.csv"), &TABLE_DEFAULT, &e);
@@ -79,8 +79,9 @@ struct table *table_open(struct str bytes, struct str name, const struct table_l
                          struct error *e);
 const struct table_info *table_info(const struct table *t);
 /*
- * Next row that holds any text into *row (rows without are passed over; the numbers show the gap), allocated in a. TABLE_BAD: this row cannot be read (*e says the row and why);
- * the next call goes on after it where the format allows, else gives TABLE_END.
+ * Next row that holds any text into *row, allocated in a. Rows without text are passed over; the
+ * numbers show the gap. TABLE_BAD: this row cannot be read (*e says the row and why); the next call
+ * goes on after it where the format allows, else gives TABLE_END.
  */
 enum table_step table_next(struct table *t, struct arena *a, struct table_row *row,
                            struct error *e);
