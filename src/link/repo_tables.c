@@ -1,0 +1,45 @@
+/* The tables of link. See README.md for what each row means and who writes it. */
+#include "link/repo.h"
+
+static const char tables_1[] =
+    "CREATE TABLE tenant(n {id}, name {text} NOT NULL UNIQUE, created {int} NOT NULL);"
+    "INSERT INTO tenant(n, name, created) VALUES (1, '', 0);"
+    /* one row per entity that exists or existed; doc NULL: deleted */
+    "CREATE TABLE entity(eid {id}, tenant {int} NOT NULL, id {text} NOT NULL, doc {text},"
+    " version {int} NOT NULL, modified {int} NOT NULL, UNIQUE(tenant, id));"
+    /* names in use, for discovery; kind 0: type, 1: attribute; k: key in entity_key */
+    "CREATE TABLE entity_name(tenant {int} NOT NULL, kind {int} NOT NULL, iri {text} NOT NULL,"
+    " k {int} NOT NULL, PRIMARY KEY(tenant, kind, iri));"
+    /* names of the series in hist */
+    "CREATE TABLE hist_attr(eid {int} NOT NULL, attr {int} NOT NULL, dataset {int} NOT NULL,"
+    " iri {text} NOT NULL, dataset_uri {text}, PRIMARY KEY(eid, attr, dataset));"
+    "CREATE TABLE ld_context(url {text} NOT NULL PRIMARY KEY, kind {int} NOT NULL,"
+    " body {text} NOT NULL, created {int} NOT NULL);"
+    /* doc: the subscription as its owner reads it, names expanded; state: status and counters as
+     * JSON; cursor: journal seq up to which all is delivered */
+    "CREATE TABLE subscription(sid {id}, tenant {int} NOT NULL, id {text} NOT NULL,"
+    " doc {text} NOT NULL, context {text} NOT NULL, state {text} NOT NULL, cursor {int} NOT NULL,"
+    " created {int} NOT NULL, modified {int} NOT NULL, UNIQUE(tenant, id));";
+
+/* Index rows are small and always found by their whole key: clustered where the engine can. */
+#define INDEX_TABLES(INT, REAL, TEXT, TAIL)                                                        \
+    "CREATE TABLE entity_key(k " INT " NOT NULL, eid " INT " NOT NULL,"                            \
+    " PRIMARY KEY(k, eid))" TAIL ";"                                                               \
+    "CREATE TABLE entity_num(k " INT " NOT NULL, v " REAL " NOT NULL, eid " INT " NOT NULL,"       \
+    " PRIMARY KEY(k, v, eid))" TAIL ";"                                                            \
+    "CREATE TABLE entity_text(k " INT " NOT NULL, v " TEXT " NOT NULL, eid " INT " NOT NULL,"      \
+    " PRIMARY KEY(k, v, eid))" TAIL ";"                                                            \
+    "CREATE TABLE entity_geo(k " INT " NOT NULL, cell " INT " NOT NULL, eid " INT " NOT NULL,"     \
+    " PRIMARY KEY(k, cell, eid))" TAIL ";"                                                         \
+    "CREATE TABLE hist(eid " INT " NOT NULL, attr " INT " NOT NULL, dataset " INT " NOT NULL,"     \
+    " t " INT " NOT NULL, seq " INT " NOT NULL, modified " INT " NOT NULL, num " REAL              \
+    ", value " TEXT " NOT NULL, PRIMARY KEY(eid, attr, dataset, t, seq))" TAIL ";"
+
+static const struct store_migration migrations[] = {
+    {1, "entities, indexes, history, contexts, subscriptions", tables_1,
+     INDEX_TABLES("INTEGER", "REAL", "TEXT", " WITHOUT ROWID"),
+     INDEX_TABLES("BIGINT", "DOUBLE PRECISION", "TEXT COLLATE \"C\"", "")},
+};
+
+const struct store_module link_module = {"link", migrations,
+                                         sizeof(migrations) / sizeof(migrations[0])};
