@@ -1,0 +1,42 @@
+/*
+ * freshness.h - who should report how often, and what went stale.
+ *
+ * A source (a department, a sensor feed) is itself an entity of type DataSource:
+ *
+ *     name            Property, text
+ *     updateInterval  Property, ISO 8601 duration: the promise
+ *     covers          Property, {"type": IRI or term, "idPattern": regex (optional)}
+ *     lastUpdate      Property, date-time: newest change of a covered entity (kept by us)
+ *     status          Property, "fresh", "stale" or "silent" (never reported) (kept by us)
+ *
+ * A job compares once a second. When a source goes stale an entity of type Alert is made
+ * (category "dataSource", subCategory "stale", source, dateIssued, validFrom); when it reports again the alert gets validTo.
+ */
+#ifndef LINK_FRESHNESS_H
+#define LINK_FRESHNESS_H
+
+#include "link/link.h"
+
+struct freshness;
+
+struct freshness *freshness_new(struct link *l, struct error *e);
+void freshness_free(struct freshness *f);
+
+enum fresh_state { FRESH_UNKNOWN, FRESH_OK, FRESH_STALE, FRESH_SILENT };
+
+struct source_status {
+    struct str id, name;
+    struct str type;        /* IRI that it covers */
+    int64_t interval_us;
+    int64_t last_update;    /* instant; 0: never */
+    int64_t stale_since;    /* instant; 0: not stale */
+    enum fresh_state state;
+};
+void freshness_each(struct freshness *f, int64_t tenant,
+                    bool (*each)(void *ctx, const struct source_status *s), void *ctx);
+/* State of one entity by the source that covers it: stale when its own modifiedAt (or newest
+ * observedAt) is older than the interval. FRESH_UNKNOWN when no source covers it. */
+enum fresh_state freshness_of(struct freshness *f, int64_t tenant, const struct json *stored,
+                              int64_t *stale_since);
+
+#endif

@@ -1,0 +1,55 @@
+/*
+ * link.h - the shared-data broker as a whole: what it needs, what it offers in-process, its routes.
+ *
+ * Other modules use ops.h to change entities, repo.h and query.h to read them, subscription.h to
+ * follow them. The HTTP face (/ngsi-ld/v1, /link/v1) is added with link_routes().
+ */
+#ifndef LINK_LINK_H
+#define LINK_LINK_H
+
+#include "core/pool.h"
+#include "http/client.h"
+#include "http/server.h"
+#include "link/context.h"
+#include "link/repo.h"
+
+struct link_options {
+    bool history;              /* keep the evolution of attributes */
+    int64_t page_default;      /* entities of a query without limit= */
+    int64_t page_max;          /* largest limit= */
+    int64_t batch_max;         /* entities in one batch operation */
+    int64_t entity_bytes;      /* one entity, stored */
+    int64_t query_ms;          /* longest run of one query */
+    int64_t temporal_max;      /* instances of each attribute in one temporal answer */
+    int64_t subscriptions_max; /* of one tenant */
+    int64_t context_fetch_ms;  /* for remote @contexts */
+    int64_t notify_window;     /* notifications of one subscription held in memory */
+    int64_t notify_parallel;   /* requests in flight in all */
+    int64_t notify_timeout_ms;
+    int64_t notify_retry_max_s; /* longest pause between attempts */
+    int64_t stream_heartbeat_s;
+    bool tenants_auto;         /* writing to an unknown tenant makes it */
+    const char *public_url;    /* how others reach this server; "" derives it from requests */
+};
+extern const struct config_table link_config;
+
+struct subscriptions;
+struct streams;
+
+struct link {
+    struct store *store;
+    struct client *client;
+    struct pool *pool;
+    const struct clock *clock;
+    struct link_options options;
+    struct ld_contexts *contexts;
+    struct subscriptions *subscriptions;
+    struct streams *streams;
+};
+
+/* Everything given must outlive it. Loads contexts and subscriptions, starts notifying. */
+enum err link_start(struct link *l, struct error *e);
+void link_stop(struct link *l);
+void link_routes(struct link *l, struct router *r);
+
+#endif

@@ -1,0 +1,65 @@
+/*
+ * ops.h - changing entities: a list of operations applied in one transaction, in order.
+ *
+ * Inputs are in stored form (entity_expand()). Each operation has its own result: one that fails
+ * (not found, exists already, ...) leaves the others alone. An error of the store fails them all.
+ *
+ *     struct op op = {.kind = OP_UPSERT, .id = id, .input = stored};
+ *     struct ops ops = {.arena = &arena, .ops = &op, .n = 1};
+ *     err = ops_run(link, &ops, &e);        in commands, jobs and pool tasks
+ *     err = ops_submit(link, &ops, &e);     in HTTP handlers; ops.done is called later
+ */
+#ifndef LINK_OPS_H
+#define LINK_OPS_H
+
+#include "link/link.h"
+
+enum op_kind {
+    OP_CREATE,         /* ERR_EXISTS when it is there */
+    OP_UPSERT,         /* create or replace (batch upsert, options=replace) */
+    OP_UPSERT_UPDATE,  /* create or append and overwrite (options=update) */
+    OP_REPLACE,        /* PUT entity */
+    OP_APPEND,         /* POST attrs */
+    OP_APPEND_NEW,     /* ... with noOverwrite */
+    OP_UPDATE,         /* PATCH attrs */
+    OP_MERGE,          /* PATCH entity */
+    OP_PARTIAL,        /* PATCH attrs/{attr} */
+    OP_REPLACE_ATTR,   /* PUT attrs/{attr} */
+    OP_DELETE,
+    OP_DELETE_ATTR     /* attr, dataset or all_datasets */
+};
+
+struct op {
+    enum op_kind kind;
+    struct str id;
+    const struct json *input;
+    struct str attr, dataset;
+    bool all_datasets;
+    struct str if_version;   /* ETag that must match ("*": must exist); absent: no condition */
+    /* results */
+    enum err result;
+    struct error error;
+    bool created;            /* upserts: the entity is new */
+    int64_t seq;             /* journal row of the change; 0: nothing changed */
+    struct entity_delta delta;
+};
+
+struct ops {
+    struct arena *arena;     /* used on the writer thread until done() */
+    struct str tenant;       /* name; empty: the default one */
+    struct str actor;        /* client or user id, for the journal */
+    struct op *ops;
+    size_t n;
+    /* On the writer thread after the commit; must not block. code is OK when the transaction was
+     * committed, whatever the single results. */
+    void (*done)(struct ops *ops, enum err code, const struct error *e);
+    void *ctx;               /* the caller's */
+    /* private */
+    struct link *link;
+    struct store_change change;
+};
+
+enum err ops_submit(struct link *l, struct ops *o, struct error *e);
+enum err ops_run(struct link *l, struct ops *o, struct error *e);
+
+#endif

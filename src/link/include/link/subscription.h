@@ -1,0 +1,49 @@
+/*
+ * subscription.h - who wants to know what, and the outbox that tells them (ETSI GS CIM 009 v1.8.1
+ * clauses 5.2.12 to 5.2.15, 5.8).
+ *
+ * The journal is the outbox: a change and the duty to notify it are one row of one transaction. A
+ * subscription is a position in the journal (cursor): everything up to it was delivered or did not
+ * concern it. One follower thread reads new rows once, finds the subscriptions that each concerns by
+ * (type, attribute), evaluates the rest on the state at that row, and queues the notification; a
+ * subscription sends one request at a time, so that its notifications arrive in journal order. A
+ * failed request is tried again, later and later with jitter, and nothing overtakes it. Queues are
+ * bounded: a subscription that falls behind forgets its queue and reads the journal again from its
+ * cursor when its receiver is back. The notification id is derived from subscription and journal
+ * position: a repetition after a crash is recognisable.
+ *
+ * What is never done: skip silently. When a cursor points to rows that the journal no longer keeps,
+ * the next notification is a full resynchronisation and the subscription shows the gap.
+ */
+#ifndef LINK_SUBSCRIPTION_H
+#define LINK_SUBSCRIPTION_H
+
+#include "link/link.h"
+
+struct subscriptions;
+
+struct subscriptions *subscriptions_new(struct link *l, struct error *e);
+void subscriptions_free(struct subscriptions *s);
+void subscriptions_routes(struct link *l, struct router *r);
+
+struct subscription_status {
+    struct str id, name, endpoint;
+    int64_t tenant;
+    int64_t cursor;        /* delivered up to */
+    int64_t lag;           /* journal rows behind */
+    int64_t sent, failed;  /* requests that succeeded, that failed */
+    int64_t last_success, last_failure; /* instants, 0: never */
+    struct str last_error;
+    int64_t next_attempt;  /* instant; 0: not waiting */
+    enum { SUB_ACTIVE, SUB_PAUSED, SUB_EXPIRED, SUB_RETRYING } state;
+};
+/* For the console and metrics; texts live during the call. */
+void subscriptions_each(struct subscriptions *s, int64_t tenant,
+                        bool (*each)(void *ctx, const struct subscription_status *st), void *ctx);
+
+/* Live streams of changes: SSE and WebSocket at /link/v1/stream, resumable by Last-Event-ID. */
+struct streams *streams_new(struct link *l, struct error *e);
+void streams_free(struct streams *s);
+void streams_routes(struct link *l, struct router *r);
+
+#endif
