@@ -1,0 +1,48 @@
+/*
+ * app.h - the running program: everything opened in order, closed in the opposite order.
+ */
+#ifndef APP_APP_H
+#define APP_APP_H
+
+#include "options.h"
+
+enum { APP_SERVICES_MAX = 32 };
+
+struct app {
+    struct options options;
+    struct arena arena; /* for the options' texts */
+    struct store *store;
+    struct client *client;
+    struct pool *pool;
+    struct link link;
+    bool link_started;
+    struct freshness *freshness;
+    struct locales *locales;
+    struct templates *templates;
+    struct router *router;
+    struct server *server;
+    struct city city;
+    void *states[APP_SERVICES_MAX]; /* of the services, in the order of the list */
+    size_t n_started;
+};
+
+/* Make the data folder and open the store in it. Commands that need no server stop here. */
+enum err app_open(struct app *app, struct error *e);
+/* Client, pool, link: what importing and the demo city need. */
+enum err app_start_link(struct app *app, struct error *e);
+void app_close(struct app *app);
+
+enum err app_serve(struct app *app, struct error *e);
+
+/* /healthz, /readyz, /metrics, /openapi.json; ctx is the app. */
+void health_routes(struct app *app, struct router *r);
+
+/* The commands; each returns the exit status. */
+int command_serve(struct app *app, int argc, char **argv);
+int command_import(struct app *app, int argc, char **argv);
+int command_backup(struct app *app, int argc, char **argv);
+int command_restore(struct app *app, int argc, char **argv);
+int command_check(struct app *app, int argc, char **argv);
+int command_config(struct app *app, int argc, char **argv);
+
+#endif
