@@ -253,16 +253,205 @@ bool time_parse(struct str s, struct civil *out)
 
 /* --- writing --- */
 
-/* Date and time without zone; years outside 0..9999 carry a sign as ISO 8601 asks. */
+/* Date and time without zone; years outside 0..9999 carry a sign, as ISO 8601 asks. */
 static size_t format_civil(const struct civil *c, char out[DATETIME_MAX])
 {
-    const char *year = c->year < 0 || c->year > 9999 ? "%+05d" : "%04d";
-    char y[12];
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    snprintf(y, sizeof y, year, c->year);
-#pragma GCC diagnostic pop
-    int n = snprintf(out, DATETIME_MAX, "%s-%02d-%02dT%02d:%02d:%02d", y, c->month, c->day,
-                     c->hour, c->minute, c->second);
-    return (size_t)n;
+    int year_n = c->year < 0 || c->year > 9999 ? snprintf(out, DATETIME_MAX, "%+05d", c->year)
+                                               : snprintf(out, DATETIME_MAX, "%04d", c->year);
+    size_t n = (size_t)year_n;
+    n += (size_t)snprintf(out + n, DATETIME_MAX - n, "-%02d-%02dT%02d:%02d:%02d", c->month, c->day,
+                          c->hour, c->minute, c->second);
+    return n;
+}
+
+/* Milliseconds when they say it all, else microseconds; nothing for a whole second. */
+static size_t format_fraction(const struct civil *c, char *out, size_t room, bool always)
+{
+    if (c->micro % 1000 != 0) {
+        return (size_t)snprintf(out, room, ".%06d", c->micro);
+    }
+    if (c->micro != 0 || always) {
+        return (size_t)snprintf(out, room, ".%03d", c->micro / 1000);
+    }
+    return 0;
+}
+
+size_t datetime_format(int64_t instant, char out[DATETIME_MAX])
+{
+    struct civil c = civil_of(instant, 0);
+    size_t n = format_civil(&c, out);
+    n += format_fraction(&c, out + n, DATETIME_MAX - n, true);
+    out[n++] = 'Z';
+    out[n] = '\0';
+    return n;
+}
+
+struct str datetime_text(struct arena *a, int64_t instant)
+{
+    char text[DATETIME_MAX];
+    size_t n = datetime_format(instant, text);
+    return str_dup(a, str_n(text, n));
+}
+
+struct str datetime_text_jst(struct arena *a, int64_t instant)
+{
+    char text[DATETIME_MAX];
+    struct civil c = civil_of(instant, JST_OFFSET_S);
+    size_t n = format_civil(&c, text);
+    n += format_fraction(&c, text + n, DATETIME_MAX - n, false);
+    return str_concat(a, str_n(text, n), S("+09:00"));
+}
+
+/* --- HTTP --- */
+
+static const char day_names[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+static const char month_names[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                        "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+
+size_t http_date_format(int64_t instant, char out[DATETIME_MAX])
+{
+    struct civil c = civil_of(instant, 0);
+    int n = snprintf(out, DATETIME_MAX, "%s, %02d %s %04d %02d:%02d:%02d GMT",
+                     day_names[civil_weekday(c.year, c.month, c.day)], c.day,
+                     month_names[c.month - 1], c.year, c.hour, c.minute, c.second);
+    return n < DATETIME_MAX ? (size_t)n : DATETIME_MAX - 1;
+}
+
+/* The index of the name that s starts with, or -1. */
+static int take_name(struct str *s, const char names[][4], int n)
+{
+    for (int i = 0; i < n; i++) {
+        if (take_lit(s, str_c(names[i]))) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+bool http_date_parse(struct str s, int64_t *instant)
+{
+    struct civil c = {0};
+    int weekday = take_name(&s, day_names, 7);
+    if (weekday < 0 || !take_lit(&s, S(", ")) || !take_digits(&s, 2, &c.day) ||
+        !take_char(&s, ' ')) {
+        return false;
+    }
+    c.month = take_name(&s, month_names, 12) + 1;
+    if (!take_char(&s, ' ') || !take_digits(&s, 4, &c.year) || !take_char(&s, ' ') ||
+        !take_digits(&s, 2, &c.hour) || !take_char(&s, ':') || !take_digits(&s, 2, &c.minute) ||
+        !take_char(&s, ':') || !take_digits(&s, 2, &c.second) || !str_eq(s, S(" GMT"))) {
+        return false;
+    }
+    bool leap = c.second == 60;
+    c.second -= leap;
+    if (!civil_valid(&c) || civil_weekday(c.year, c.month, c.day) != weekday) {
+        return false;
+    }
+    *instant = civil_to_instant(&c, 0) + (leap ? SECOND_US : 0);
+    return true;
+}
+
+/* --- durations --- */
+
+enum { MONTHS_MAX = 12 * 10000 }; /* more than the years that a date can hold */
+
+/* Designators in the order in which they may come; T stands between D and H. */
+static const struct {
+    char letter;
+    bool in_time;
+    int months;   /* when it counts in months */
+    int64_t unit; /* else microseconds */
+} duration_units[] = {
+    {'Y', false, 12, 0},       {'M', false, 1, 0},      {'W', false, 0, 7 * DAY_US},
+    {'D', false, 0, DAY_US},   {'H', true, 0, HOUR_US}, {'M', true, 0, MINUTE_US},
+    {'S', true, 0, SECOND_US},
+};
+enum { DURATION_UNITS = sizeof duration_units / sizeof duration_units[0] };
+
+/* A whole number and its fraction; *has_fraction when a mark was there. */
+static bool take_quantity(struct str *s, int64_t *whole, int *millionths, bool *has_fraction)
+{
+    size_t n = 0;
+    while (n < s->n && is_digit(s->p[n])) {
+        n++;
+    }
+    if (n == 0 || !str_to_i64(str_n(s->p, n), whole)) {
+        return false;
+    }
+    *s = str_from(*s, n);
+    *has_fraction = s->n > 0 && (s->p[0] == '.' || s->p[0] == ',');
+    *millionths = 0;
+    return take_fraction(s, millionths);
+}
+
+/* The unit of the designator at the head of s, not before *next; false when out of order. */
+static bool take_unit(struct str *s, bool in_time, size_t *next, size_t *unit)
+{
+    for (size_t i = *next; i < DURATION_UNITS; i++) {
+        if (duration_units[i].in_time == in_time && take_char(s, duration_units[i].letter)) {
+            *unit = i;
+            *next = i + 1;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool duration_part(struct duration *d, size_t unit, int64_t whole, int millionths,
+                          bool has_fraction)
+{
+    int64_t part;
+    if (duration_units[unit].months) {
+        if (has_fraction || whole > MONTHS_MAX) {
+            return false;
+        }
+        int64_t months = d->months + whole * duration_units[unit].months;
+        d->months = months <= MONTHS_MAX ? (int)months : -1;
+        return d->months >= 0;
+    }
+    int64_t scale = duration_units[unit].unit;
+    return !__builtin_mul_overflow(whole, scale, &part) &&
+           !__builtin_add_overflow(part, scale * millionths / 1000000, &part) &&
+           !__builtin_add_overflow(d->us, part, &d->us);
+}
+
+bool duration_parse(struct str s, struct duration *out)
+{
+    struct duration d = {0, 0};
+    size_t next = 0, unit;
+    bool in_time = false, has_fraction = false;
+    int64_t whole;
+    int millionths;
+    if (!take_char(&s, 'P') || s.n == 0) {
+        return false;
+    }
+    while (s.n > 0) {
+        if (!in_time && take_char(&s, 'T')) {
+            in_time = true;
+        }
+        /* only the last part may have a fraction */
+        if (has_fraction || !take_quantity(&s, &whole, &millionths, &has_fraction) ||
+            !take_unit(&s, in_time, &next, &unit) ||
+            !duration_part(&d, unit, whole, millionths, has_fraction)) {
+            return false;
+        }
+    }
+    *out = d;
+    return true;
+}
+
+int64_t duration_add(int64_t instant, const struct duration *d)
+{
+    if (d->months != 0) {
+        struct civil c = civil_of(instant, 0);
+        int64_t months = (int64_t)c.year * 12 + (c.month - 1) + d->months;
+        int64_t year = floor_div(months, 12);
+        c.year = (int)year;
+        c.month = (int)(months - year * 12) + 1;
+        if (c.day > month_days(c.year, c.month)) {
+            c.day = month_days(c.year, c.month);
+        }
+        instant = civil_to_instant(&c, 0);
+    }
+    return add_saturated(instant, d->us);
 }
