@@ -1,10 +1,19 @@
 /*
  * locale.h - catalogues of texts, one JSON file a language: {"key": "text", ...}.
  *
- * Texts use a subset of ICU MessageFormat: {name}, {n, number}, {when, date}, {n, plural,
- * one {# item} other {# items}}, {kind, select, a {..} other {..}}. Every catalogue has the keys and
- * the arguments of the reference one (ja); loading fails otherwise and names what is missing.
+ * Texts use a subset of ICU MessageFormat: {name}, {n, number}, {when, date}, {when, datetime},
+ * {n, plural, one {# item} other {# items}}, {kind, select, a {..} other {..}}; '' is an
+ * apostrophe, '{' in apostrophes is a brace. A date is an instant in microseconds or ISO 8601 text.
+ * Every catalogue has the keys and the arguments of the reference one (ja) and no others; loading
+ * fails otherwise and names what is missing. Three keys describe the language itself: "@name" (in
+ * its own language), "@path" (first segment of page addresses) and "@html" (lang attribute).
  * Languages: ja, ja-x-yasashii (やさしい日本語: lang="ja" in HTML, path /easy), en, zh-Hans, ko, vi, pt.
+ *
+ * Immutable after loading, so any thread may read.
+ *
+ *     struct locales *l = locales_load("web/locales", &e);
+ *     const struct locale *en = locales_by_path(l, S("en"));
+ *     struct str text = locale_text(en, arena, S("home.title"), NULL);
  */
 #ifndef HTTP_LOCALE_H
 #define HTTP_LOCALE_H
@@ -21,12 +30,17 @@ struct locale {
     void *impl;
 };
 
+/* All TAG.json of the folder. NULL with the file, key and reason of the first mistake. */
 struct locales *locales_load(const char *dir, struct error *e);
 void locales_free(struct locales *l);
 size_t locales_count(const struct locales *l);
+/* The reference locale is number 0, the others follow in the order above. */
 const struct locale *locales_at(const struct locales *l, size_t i);
 const struct locale *locales_by_path(const struct locales *l, struct str path); /* NULL */
-/* Best match for an Accept-Language header; the reference locale when nothing fits. */
+/*
+ * Best match for an Accept-Language header (RFC 4647 section 3.4, lookup; "zh-CN" and "zh-TW" both
+ * get zh-Hans, which is nearer than Japanese); the reference locale when nothing fits.
+ */
 const struct locale *locales_negotiate(const struct locales *l, struct str accept_language);
 bool locale_has(const struct locale *l, struct str key);
 
