@@ -3,8 +3,9 @@
  *
  * History, notifications, live streams, sync and audit read the same rows. A tenant's rows are
  * numbered 1, 2, 3 ... without gaps (seq). Each row carries the hash of the one before it
- * (BLAKE2b-256 over the previous hash and the row's fields), so a removed or edited row shows in
- * store_check(). Trimming keeps the hash of the last trimmed row as the new anchor.
+ * (BLAKE2b-256 over the previous hash and the row's fields), and the newest seq and hash are kept
+ * beside the rows, so a removed or edited row shows in store_check(). Trimming keeps the hash of
+ * the last trimmed row as the new anchor.
  */
 #ifndef STORE_JOURNAL_H
 #define STORE_JOURNAL_H
@@ -14,9 +15,9 @@
 enum { JOURNAL_SEQ_BITS = 40 }; /* row key = tenant << 40 | seq */
 
 struct journal_row {
-    int64_t tenant; /* number of the tenant, 1..2^22 */
-    int64_t seq;    /* set by journal_append() */
-    int64_t at;     /* instant of the change */
+    int64_t tenant;    /* number of the tenant, 1..2^22 */
+    int64_t seq;       /* set by journal_append() */
+    int64_t at;        /* instant of the change */
     struct str topic;  /* "entity", "subscription", ... */
     struct str key;    /* what changed, e.g. the entity's id */
     struct str body;   /* JSON, the topic's own format */
@@ -42,8 +43,9 @@ enum err journal_range(struct store_conn *c, int64_t tenant, int64_t *oldest, in
 enum err journal_trim(struct store_conn *c, int64_t tenant, int64_t upto, struct error *e);
 
 /*
- * Be told after each commit that added rows: fn runs on the writer thread, must only wake somebody.
- * At most 16 listeners; removal waits until no call is running.
+ * Be told after each commit that added rows, also by another process on the same PostgreSQL: fn
+ * runs on a thread of the store and must only wake somebody. At most 16 listeners; removal waits
+ * until no call is running, so never call it from fn.
  */
 void journal_listen(struct store *s, void (*fn)(void *ctx), void *ctx);
 void journal_unlisten(struct store *s, void (*fn)(void *ctx), void *ctx);

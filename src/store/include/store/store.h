@@ -12,9 +12,10 @@
  *      ERR_UNAVAILABLE, nothing of it is visible, and the next batch tries afresh.
  *
  * SQL is written once, in the subset that both engines share: $1..$n parameters, INSERT ... ON
- * CONFLICT, RETURNING, BIGINT, TEXT, BYTEA, DOUBLE PRECISION. Statements are string literals: their
- * address is the key of the prepared-statement cache, so never build SQL at run time except from
- * literals. Text order is by code point in both (SQLite BINARY, PostgreSQL COLLATE "C").
+ * CONFLICT, RETURNING, BIGINT, TEXT, BYTEA, DOUBLE PRECISION. Prepared statements are kept by their
+ * text, some hundreds a connection: build SQL from literals only, never from values. Parameters are
+ * BIGINT, DOUBLE PRECISION, TEXT or BYTEA as their values are; columns are read by the type that
+ * they have. Text order is by code point in both (SQLite BINARY, PostgreSQL COLLATE "C").
  *
  *     struct store_rows r;
  *     store_query(conn, &r, "SELECT doc FROM entity WHERE tenant = $1", SV(SV_INT(tenant)));
@@ -34,22 +35,22 @@ struct store;
 struct store_conn; /* a reader's snapshot or the writer's transaction; one thread at a time */
 
 struct store_options {
-    const char *url;           /* "sqlite:PATH" or "postgres://..." */
-    int64_t readers;           /* reader connections that may be open at once; callers wait */
-    int64_t queue_max;         /* changes that may wait for the writer */
-    int64_t batch_max;         /* changes in one transaction */
-    int64_t reader_wait_ms;    /* longest wait for a reader connection */
-    int64_t statement_ms;      /* longest run of one statement (postgres) */
-    int64_t cache_bytes;       /* page cache of the writer; readers get a quarter each (sqlite) */
-    int64_t wal_bytes;         /* checkpoint when the log is longer (sqlite) */
-    int64_t journal_days;      /* journal rows older than this may be trimmed */
-    const char *durability;    /* "full" (default) or "none": tests and benchmarks only */
+    const char *url;        /* "sqlite:PATH" or "postgres://..." */
+    int64_t readers;        /* reader connections that may be open at once; callers wait */
+    int64_t queue_max;      /* changes that may wait for the writer */
+    int64_t batch_max;      /* changes in one transaction */
+    int64_t reader_wait_ms; /* longest wait for a reader connection */
+    int64_t statement_ms;   /* longest run of one statement (postgres) */
+    int64_t cache_bytes;    /* page cache of the writer; readers get a quarter each (sqlite) */
+    int64_t wal_bytes;      /* checkpoint when the log is longer (sqlite) */
+    int64_t journal_days;   /* journal rows older than this may be trimmed */
+    const char *durability; /* "full" (default) or "none": tests and benchmarks only */
 };
 extern const struct config_table store_config;
 
 /* One numbered migration of a module. Text may hold several statements. The placeholders
- * {id} (an integer key the engine assigns), {int}, {text}, {blob} and {real} become the engine's
- * types. */
+ * {id} (a primary key of integers that the engine assigns), {int}, {text}, {blob} and {real} become
+ * the engine's types; {id} includes PRIMARY KEY. */
 struct store_migration {
     int number; /* 1, 2, 3 ... without gaps */
     const char *name;
@@ -70,7 +71,8 @@ struct store_module {
  */
 enum err store_open(struct store **out, const struct store_options *o, const struct clock *clock,
                     const struct store_module *modules, size_t n_modules, struct error *e);
-void store_close(struct store *s); /* applies what is queued, then stops */
+/* Applies what is queued, then stops. Readers must have been returned; NULL is allowed. */
+void store_close(struct store *s);
 
 /* Fill the options with defaults and the given URL: for tests and commands. */
 struct store_options store_options_for(const char *url);
@@ -85,8 +87,8 @@ struct store_value {
     struct str s; /* must live until store_end() or the return of store_exec() */
 };
 
-#define SV_NULL ((struct store_value){SV_KIND_NULL, 0, 0, {0, 0}})
-#define SV_INT(v) ((struct store_value){SV_KIND_INT, (int64_t)(v), 0, {0, 0}})
+#define SV_NULL    ((struct store_value){SV_KIND_NULL, 0, 0, {0, 0}})
+#define SV_INT(v)  ((struct store_value){SV_KIND_INT, (int64_t)(v), 0, {0, 0}})
 #define SV_REAL(v) ((struct store_value){SV_KIND_REAL, 0, (v), {0, 0}})
 #define SV_TEXT(v) store_value_text(v) /* an absent str is NULL */
 #define SV_BLOB(v) store_value_blob(v)
@@ -112,7 +114,8 @@ struct store_rows {
     enum err failed;
 };
 
-/* Start a query; errors show at store_end(). Several may be open on one connection. */
+/* Start a query; errors show at store_end(). Several may be open on one connection. PostgreSQL
+ * reads the whole answer into memory: page through long ones with LIMIT. */
 void store_query(struct store_conn *c, struct store_rows *r, const char *sql,
                  const struct store_value *values, size_t n);
 bool store_next(struct store_rows *r);
@@ -142,10 +145,14 @@ struct store *store_of(const struct store_conn *c);
 
 /*
  * A change. apply() runs on the writer thread inside the batch's transaction and must only use c
- * and its own memory; returning an error undoes what this apply() wrote. done() runs on the writer
- * thread after the commit (or its failure), exactly once, and must not block. On PostgreSQL an
- * error of a statement without result may show only after apply(): done() then gets it.
- * apply() may run twice: when a batch fails as a whole its changes are applied again one by one.
+ * and its own memory; returning an error undoes what this apply() wrote, and so does a statement
+ * that fails, whatever apply() makes of it. done() runs on the writer thread after the commit (or
+ * its failure), exactly once, and must not block. On PostgreSQL an error of a statement without
+ * result may show only after apply(): done() then gets it. apply() may run twice: when a batch
+ * fails as a whole its changes are applied again one by one.
+ *
+ * A statement that fails gives ERR_EXISTS for a unique key that is taken, ERR_CONFLICT for another
+ * constraint, ERR_UNAVAILABLE when disk or database are gone, ERR_TIMEOUT, else ERR_INTERNAL.
  */
 struct store_change {
     enum err (*apply)(struct store_conn *c, void *ctx, struct error *e);
@@ -159,8 +166,9 @@ struct store_change {
 enum err store_submit(struct store *s, struct store_change *change);
 
 /* Apply and wait: for commands, jobs and tests; never on an HTTP worker or the writer. */
-enum err store_write(struct store *s, enum err (*apply)(struct store_conn *, void *, struct error *),
-                     void *ctx, struct error *e);
+enum err store_write(struct store *s,
+                     enum err (*apply)(struct store_conn *, void *, struct error *), void *ctx,
+                     struct error *e);
 
 /* A statement without rows, inside apply(). changed (may be NULL) gets the number of rows; asking
  * for it may cost a round trip. */

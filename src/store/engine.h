@@ -1,0 +1,237 @@
+/*
+ * engine.h - what an engine must do for the store. Private to src/store.
+ *
+ * An engine is one const struct of functions. Their only callers are the thin wrappers and the
+ * threads of the store (store.c, readers.c, writer.c, migrate.c, keep.c); nothing else may know
+ * which engine is behind a connection. Every member states its contract here, and the same tests
+ * run on all engines.
+ *
+ * A connection is used by one thread at a time. There is one writer connection per store (used by
+ * the writer thread only), a bounded number of readers (readers.c), and short-lived ones for
+ * migrations and for keeping.
+ */
+#ifndef STORE_ENGINE_H
+#define STORE_ENGINE_H
+
+#include "core/buf.h"
+#include "store/store.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* What a connection is opened for. */
+enum conn_role {
+    CONN_READER, /* snapshots; must not be able to write */
+    CONN_WRITER, /* the writer's transactions */
+    CONN_ADMIN   /* scripts: migrations and restore */
+};
+
+/* Where the writer connection stands; the table in writer.c says what may be trusted in each. */
+enum conn_state {
+    CONN_IDLE,  /* no transaction */
+    CONN_OPEN,  /* in the batch's transaction, between changes */
+    CONN_CLEAN, /* a change is being applied and has written nothing yet */
+    CONN_DIRTY  /* a change is being applied under a savepoint */
+};
+
+/* Common part of a connection; an engine's own struct begins with it. */
+struct store_conn {
+    struct store *store;
+    enum conn_role role;
+
+    /* Set by engines while statements run. failed is the first failure since the flags were
+     * cleared by the owner, error explains it. */
+    enum err failed;
+    struct error error;
+    bool aborted; /* the transaction accepts nothing more until undo() or rollback() (postgres) */
+    bool lost;    /* disk or database gave up on the transaction: only rollback() may follow */
+    size_t open_rows;
+
+    /* writer.c */
+    enum conn_state state;
+
+    /* readers.c */
+    bool in_snapshot;   /* a read transaction is open; set by the engine at the first query */
+    uint64_t commit;    /* store's commit counter before the snapshot was taken */
+    int64_t idle_since; /* steady clock, while pooled */
+    bool shrunk;        /* idle memory was given back */
+    struct store_conn *next;
+};
+
+struct store_engine {
+    const char *name;
+
+    /* SQL types for {id}, {int}, {text}, {blob}, {real}, in this order. */
+    const char *types[5];
+
+    /* True when a snapshot may be kept and given to the next reader as long as the store's commit
+     * counter stands still, that is, when no other process can write. */
+    bool keeps_snapshots;
+
+    /* Claim the database: make s->engine_data, lock out what must be locked out. ERR_CONFLICT when
+     * somebody else holds it. */
+    enum err (*open)(struct store *s, struct error *e);
+    /* After the migrations: start what the engine runs beside the writer. */
+    enum err (*start)(struct store *s, struct error *e);
+    /* Stop and free everything but connections, which are gone by then; after a failed open() too.
+     */
+    void (*close)(struct store *s);
+
+    /* ERR_UNAVAILABLE when the database cannot be reached now. */
+    enum err (*connect)(struct store *s, enum conn_role role, struct store_conn **out,
+                        struct error *e);
+    void (*disconnect)(struct store_conn *c);
+    /* A reader came back: may it be pooled? Ends a snapshot that must not be kept. */
+    bool (*reusable)(struct store_conn *c);
+    /* End the snapshot of an idle reader. */
+    void (*end_snapshot)(struct store_conn *c);
+    /* Give back memory that an idle connection can do without. */
+    void (*shrink)(struct store_conn *c);
+
+    /* --- the writer's transaction --- */
+
+    /* Begin; reconnects when needed. *foreign: another process may have committed since our last
+     * commit, so nothing remembered about rows is true. */
+    enum err (*begin)(struct store_conn *c, bool *foreign, struct error *e);
+    /* Durable when OK. Otherwise nothing is visible, or c->lost is set and the text of the error
+     * says that the outcome is unknown. Either way no transaction is open afterwards. */
+    enum err (*commit)(struct store_conn *c, bool rows_added, struct error *e);
+    /* Never fails; no transaction is open afterwards. Clears nothing but the engine's own state. */
+    void (*rollback)(struct store_conn *c);
+    /* One savepoint at a time. Errors may show at settle(). */
+    enum err (*savepoint)(struct store_conn *c);
+    enum err (*release)(struct store_conn *c);
+    /* Back to the savepoint, which is gone then; clears c->aborted. Not called when c->lost. */
+    enum err (*undo)(struct store_conn *c);
+    /* Wait until all statements have answered; their first failure. */
+    enum err (*settle)(struct store_conn *c);
+
+    /* --- statements; failures are recorded in the connection --- */
+
+    /* Values need to live until the return. changed may be NULL. */
+    enum err (*exec)(struct store_conn *c, const char *sql, const struct store_value *values,
+                     size_t n, int64_t *changed);
+    /* Fill r->state, or NULL after a failure. */
+    enum err (*query)(struct store_conn *c, struct store_rows *r, const char *sql,
+                      const struct store_value *values, size_t n);
+    /* 1: a row, 0: the end, -1: failure. */
+    int (*next)(struct store_rows *r);
+    bool (*is_null)(const struct store_rows *r, int column);
+    int64_t (*get_int)(const struct store_rows *r, int column);
+    double (*get_real)(const struct store_rows *r, int column);
+    struct str (*get_text)(const struct store_rows *r, int column); /* text and bytes */
+    void (*end)(struct store_rows *r);
+    /* End rows that a change left open, so that the transaction can go on. */
+    void (*end_all)(struct store_conn *c);
+
+    /* --- scripts and keeping --- */
+
+    /* Several statements without parameters, in the caller's transaction if there is one. */
+    enum err (*script)(struct store_conn *c, const char *sql, struct error *e);
+    /* Keep other processes out of the schema until unlock, on an admin connection. */
+    enum err (*lock_schema)(struct store_conn *c, struct error *e);
+    void (*unlock_schema)(struct store_conn *c);
+    /* On the writer thread between batches; idle: nothing is queued. */
+    void (*tidy)(struct store *s, struct store_conn *writer, bool idle);
+    enum err (*backup)(struct store *s, const char *path, struct error *e);
+    enum err (*restore)(const char *backup, const struct store_options *o, bool force,
+                        struct error *e);
+    /* The engine's own integrity. */
+    size_t (*check)(struct store_conn *c, void (*report)(void *ctx, const char *what), void *ctx);
+};
+
+extern const struct store_engine store_engine_sqlite;
+extern const struct store_engine store_engine_postgres;
+
+/* Record a failure in the connection: the first one stays. Returns code. */
+enum err conn_fail(struct store_conn *c, enum err code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* --- the store itself: who owns what --- */
+
+struct readers {
+    pthread_mutex_t lock;
+    pthread_cond_t returned; /* CLOCK_MONOTONIC */
+    struct store_conn *idle; /* last in, first out: the warmest is used first */
+    int64_t open;            /* idle and in use */
+    int64_t used;
+};
+
+struct writer {
+    pthread_mutex_t lock;
+    pthread_cond_t wake; /* CLOCK_MONOTONIC */
+    struct store_change *first, **last;
+    int64_t queued;
+    bool closing;
+    bool started;
+    pthread_t thread;
+    struct store_conn *conn;     /* writer thread only */
+    struct outcome *outcomes;    /* writer thread only, batch_max of them */
+    struct arena errors;         /* writer thread only */
+    struct journal_heads *heads; /* writer thread only */
+    int64_t last_tidy;
+    int64_t last_busy;
+};
+
+enum { JOURNAL_LISTENERS = 16 };
+
+struct store {
+    const struct store_engine *engine;
+    struct store_options options; /* its texts are ours, in arena */
+    struct arena arena;
+    const struct clock *clock;
+    void *engine_data;
+    struct readers readers;
+    struct writer writer;
+    _Atomic uint64_t commits; /* raised after each commit, before anybody is told */
+
+    pthread_mutex_t listeners_lock; /* held while they are called */
+    struct {
+        void (*fn)(void *ctx);
+        void *ctx;
+    } listeners[JOURNAL_LISTENERS];
+
+    pthread_mutex_t health_lock;
+    _Atomic bool degraded;
+    struct error reason; /* health_lock */
+};
+
+/* Which engine the URL names, or NULL with an error. */
+const struct store_engine *engine_of(const char *url, struct error *e);
+/* Allocate a store without opening anything; options are copied. For open and restore. */
+struct store *store_alloc(const struct store_options *o, const struct clock *clock,
+                          const struct store_engine *engine);
+void store_free(struct store *s);
+
+void readers_init(struct readers *r);
+void readers_release(struct store *s);
+void readers_tidy(struct store *s, bool all); /* end idle snapshots: all, or those a second old */
+
+void writer_init(struct writer *w);
+enum err writer_start(struct store *s, struct error *e);
+void writer_stop(struct store *s);
+/* True when c is the writer and a statement may run; opens the savepoint before the first write. */
+bool writer_allows(struct store_conn *c, const char *sql);
+
+struct journal_heads *journal_heads_new(void);
+void journal_heads_free(struct journal_heads *h);
+void journal_heads_forget(struct journal_heads *h); /* everything: after a rollback */
+void journal_heads_keep(struct journal_heads *h);   /* the change succeeded */
+void journal_heads_undo(struct journal_heads *h);   /* the change was undone */
+bool journal_heads_dirty(const struct journal_heads *h);
+/* Write the heads of the batch into their table, just before the commit. */
+enum err journal_heads_flush(struct store_conn *c);
+void journal_wake(struct store *s);
+/* Verify the chain of every tenant. */
+size_t journal_check(struct store_conn *c, void (*report)(void *ctx, const char *what), void *ctx);
+
+enum err migrate(struct store *s, const struct store_module *modules, size_t n, struct error *e);
+/* Replace {id}, {int}, {text}, {blob}, {real}; ERR_INTERNAL for another name in braces. */
+enum err migrate_expand(const struct store_engine *engine, const char *sql, struct buf *out,
+                        struct error *e);
+
+/* file.c: whole files on disk, durable before they get their name */
+enum err file_sync(int fd, const char *path, struct error *e);
+enum err file_rename_durably(const char *from, const char *to, struct error *e);
+bool file_exists(const char *path);
+
+#endif

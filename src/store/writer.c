@@ -1,0 +1,430 @@
+/*
+ * writer.c - the one thread that changes a store.
+ *
+ * Invariants:
+ *
+ *   1. Only the writer thread uses the writer connection, the journal heads and the outcomes.
+ *   2. A change is in exactly one place: the queue, the current batch, or told. It is told once.
+ *   3. done() is called with no lock held and no transaction open.
+ *   4. done(OK) follows a commit that returned OK and included the whole of the change.
+ *   5. store->commits is raised after that commit and before the first done(): whoever was told
+ *      sees the change in the next snapshot.
+ *   6. What one change wrote is under its own savepoint until the change has succeeded.
+ *   7. A remembered journal head equals what the transaction would read; whenever a savepoint or
+ *      the transaction is rolled back, the heads go back with it.
+ *   8. A batch is applied at most twice: together, and, when one statement spoils it in a way that
+ *      cannot be pinned on a change (pipelined errors), once more with a stop after each change.
+ *
+ * States of the writer connection:
+ *
+ *   state       transaction  savepoint  heads        leaves by
+ *   CONN_IDLE   none         none       as committed begin -> OPEN
+ *   CONN_OPEN   open         none       as written   next change -> CLEAN, commit/rollback -> IDLE
+ *   CONN_CLEAN  open         none       as written   first write -> DIRTY, end of change -> OPEN
+ *   CONN_DIRTY  open         open       as written   success: release -> OPEN
+ *                                                    failure: undo, heads undone -> OPEN
+ *   any, with c->lost        gone       -            rollback, heads forgotten -> IDLE
+ *   any, with c->aborted     refuses    -            undo -> OPEN, or rollback -> IDLE
+ *
+ * When disk or database fail, every change of the batch is told ERR_UNAVAILABLE, the store is
+ * degraded, and the next batch, or a probe once a second, finds out whether it works again.
+ */
+#include "engine.h"
+
+#include "core/log.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+enum { TICK_MS = 500, TIDY_US = 500000, PROBE_US = 1000000, SHRINK_US = 10000000 };
+
+struct outcome {
+    struct store_change *change;
+    enum err code;
+    struct error *error; /* in writer.errors, or NULL */
+};
+
+enum batch_end { BATCH_COMMITTED, BATCH_SPOILT, BATCH_LOST };
+
+/* --- queue --- */
+
+void writer_init(struct writer *w)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&w->wake, &attr);
+    pthread_condattr_destroy(&attr);
+    pthread_mutex_init(&w->lock, NULL);
+    w->last = &w->first;
+}
+
+enum err store_submit(struct store *s, struct store_change *change)
+{
+    struct writer *w = &s->writer;
+    enum err err = OK;
+    bool was_empty = false;
+    change->next = NULL;
+    pthread_mutex_lock(&w->lock);
+    if (w->closing || w->queued >= s->options.queue_max) {
+        err = ERR_UNAVAILABLE;
+    } else {
+        was_empty = w->queued == 0;
+        *w->last = change;
+        w->last = &change->next;
+        w->queued++;
+    }
+    pthread_mutex_unlock(&w->lock);
+    if (was_empty)
+        pthread_cond_signal(&w->wake);
+    return err;
+}
+
+struct waiting {
+    pthread_mutex_t lock;
+    pthread_cond_t told;
+    bool is_told;
+    enum err code;
+    struct error *error;
+    void *ctx;
+    enum err (*apply)(struct store_conn *, void *, struct error *);
+};
+
+static enum err waiting_apply(struct store_conn *c, void *ctx, struct error *e)
+{
+    struct waiting *w = ctx;
+    return w->apply(c, w->ctx, e);
+}
+
+static void waiting_done(void *ctx, enum err code, const struct error *e)
+{
+    struct waiting *w = ctx;
+    pthread_mutex_lock(&w->lock);
+    w->code = code;
+    if (code && w->error)
+        *w->error = *e;
+    w->is_told = true;
+    pthread_cond_signal(&w->told);
+    pthread_mutex_unlock(&w->lock);
+}
+
+enum err store_write(struct store *s,
+                     enum err (*apply)(struct store_conn *, void *, struct error *), void *ctx,
+                     struct error *e)
+{
+    if (s->writer.started && pthread_equal(pthread_self(), s->writer.thread))
+        return error_set(e, ERR_INTERNAL, "store_write() on the writer thread would wait for ever");
+    struct waiting w = {.error = e, .ctx = ctx, .apply = apply};
+    struct store_change change = {waiting_apply, waiting_done, &w, NULL};
+    pthread_mutex_init(&w.lock, NULL);
+    pthread_cond_init(&w.told, NULL);
+    enum err err = store_submit(s, &change);
+    if (err) {
+        error_set(e, err, "the queue of changes is full");
+    } else {
+        pthread_mutex_lock(&w.lock);
+        while (!w.is_told)
+            pthread_cond_wait(&w.told, &w.lock);
+        pthread_mutex_unlock(&w.lock);
+        err = w.code;
+    }
+    pthread_cond_destroy(&w.told);
+    pthread_mutex_destroy(&w.lock);
+    return err;
+}
+
+/* --- one change --- */
+
+static bool only_reads(const char *sql)
+{
+    sql += strspn(sql, " \t\r\n(");
+    return strncasecmp(sql, "SELECT", 6) == 0;
+}
+
+bool writer_allows(struct store_conn *c, const char *sql)
+{
+    if (c->role == CONN_ADMIN)
+        return true;
+    if (c->role == CONN_READER)
+        return only_reads(sql);
+    if (c->state == CONN_DIRTY)
+        return true;
+    if (c->state != CONN_CLEAN)
+        return false;
+    if (!only_reads(sql) && c->store->engine->savepoint(c) == OK)
+        c->state = CONN_DIRTY;
+    return true;
+}
+
+static enum err record(struct store *s, struct outcome *o, enum err code, const struct error *e)
+{
+    o->code = code;
+    o->error = NULL;
+    if (code) {
+        o->error = ARENA_NEW(&s->writer.errors, struct error);
+        *o->error = *e;
+        o->error->code = code;
+    }
+    return code;
+}
+
+static void begin_change(struct store_conn *c, bool careful)
+{
+    c->failed = OK;
+    c->state = CONN_CLEAN;
+    if (careful && c->store->engine->savepoint(c) == OK)
+        c->state = CONN_DIRTY;
+}
+
+/* Apply one change and make it part of the transaction, or undo it. */
+static void apply_change(struct store *s, struct outcome *o, bool careful)
+{
+    struct store_conn *c = s->writer.conn;
+    struct error e = {OK, ""};
+    begin_change(c, careful);
+    enum err code = c->failed ? c->failed : o->change->apply(c, o->change->ctx, &e);
+    if (c->open_rows) {
+        log_event(LOG_ERROR, "store.rows_left_open", LOG_I("n", c->open_rows));
+        s->engine->end_all(c);
+        c->open_rows = 0;
+    }
+    if (careful && !c->lost)
+        s->engine->settle(c);
+    if (c->failed && (!code || !e.text[0])) {
+        code = c->failed;
+        e = c->error;
+    }
+    record(s, o, code, &e);
+    if (c->lost || (c->aborted && !careful))
+        return; /* the whole batch ends here */
+    if (c->state == CONN_DIRTY) {
+        if (code)
+            s->engine->undo(c);
+        else
+            s->engine->release(c);
+    }
+    if (code)
+        journal_heads_undo(s->writer.heads);
+    else
+        journal_heads_keep(s->writer.heads);
+    c->state = CONN_OPEN;
+    if (!c->lost && !c->aborted)
+        c->failed = OK;
+}
+
+/* --- one batch --- */
+
+static void roll_back(struct store *s)
+{
+    struct store_conn *c = s->writer.conn;
+    s->engine->rollback(c);
+    journal_heads_forget(s->writer.heads);
+    c->state = CONN_IDLE;
+    c->open_rows = 0;
+    c->failed = OK;
+    c->lost = c->aborted = false;
+}
+
+static enum batch_end run_transaction(struct store *s, size_t n, bool careful, bool *rows,
+                                      struct error *e)
+{
+    struct writer *w = &s->writer;
+    struct store_conn *c = w->conn;
+    bool foreign = false;
+    if (s->engine->begin(c, &foreign, e)) {
+        roll_back(s);
+        return BATCH_LOST;
+    }
+    c->state = CONN_OPEN;
+    if (foreign)
+        journal_heads_forget(w->heads);
+    for (size_t i = 0; i < n; i++) {
+        apply_change(s, &w->outcomes[i], careful);
+        if (c->lost || c->aborted)
+            goto fail;
+    }
+    *rows = journal_heads_dirty(w->heads);
+    c->state = CONN_DIRTY; /* the flush is ours: it needs no savepoint */
+    if (journal_heads_flush(c) || s->engine->settle(c))
+        goto fail;
+    if (s->engine->commit(c, *rows, e)) {
+        roll_back(s);
+        return BATCH_LOST;
+    }
+    c->state = CONN_IDLE;
+    return BATCH_COMMITTED;
+fail:
+    *e = c->error;
+    enum batch_end end = c->lost || careful ? BATCH_LOST : BATCH_SPOILT;
+    roll_back(s);
+    return end;
+}
+
+static void set_health(struct store *s, const struct error *reason)
+{
+    bool was = atomic_load(&s->degraded);
+    if (!reason && !was)
+        return;
+    pthread_mutex_lock(&s->health_lock);
+    if (reason)
+        s->reason = *reason;
+    atomic_store(&s->degraded, reason != NULL);
+    pthread_mutex_unlock(&s->health_lock);
+    if (reason && !was)
+        log_event(LOG_ERROR, "store.degraded", LOG_Z("reason", reason->text));
+    if (!reason)
+        log_event(LOG_INFO, "store.recovered", LOG_Z("engine", s->engine->name));
+}
+
+static void tell_all(struct store *s, size_t n)
+{
+    static const struct error none = {OK, ""};
+    for (size_t i = 0; i < n; i++) {
+        struct outcome *o = &s->writer.outcomes[i];
+        o->change->done(o->change->ctx, o->code, o->error ? o->error : &none);
+    }
+    arena_reset(&s->writer.errors);
+}
+
+static void run_batch(struct store *s, size_t n)
+{
+    struct error e = {OK, ""};
+    bool rows = false;
+    enum batch_end end = run_transaction(s, n, false, &rows, &e);
+    if (end == BATCH_SPOILT) {
+        arena_reset(&s->writer.errors);
+        end = run_transaction(s, n, true, &rows, &e);
+    }
+    if (end == BATCH_COMMITTED) {
+        atomic_fetch_add(&s->commits, 1);
+        set_health(s, NULL);
+        if (rows)
+            journal_wake(s);
+    } else {
+        e.code = ERR_UNAVAILABLE;
+        set_health(s, &e);
+        arena_reset(&s->writer.errors);
+        for (size_t i = 0; i < n; i++)
+            record(s, &s->writer.outcomes[i], ERR_UNAVAILABLE, &e);
+    }
+    tell_all(s, n);
+}
+
+/* --- the thread --- */
+
+static enum err probe_apply(struct store_conn *c, void *ctx, struct error *e)
+{
+    (void)ctx;
+    return store_exec(c, "UPDATE store_state SET probes = probes + 1 WHERE id = 1", SV_EMPTY, NULL,
+                      e);
+}
+
+static void probe_done(void *ctx, enum err code, const struct error *e)
+{
+    (void)ctx, (void)code, (void)e;
+}
+
+static void tidy(struct store *s, bool idle)
+{
+    struct writer *w = &s->writer;
+    int64_t now = clock_steady(s->clock);
+    static struct store_change probe = {probe_apply, probe_done, NULL, NULL};
+    if (idle && atomic_load(&s->degraded) && now - w->last_busy >= PROBE_US) {
+        w->last_busy = now;
+        w->outcomes[0] = (struct outcome){&probe, OK, NULL};
+        run_batch(s, 1);
+    }
+    readers_tidy(s, false);
+    s->engine->tidy(s, w->conn, idle);
+    if (idle && !w->conn->shrunk && now - w->last_busy >= SHRINK_US) {
+        s->engine->shrink(w->conn);
+        w->conn->shrunk = true;
+    }
+    w->last_tidy = now;
+}
+
+/* Move up to batch_max changes from the queue to the outcomes; waits one tick at most. */
+static size_t take_batch(struct store *s, bool *closing)
+{
+    struct writer *w = &s->writer;
+    size_t n = 0;
+    pthread_mutex_lock(&w->lock);
+    if (!w->first && !w->closing) {
+        struct timespec t;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        t.tv_nsec += TICK_MS * 1000000;
+        t.tv_sec += t.tv_nsec / 1000000000;
+        t.tv_nsec %= 1000000000;
+        while (!w->first && !w->closing &&
+               pthread_cond_timedwait(&w->wake, &w->lock, &t) != ETIMEDOUT)
+            continue;
+    }
+    while (w->first && n < (size_t)s->options.batch_max) {
+        w->outcomes[n++] = (struct outcome){w->first, OK, NULL};
+        w->first = w->first->next;
+    }
+    if (!w->first)
+        w->last = &w->first;
+    w->queued -= (int64_t)n;
+    *closing = w->closing;
+    pthread_mutex_unlock(&w->lock);
+    return n;
+}
+
+static void *run(void *arg)
+{
+    struct store *s = arg;
+    struct writer *w = &s->writer;
+    for (;;) {
+        bool closing;
+        size_t n = take_batch(s, &closing);
+        if (n) {
+            w->last_busy = clock_steady(s->clock);
+            w->conn->shrunk = false;
+            run_batch(s, n);
+        } else if (closing) {
+            return NULL;
+        }
+        if (n == 0 || clock_steady(s->clock) - w->last_tidy >= TIDY_US)
+            tidy(s, n == 0);
+    }
+}
+
+enum err writer_start(struct store *s, struct error *e)
+{
+    struct writer *w = &s->writer;
+    enum err err = s->engine->connect(s, CONN_WRITER, &w->conn, e);
+    if (err)
+        return err;
+    w->outcomes = calloc((size_t)s->options.batch_max, sizeof(*w->outcomes));
+    if (!w->outcomes)
+        abort();
+    w->heads = journal_heads_new();
+    w->last_tidy = w->last_busy = clock_steady(s->clock);
+    w->started = true;
+    if (pthread_create(&w->thread, NULL, run, s) != 0) {
+        w->started = false;
+        return error_set(e, ERR_INTERNAL, "cannot start the writer thread");
+    }
+    return OK;
+}
+
+void writer_stop(struct store *s)
+{
+    struct writer *w = &s->writer;
+    pthread_mutex_lock(&w->lock);
+    w->closing = true;
+    pthread_mutex_unlock(&w->lock);
+    pthread_cond_signal(&w->wake);
+    if (w->started)
+        pthread_join(w->thread, NULL);
+    w->started = false;
+    if (w->conn)
+        s->engine->disconnect(w->conn);
+    w->conn = NULL;
+    journal_heads_free(w->heads);
+    free(w->outcomes);
+    arena_release(&w->errors);
+}
