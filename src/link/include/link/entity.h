@@ -75,7 +75,8 @@ enum entity_op {
     ENTITY_APPEND_NEW, /* with noOverwrite */
     ENTITY_UPDATE,   /* PATCH attrs: only attributes that exist; others go to not_updated */
     ENTITY_MERGE_PATCH, /* PATCH entity (clause 5.6.17) */
-    ENTITY_PARTIAL   /* PATCH one attribute (5.6.4): members given replace members of the instance */
+    ENTITY_PARTIAL,  /* PATCH one attribute (5.6.4): members given replace members of the instance */
+    ENTITY_REPLACE_ATTR /* PUT one attribute (5.6.x): the instance is replaced, must exist */
 };
 
 /*

@@ -1,0 +1,149 @@
+/*
+ * Applying operations on the writer thread. Reading the state before, working out the change and
+ * writing it happen in one transaction, so that two operations on one entity never miss each other.
+ */
+#include "link/ops.h"
+#include <stdio.h>
+
+/* The operation of entity.h that does the work, by kind, when the entity is there. */
+static const enum entity_op apply_as[] = {
+    [OP_CREATE] = ENTITY_CREATE,
+    [OP_UPSERT] = ENTITY_REPLACE,
+    [OP_UPSERT_UPDATE] = ENTITY_APPEND,
+    [OP_REPLACE] = ENTITY_REPLACE,
+    [OP_APPEND] = ENTITY_APPEND,
+    [OP_APPEND_NEW] = ENTITY_APPEND_NEW,
+    [OP_UPDATE] = ENTITY_UPDATE,
+    [OP_MERGE] = ENTITY_MERGE_PATCH,
+    [OP_PARTIAL] = ENTITY_PARTIAL,
+    [OP_REPLACE_ATTR] = ENTITY_REPLACE_ATTR,
+};
+
+static bool makes_entities(enum op_kind k)
+{
+    return k == OP_CREATE || k == OP_UPSERT || k == OP_UPSERT_UPDATE;
+}
+
+/* ETags of entities are the quoted version. */
+static enum err check_version(const struct op *op, const struct entity_row *row, struct error *e)
+{
+    if (!op->if_version.p)
+        return OK;
+    char tag[32];
+    int n = snprintf(tag, sizeof(tag), "\"%lld\"", (long long)row->version);
+    bool same = str_eq(op->if_version, S("*")) || str_eq(op->if_version, str_n(tag, (size_t)n));
+    if (row->doc.p && same)
+        return OK;
+    return error_set(e, ERR_PRECONDITION, "entity %" STR_F " is not at version %" STR_F,
+                     STR_A(op->id), STR_A(op->if_version));
+}
+
+static enum err work_out(struct ops *o, struct op *op, const struct json *before, int64_t now,
+                         struct error *e)
+{
+    if (op->kind == OP_DELETE) {
+        entity_delete(o->arena, before, &op->delta);
+        return OK;
+    }
+    if (op->kind == OP_DELETE_ATTR)
+        return entity_delete_attr(o->arena, before, op->attr, op->dataset, op->all_datasets, now,
+                                  &op->delta, e);
+    if (!before && makes_entities(op->kind))
+        return entity_apply(o->arena, ENTITY_CREATE, NULL, op->input, now, &op->delta, e);
+    return entity_apply(o->arena, apply_as[op->kind], before, op->input, now, &op->delta, e);
+}
+
+static bool changes_something(const struct op *op, const struct json *before)
+{
+    const struct entity_delta *d = &op->delta;
+    return !before || !d->after || d->changes.n || d->types_changed || d->scope_changed;
+}
+
+/* One operation. Errors of its own go to op->error; the return value is the store's. */
+static enum err apply_op(struct store_conn *c, struct ops *o, struct op *op, int64_t tenant,
+                         int64_t now, struct error *e)
+{
+    struct entity_row row;
+    const struct json *before = NULL;
+    enum err err = repo_get(c, o->arena, tenant, op->id, &row, &op->error);
+    if (err && err != ERR_NOT_FOUND)
+        return error_set(e, err, "%s", op->error.text);
+    if (!err) {
+        before = json_parse(o->arena, row.doc, &JSON_DEFAULT, e);
+        if (!before)
+            return error_set(e, ERR_CORRUPT, "entity row %lld holds no JSON", (long long)row.eid);
+    }
+    if (err && !makes_entities(op->kind)) {
+        op->result = err;
+        return OK;
+    }
+    if (!err && op->kind == OP_CREATE) {
+        op->result = error_set(&op->error, ERR_EXISTS, "entity %" STR_F " exists already",
+                               STR_A(op->id));
+        return OK;
+    }
+    op->result = check_version(op, &row, &op->error);
+    if (!op->result)
+        op->result = work_out(o, op, before, now, &op->error);
+    if (op->result || !changes_something(op, before))
+        return OK;
+    op->created = !before;
+    struct repo_options options = {.history = o->link->options.history};
+    struct repo_put put = {.arena = o->arena,
+                           .options = &options,
+                           .tenant = tenant,
+                           .now = now,
+                           .id = op->id,
+                           .actor = o->actor,
+                           .row = &row,
+                           .before = before,
+                           .delta = &op->delta};
+    return repo_put(c, &put, &op->seq, e);
+}
+
+static bool any_makes_entities(const struct ops *o)
+{
+    for (size_t i = 0; i < o->n; i++)
+        if (makes_entities(o->ops[i].kind))
+            return true;
+    return false;
+}
+
+static enum err apply(struct store_conn *c, void *ctx, struct error *e)
+{
+    struct ops *o = ctx;
+    int64_t now = clock_now(o->link->clock), tenant;
+    bool make = o->link->options.tenants_auto && any_makes_entities(o);
+    enum err err = make ? repo_tenant_make(c, o->tenant, now, &tenant, e)
+                        : repo_tenant(c, o->tenant, &tenant, e);
+    for (size_t i = 0; !err && i < o->n; i++) {
+        struct op *op = &o->ops[i];
+        op->result = OK;
+        op->error.text[0] = '\0';
+        op->created = false;
+        op->seq = 0;
+        op->delta = (struct entity_delta){0};
+        err = apply_op(c, o, op, tenant, now, e);
+    }
+    return err;
+}
+
+static void submitted_done(void *ctx, enum err code, const struct error *e)
+{
+    struct ops *o = ctx;
+    o->done(o, code, e);
+}
+
+enum err ops_submit(struct link *l, struct ops *o, struct error *e)
+{
+    o->link = l;
+    o->change = (struct store_change){.apply = apply, .done = submitted_done, .ctx = o};
+    enum err err = store_submit(l->store, &o->change);
+    return err ? error_set(e, err, "too many changes are waiting to be written") : OK;
+}
+
+enum err ops_run(struct link *l, struct ops *o, struct error *e)
+{
+    o->link = l;
+    return store_write(l->store, apply, o, e);
+}
