@@ -11,28 +11,47 @@
 #include "core/geo.h"
 #include "link/entity.h"
 
-struct query_node;  /* q */
-struct type_node;   /* type selection */
-struct scope_node;  /* scopeQ */
+struct query_node; /* q */
+struct type_node;  /* type selection */
+struct scope_node; /* scopeQ */
 struct regex;
 
 struct query_limits {
-    size_t max_text;  /* bytes of one expression; default 8 KiB */
+    size_t max_text;    /* bytes of one expression; default 8 KiB */
     uint32_t max_nodes; /* default 256 */
     uint32_t max_depth; /* parentheses; default 16 */
 };
 extern const struct query_limits QUERY_DEFAULT;
 
 /*
- * q: Query terms joined by ';' (and) and '|' (or; lower precedence as in the grammar of clause 4.9),
+ * q: Query terms joined by ';' (and) and '|' (or; binds less tightly, as clause 4.9 says),
  * parentheses, attribute paths a.b[c.d], existence, comparisons with numbers, strings, booleans,
- * dates, times, date-times, URIs, value lists and ranges, patterns ~= and !~=. expand_values: names
- * whose values are vocabulary terms to expand. NULL with ERR_INVALID and the offset.
+ * dates, times, date-times, URIs, value lists and ranges, patterns ~= and !~=.
+ *
+ *     temperature>=20;temperature<=25|(status==1..5;name[en]!="x","y")|refRoom==urn:r:1|!broken
+ *
+ * A path step is a term, or anything in double quotes ("https://example.org/a.b">1); the last may
+ * be observedAt, createdAt, modifiedAt, unitCode, datasetId; the first may be id, scope, createdAt,
+ * modifiedAt, expiresAt of the entity. Texts stand in double quotes with the escapes of JSON. An
+ * unquoted pattern ends at ';', '|' or ')' outside its own brackets; in a quoted one only \",
+ * \\ and
+ * \/ are escapes. Blanks around operators are skipped. Value lists and ranges go with == and !=
+ * only. expand_values: names (terms or IRIs) whose values are vocabulary terms to expand. "!a"
+ * (absent) is an extension. Linked entities (a{b}) give ERR_UNPROCESSABLE. NULL with ERR_INVALID
+ * and the offset, or ERR_TOO_COMPLEX over the limits. Give it back with query_q_release().
+ *
+ * What holds: any instance may satisfy a term; != needs an attribute that is there, and holds
+ * between values of different sorts; an array equals each scalar it includes and has no order; a
+ * Relationship knows only == and !=; text is ordered by code point; patterns match anywhere in a
+ * text; a LanguageProperty without a language stands for all its texts; a {"@type", "@value"}
+ * object for its value.
  */
 const struct query_node *query_parse_q(struct arena *a, struct str text,
-                                       const struct ld_context *ctx, const struct str *expand_values,
-                                       size_t n_expand, const struct query_limits *l,
-                                       struct error *e);
+                                       const struct ld_context *ctx,
+                                       const struct str *expand_values, size_t n_expand,
+                                       const struct query_limits *l, struct error *e);
+/* Frees the patterns of q, which must not be evaluated any more; the rest is the arena's. */
+void query_q_release(const struct query_node *q);
 /* type: A, (A,B), (A;B), A|B: ',' and '|' are or, ';' is and. */
 const struct type_node *query_parse_types(struct arena *a, struct str text,
                                           const struct ld_context *ctx,
@@ -42,13 +61,14 @@ const struct scope_node *query_parse_scope(struct arena *a, struct str text,
                                            const struct query_limits *l, struct error *e);
 
 struct geo_query {
-    struct geo_test *test;  /* owned: geo_query_release() */
+    struct geo_test *test; /* owned: geo_query_release() */
     const struct geo *reference;
     enum geo_relation relation;
     double metres;
     struct str property; /* IRI; default location */
 };
-/* georel "near;maxDistance==2000", geometry "Point", coordinates "[8,40]", geoproperty or absent. */
+/* georel "near;maxDistance==2000", geometry "Point", coordinates "[8,40]", geoproperty or absent.
+ */
 enum err query_parse_geo(struct arena *a, struct str georel, struct str geometry,
                          struct str coordinates, struct str property, const struct ld_context *ctx,
                          struct geo_query *out, struct error *e);
@@ -57,9 +77,9 @@ void geo_query_release(struct geo_query *g);
 struct entity_query {
     const struct str *ids;
     size_t n_ids;
-    struct regex *id_pattern;        /* owned: entity_query_release() */
+    struct regex *id_pattern; /* owned: entity_query_release(); so are q's patterns, geo's test */
     const struct type_node *types;
-    const struct str *attrs;         /* IRIs: an entity must have at least one of them */
+    const struct str *attrs; /* IRIs: an entity must have at least one of them */
     size_t n_attrs;
     const struct query_node *q;
     const struct scope_node *scope;
@@ -81,7 +101,8 @@ enum hint_kind {
     HINT_TYPE,  /* has one of the n names as type */
     HINT_ATTR,  /* has one of the n attributes */
     HINT_NUM,   /* attribute has a number in [from, to] */
-    HINT_TIME,  /* attribute has a date-time (a text that reads as one) whose instant is in [from, to], in us */
+    HINT_TIME,  /* attribute has a date-time (a text that reads as one) whose instant is in [from,
+                   to], in us */
     HINT_BOOL,  /* attribute has the boolean from (0 or 1) */
     HINT_TEXT,  /* attribute has a text in [text_from, text_to]; absent to: no upper bound */
     HINT_SCOPE, /* a scope equals text_from or (prefix) lies below it */
@@ -92,17 +113,25 @@ struct query_hint {
     enum hint_kind kind;
     const struct str *names; /* IRIs */
     size_t n_names;
-    double from, to;         /* closed; infinities for open ends */
+    double from, to; /* closed; infinities for open ends */
     struct str text_from, text_to;
     bool prefix;
     struct geo_box box;
 };
-/* Conditions of which each must hold for any match (the top-level conjunction): every entity that
- * matches q satisfies every hint. Only plain attributes are hinted, not paths. The values considered are those
- * of instance_value() of each instance: scalars, and the scalar items of arrays. */
+/*
+ * Conditions of which each must hold for any match: every entity that matches q satisfies every
+ * hint. Of paths only the first attribute is hinted. The values considered are those that
+ * query_values() gives. Text bounds may be longer than what an index keeps: cut both alike. ids and
+ * id_pattern give no hint.
+ */
 size_t query_hints(struct arena *a, const struct entity_query *q, const struct query_hint **out);
 
-/* The scalars of an attribute's instances that hints speak of, for the index; fn per value. */
+/*
+ * The scalars of an attribute's instances that hints speak of, for the index; fn per value:
+ * scalars, scalar items of arrays, texts of languageMaps, "@value" of typed values, URIs of
+ * relationships. A text that reads as a date-time comes twice, as VALUE_TEXT and as VALUE_TIME.
+ * Numbers beyond the range of double come as infinities.
+ */
 enum value_kind { VALUE_NUM, VALUE_TIME, VALUE_BOOL, VALUE_TEXT };
 void query_values(const struct json *instances,
                   void (*fn)(void *ctx, enum value_kind kind, double num, struct str text),
