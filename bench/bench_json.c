@@ -13,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { ROUNDS = 41, REPEAT = 1000, ATTRIBUTES = 13 };
+enum { ROUNDS = 41, REPEAT = 1000, ATTRIBUTES = 16 };
 
 /* One measured attribute with its unit, time and source. */
 static void add_attribute(struct json_writer *w, int i)
@@ -30,7 +30,10 @@ static void add_attribute(struct json_writer *w, int i)
                                                   "no2",
                                                   "noiseLevel",
                                                   "batteryLevel",
-                                                  "occupancy"};
+                                                  "occupancy",
+                                                  "waterLevel",
+                                                  "soilMoisture",
+                                                  "salinity"};
     json_w_key(w, str_c(names[i]));
     json_w_object(w);
     json_w_kstr(w, S("type"), S("Property"));

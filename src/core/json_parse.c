@@ -11,7 +11,7 @@
  * closed; then they are copied, side by side, into the arena. A member takes two slots, its key and
  * its value. The stack begins on the C stack and moves to the heap when a text needs more.
  */
-enum { MAX_DEPTH = 512, FIRST_SLOTS = 512, LINEAR_KEYS = 16 };
+enum { MAX_DEPTH = 512, FIRST_SLOTS = 512, LINEAR_KEYS = 32 };
 
 const struct json_limits JSON_DEFAULT = {64, (size_t)16 << 20, JSON_DUP_REFUSE};
 
@@ -280,11 +280,20 @@ static inline struct str slot_key(const union slot *s)
     return str_n(s->key.p, s->key.n);
 }
 
-/* Same keys in a small object: member i repeats an earlier one? Its index, or n. */
-static inline size_t find_linear(const union slot *first, size_t i)
+/*
+ * In a small object: the number of an earlier member with the key of member i, or i. Most keys
+ * differ in their length or their ends; *seen remembers those, so that few pairs are compared.
+ */
+static inline size_t find_linear(const union slot *first, size_t i, uint64_t *seen)
 {
     const struct key *k = &first[2 * i].key;
-    for (size_t j = 0; j < i; j++) {
+    unsigned mark = k->n;
+    if (k->n)
+        mark += (unsigned char)k->p[0] * 3u + (unsigned char)k->p[k->n - 1] * 5u;
+    uint64_t bit = UINT64_C(1) << (mark & 63);
+    bool fresh = !(*seen & bit);
+    *seen |= bit;
+    for (size_t j = fresh ? i : 0; j < i; j++) {
         const struct key *other = &first[2 * j].key;
         if (other->n == k->n && (k->n == 0 || memcmp(other->p, k->p, k->n) == 0))
             return j;
@@ -310,6 +319,7 @@ static pos check_keys(struct parser *ps, pos p, size_t first, size_t n, size_t *
 {
     uint32_t *table = NULL;
     size_t mask = 0;
+    uint64_t seen = 0;
     if (n > LINEAR_KEYS) {
         size_t size = 64;
         while (size < 2 * n)
@@ -333,7 +343,7 @@ static pos check_keys(struct parser *ps, pos p, size_t first, size_t n, size_t *
                 same = table[at] - 1;
             table[at] = (uint32_t)i + 1;
         } else {
-            same = find_linear(m, i);
+            same = find_linear(m, i, &seen);
         }
         if (same == i)
             continue;

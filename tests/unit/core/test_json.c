@@ -179,7 +179,7 @@ static void test_duplicates(void **state)
     struct fixture *f = *state;
     struct json_limits last = JSON_DEFAULT;
     last.duplicates = JSON_DUP_LAST;
-    static const size_t sizes[] = {2, 3, 16, 17, 18, 300, 5000}; /* both ways of looking */
+    static const size_t sizes[] = {2, 3, 16, 31, 32, 33, 34, 300, 5000}; /* both ways of looking */
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         size_t n = sizes[i];
         assert_non_null(json_parse(&f->a, object_text(f, n, "other"), &JSON_DEFAULT, &f->e));
