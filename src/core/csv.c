@@ -268,11 +268,11 @@ static enum err read_record(const struct csv_reader *r, const struct record *rec
                          r->limits->max_columns);
     if (raw > r->limits->max_row)
         return error_set(e, ERR_TOO_LARGE, "more than %zu bytes in one row", r->limits->max_row);
-    struct str text;
+    struct str text = STR_NONE;
     enum err err = decode(r, a, str_n(r->bytes.p + rec->from, raw), &text, e);
     if (err)
         return err;
-    if (memchr(text.p, 0, text.n))
+    if (str_find_char(text, '\0') >= 0)
         return error_set(e, ERR_INVALID, "a NUL character");
     return split_record(r, a, text, rec->cells, row, e);
 }
@@ -313,7 +313,7 @@ enum table_step csv_next(struct csv_reader *r, struct arena *a, struct table_row
 
 static bool runs_as_formula(struct str cell)
 {
-    if (!cell.n || !memchr("=+-@\t\r", cell.p[0], 6))
+    if (!cell.n || str_find_char(S("=+-@\t\r"), cell.p[0]) < 0)
         return false;
     double number;
     return !str_to_double(cell.p[0] == '+' ? str_from(cell, 1) : cell, &number);
@@ -324,7 +324,7 @@ static bool needs_quotes(struct str cell)
     if (!cell.n)
         return false;
     for (size_t i = 0; i < cell.n; i++)
-        if (memchr(",\"\r\n", cell.p[i], 4))
+        if (str_find_char(S(",\"\r\n"), cell.p[i]) >= 0)
             return true;
     return cell.p[0] == ' ' || cell.p[cell.n - 1] == ' ';
 }

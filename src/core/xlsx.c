@@ -163,6 +163,9 @@ static enum cell_kind number_kind(struct xlsx_reader *r, struct str value)
 {
     enum xlsx_format format = FORMAT_PLAIN;
     char date[XLSX_DATE_MAX];
+    double number;
+    if (!str_to_double(value, &number))
+        return CELL_TEXT;
     if (r->style < r->book.formats.n)
         format = (enum xlsx_format)r->book.formats.v[r->style];
     if (format == FORMAT_PLAIN || !xlsx_date_text(value, format, r->book.from_1904, date))
@@ -303,12 +306,15 @@ enum table_step xlsx_next(struct xlsx_reader *r, struct arena *a, struct table_r
 {
     if (r->over)
         return TABLE_END;
-    switch (xml_feed_run(&r->feed, e)) {
+    struct error why;
+    switch (xml_feed_run(&r->feed, &why)) {
     case XML_FEED_DONE:
         r->over = true;
         return TABLE_END;
     case XML_FEED_BAD:
         r->over = true;
+        error_set(e, why.code, "%s row %llu: %s", r->in_row ? "in" : "after",
+                  (unsigned long long)r->number, why.text);
         return TABLE_BAD;
     case XML_FEED_PAUSED:
         break;

@@ -19,7 +19,7 @@ enum xlsx_format xlsx_builtin_format(uint64_t id)
 static bool counts_elapsed(struct str inside)
 {
     for (size_t i = 0; i < inside.n; i++)
-        if (!memchr("hms", inside.p[i] | 0x20, 3))
+        if (str_find_char(S("hms"), (char)(inside.p[i] | 0x20)) < 0)
             return false;
     return inside.n > 0;
 }
@@ -40,14 +40,14 @@ enum xlsx_format xlsx_format_of_code(struct str code)
     enum xlsx_format format = FORMAT_PLAIN;
     for (size_t i = 0; i < code.n && code.p[i] != ';';) {
         char c = code.p[i];
-        if (memchr("\"[\\_*", c, 5)) {
+        if (str_find_char(S("\"[\\_*"), c) >= 0) {
             size_t next = skip_literal(code, i);
             if (c == '[' && next >= i + 2 && counts_elapsed(str_sub(code, i + 1, next - i - 2)))
                 return FORMAT_ELAPSED;
             i = next;
             continue;
         }
-        if (memchr("ymdhs", c | 0x20, 5))
+        if (str_find_char(S("ymdhs"), (char)(c | 0x20)) >= 0)
             format = FORMAT_DATE;
         i++;
     }

@@ -70,7 +70,7 @@ static void hostile_quotes_take_linear_time(void **state)
 static void guesses_the_separator(void **state)
 {
     (void)state;
-    struct table_info info;
+    struct table_info info = {.format = TABLE_XLSX};
     assert_string_equal(kit_read(S("a\tb,c\nd\te\n"), &TABLE_DEFAULT, &mem, &info),
                         "1:a|b,c;2:d|e;");
     assert_int_equal(info.separator, '\t');
@@ -88,7 +88,7 @@ static void guesses_the_separator(void **state)
 
 static void guessed(struct str bytes, enum table_encoding encoding, const char *rows)
 {
-    struct table_info info;
+    struct table_info info = {.format = TABLE_XLSX};
     assert_string_equal(kit_read(bytes, &TABLE_DEFAULT, &mem, &info), rows);
     assert_int_equal(info.encoding, encoding);
 }

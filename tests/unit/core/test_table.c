@@ -43,7 +43,7 @@ static void opens_a_csv_in_a_zip(void **state)
         {"dir/DATA.CSV", S("\x95\x5C,1\n")},
         {"b.csv", S("x\n")},
     };
-    struct table_info info;
+    struct table_info info = {.format = TABLE_XLSX};
     assert_string_equal(read_zip(parts, 3, &TABLE_DEFAULT, &info), "1:表|1;");
     assert_true(info.zipped);
     assert_int_equal(info.format, TABLE_CSV);
@@ -235,7 +235,7 @@ static void agrees_across_encodings(void **state)
     assert_string_equal(waves.p, sjis);
     buf_release(&waves);
 
-    struct table_info info;
+    struct table_info info = {.format = TABLE_XLSX};
     char *csv = read_shared("municipal/takamatsu/public_toilet.csv", NULL);
     char *tsv = read_shared("municipal/templates/messy/takamatsu_public_toilet_utf16le.tsv", &info);
     assert_int_equal(info.separator, '\t');
