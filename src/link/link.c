@@ -1,0 +1,79 @@
+/* Opening and closing the broker; its settings. */
+#include "link/link.h"
+#include "api.h"
+#include "link/subscription.h"
+
+static const struct config_key keys[] = {
+    CONFIG_BOOL("link.history", struct link_options, history, "true",
+                "keep the evolution of attributes"),
+    CONFIG_INT("link.page_default", struct link_options, page_default, 20, 1, 1000,
+               "entities of a query without limit="),
+    CONFIG_INT("link.page_max", struct link_options, page_max, 1000, 1, 10000, "largest limit="),
+    CONFIG_INT("link.batch_max", struct link_options, batch_max, 1000, 1, 100000,
+               "entities in one batch operation"),
+    CONFIG_SIZE("link.entity_bytes", struct link_options, entity_bytes, "1m", 1024, 64 << 20,
+                "largest entity"),
+    CONFIG_INT("link.query_ms", struct link_options, query_ms, 10000, 10, 600000,
+               "longest run of one query, milliseconds"),
+    CONFIG_INT("link.temporal_max", struct link_options, temporal_max, 1000, 1, 100000,
+               "instances of each attribute in one temporal answer"),
+    CONFIG_INT("link.subscriptions_max", struct link_options, subscriptions_max, 100000, 1, 10000000,
+               "subscriptions of one tenant"),
+    CONFIG_INT("link.context_fetch_ms", struct link_options, context_fetch_ms, 5000, 100, 60000,
+               "time to fetch a remote @context, milliseconds"),
+    CONFIG_INT("link.notify_window", struct link_options, notify_window, 64, 1, 10000,
+               "notifications of one subscription held in memory"),
+    CONFIG_INT("link.notify_parallel", struct link_options, notify_parallel, 256, 1, 10000,
+               "notifications on their way in all"),
+    CONFIG_INT("link.notify_timeout_ms", struct link_options, notify_timeout_ms, 10000, 100, 300000,
+               "time for a receiver to answer, milliseconds"),
+    CONFIG_INT("link.notify_retry_max_s", struct link_options, notify_retry_max_s, 60, 1, 86400,
+               "longest pause between attempts, seconds"),
+    CONFIG_INT("link.stream_heartbeat_s", struct link_options, stream_heartbeat_s, 15, 1, 3600,
+               "pause between heartbeats of live streams, seconds"),
+    CONFIG_BOOL("link.tenants_auto", struct link_options, tenants_auto, "true",
+                "writing to an unknown tenant makes it"),
+    CONFIG_STR("link.public_url", struct link_options, public_url, "",
+               "how others reach this server, without '/' at the end; empty: as the request says"),
+};
+const struct config_table link_config = {"link", keys, sizeof(keys) / sizeof(keys[0])};
+
+enum err link_start(struct link *l, struct error *e)
+{
+    static const struct ld_limits limits = {
+        .max_terms = 20000, .max_depth = 8, .max_bytes = 1 << 20, .max_cached = 1000};
+    l->contexts = ld_contexts_new(l->store, l->clock, &limits, e);
+    if (!l->contexts)
+        return e->code;
+    l->subscriptions = subscriptions_new(l, e);
+    if (l->subscriptions)
+        l->streams = streams_new(l, e);
+    if (l->streams)
+        return OK;
+    enum err err = e->code;
+    link_stop(l);
+    return err;
+}
+
+void link_stop(struct link *l)
+{
+    if (l->streams)
+        streams_free(l->streams);
+    if (l->subscriptions)
+        subscriptions_free(l->subscriptions);
+    if (l->contexts)
+        ld_contexts_free(l->contexts);
+}
+
+void link_routes(struct link *l, struct router *r)
+{
+    api_entity_routes(l, r);
+    api_attr_routes(l, r);
+    api_query_routes(l, r);
+    api_batch_routes(l, r);
+    api_temporal_routes(l, r);
+    api_type_routes(l, r);
+    api_context_routes(l, r);
+    subscriptions_routes(l, r);
+    streams_routes(l, r);
+}
