@@ -144,7 +144,8 @@ char *arena_dup(struct arena *a, const char *p, size_t n)
 }
 
 /* The text of fmt in the arena; its length without the NUL in *n. */
-static char *format_text(struct arena *a, size_t *n, const char *fmt, va_list ap)
+static __attribute__((format(printf, 3, 0))) char *format_text(struct arena *a, size_t *n,
+                                                               const char *fmt, va_list ap)
 {
     char small[256];
     va_list again;

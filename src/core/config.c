@@ -147,7 +147,7 @@ static enum err put_value(const struct loader *l, const struct config_bind *bind
     const char *expected = put_scalar(bind, key, text);
     if (!expected)
         return OK;
-    text = key->secret ? S("the value") : str_sub(text, 0, 80);
+    text = key->secret ? S("the value") : str_cut(text, 80);
     if (key->kind == CONFIG_KIND_BOOL)
         return error_set(l->error, ERR_INVALID, "config: %s: %s: expected %s, not \"%" STR_F "\"",
                          l->source, key->name, expected, STR_A(text));
@@ -189,7 +189,7 @@ static enum err put_named(const struct loader *l, struct str name, struct str te
             if (str_eq(name, str_c(table->keys[k].name)))
                 return put_value(l, &l->binds[i], &table->keys[k], text);
     }
-    name = str_sub(name, 0, 80);
+    name = str_cut(name, 80);
     return error_set(l->error, ERR_INVALID, "config: %s: unknown name \"%" STR_F "\"", l->source,
                      STR_A(name));
 }
@@ -243,7 +243,7 @@ static enum err load_variable(struct loader *l, struct str variable)
     }
     if (!ours)
         return OK;
-    name = str_sub(name, 0, 80);
+    name = str_cut(name, 80);
     return error_set(l->error, ERR_INVALID, "config: environment: unknown name \"%" STR_F "\"",
                      STR_A(name));
 }

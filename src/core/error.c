@@ -1,8 +1,21 @@
 #include "core/error.h"
 
+#include "utf8.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+/* A text may quote anything, and cutting may split a character: such bytes become '?'. */
+static void make_utf8(char *text, size_t n)
+{
+    const unsigned char *end = (const unsigned char *)text + n;
+    for (size_t i = 0; i < n;) {
+        size_t length = utf8_sequence((const unsigned char *)text + i, end);
+        if (length == 0)
+            text[i] = '?';
+        i += length ? length : 1;
+    }
+}
 
 enum err error_set(struct error *e, enum err code, const char *fmt, ...)
 {
@@ -14,17 +27,9 @@ enum err error_set(struct error *e, enum err code, const char *fmt, ...)
     va_start(ap, fmt);
     int wrote = vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    size_t n = wrote < 0 ? 0 : (size_t)wrote;
-    if (n >= sizeof(text)) { /* cut, but not within a UTF-8 sequence */
-        n = sizeof(text) - 1;
-        size_t lead = n; /* of the last sequence */
-        while (lead > 0 && ((unsigned char)text[--lead] & 0xC0) == 0x80)
-            ;
-        unsigned char c = (unsigned char)text[lead];
-        if (lead + (c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : c >= 0xC0 ? 2 : 1) > n)
-            n = lead;
-    }
+    size_t n = wrote < 0 ? 0 : strlen(text);
     text[n] = '\0';
+    make_utf8(text, n);
     memcpy(e->text, text, n + 1);
     e->code = code;
     return code;

@@ -303,7 +303,7 @@ static inline size_t find_linear(const union slot *first, size_t i, uint64_t *se
 
 static pos refuse_duplicate(struct parser *ps, pos p, const union slot *member)
 {
-    struct str key = str_sub(slot_key(member), 0, 60);
+    struct str key = str_cut(slot_key(member), 60);
     error_set(ps->error, ERR_INVALID,
               "json: byte %zu: expected no duplicate key \"%" STR_F "\" in the object",
               (size_t)(p - ps->start), STR_A(key));

@@ -81,6 +81,15 @@ struct str str_from(struct str s, size_t from)
     return from < s.n ? str_n(s.p + from, s.n - from) : str_n(s.p + s.n, 0);
 }
 
+struct str str_cut(struct str s, size_t n)
+{
+    if (n >= s.n)
+        return s;
+    while (n > 0 && ((unsigned char)s.p[n] & 0xC0) == 0x80)
+        n--;
+    return str_n(s.p, n);
+}
+
 static bool is_blank(char c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r');

@@ -60,6 +60,10 @@ static void test_parts(void **state)
     assert_str(str_sub(s, 9, SIZE_MAX), "");
     assert_str(str_from(s, 5), "");
     assert_str(str_from(STR_NONE, 3), "");
+    assert_str(str_cut(S("a\xE3\x81\x82z"), 3), "a");
+    assert_str(str_cut(S("a\xE3\x81\x82z"), 4), "a\xE3\x81\x82");
+    assert_str(str_cut(S("abc"), 3), "abc");
+    assert_str(str_cut(S("\x80\x80"), 1), "");
     assert_str(str_trim(S(" \t a b \r\n")), "a b");
     assert_str(str_trim(S("  ")), "");
 }
@@ -278,6 +282,8 @@ static void test_error(void **state)
         assert_true(strlen(e.text) > sizeof(e.text) - 5);
         assert_true(str_is_utf8(str_c(e.text)));
     }
+    error_set(&e, ERR_INVALID, "\xFF%.*s.", 2, "\xE3\x81\x82");
+    assert_string_equal(e.text, "???.");
     memset(wide, 'a', 999);
     error_set(&e, ERR_INVALID, "%s", wide);
     assert_int_equal(strlen(e.text), sizeof(e.text) - 1);

@@ -36,7 +36,7 @@ enum err {
 
 struct error {
     enum err code;
-    char text[480]; /* NUL-terminated, cut when longer */
+    char text[480]; /* NUL-terminated UTF-8, cut when longer */
 };
 
 /* Fill *e (may be NULL) and return code, so that it can stand in a return statement. */

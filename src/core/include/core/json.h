@@ -136,7 +136,7 @@ struct json json_copy(struct arena *a, const struct json *v);
 
 void json_write(struct buf *out, const struct json *v); /* compact text */
 struct str json_to_text(struct arena *a, const struct json *v);
-void json_write_str(struct buf *out, struct str s); /* one quoted string */
+void json_write_str(struct buf *out, struct str s); /* quoted; well-formed UTF-8 */
 
 struct json_writer {
     struct buf *out;

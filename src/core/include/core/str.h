@@ -46,6 +46,7 @@ ptrdiff_t str_find_char(struct str s, char c);
 
 struct str str_sub(struct str s, size_t from, size_t n); /* clamped to s */
 struct str str_from(struct str s, size_t from);          /* the rest; clamped */
+struct str str_cut(struct str s, size_t n);              /* at most n bytes, whole characters */
 struct str str_trim(struct str s);                       /* without ASCII blanks at both ends */
 
 /*
