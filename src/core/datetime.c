@@ -71,18 +71,22 @@ int64_t civil_to_instant(const struct civil *c, int offset_s)
 {
     int64_t s = days_of(c->year, c->month, c->day) * 86400 + c->hour * 3600 + c->minute * 60 +
                 c->second - offset_s;
-    int64_t us;
+    int64_t us, part = c->micro;
+    if (s < 0) { /* towards zero, so that the first instant of all is still reached */
+        s++;
+        part -= SECOND_US;
+    }
     if (__builtin_mul_overflow(s, SECOND_US, &us)) {
         return s < 0 ? INT64_MIN : INT64_MAX;
     }
-    return add_saturated(us, c->micro);
+    return add_saturated(us, part);
 }
 
 struct civil civil_of(int64_t instant, int offset_s)
 {
     struct civil c = {0};
     int64_t s = floor_div(instant, SECOND_US);
-    c.micro = (int)(instant - s * SECOND_US);
+    c.micro = (int)((instant % SECOND_US + SECOND_US) % SECOND_US);
     s += offset_s;
     int64_t days = floor_div(s, 86400);
     int of_day = (int)(s - days * 86400);
