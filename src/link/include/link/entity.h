@@ -38,13 +38,18 @@ enum entity_in {
  * into stored form without times. Checks names, kinds, URIs, date-times, GeoJSON, datasetIds (no two
  * instances alike), limits; JSON null as a value is refused. "@context" is skipped. In fragments an
  * attribute or instance that is to be deleted has the value string "urn:ngsi-ld:null" and comes out
- * as {"type": "deleted"}. simplified: treat objects as plain values unless clearly an attribute
- * (options=keyValues on input). NULL with ERR_INVALID (BadRequestData) and a message that names the
- * attribute.
+ * as {"type": "deleted"}, with "all": true when the attribute itself was null and every instance is
+ * meant; a scope that is to be deleted comes out as []. In a merge patch instances may lack "type"
+ * or a value: what is there fills them in. simplified: treat objects as plain values unless clearly
+ * an attribute (options=keyValues on input). NULL with ERR_INVALID (BadRequestData) and a message
+ * that names the attribute.
  */
 const struct json *entity_expand(struct arena *a, const struct json *payload, enum entity_in mode,
                                  bool simplified, const struct ld_context *ctx, struct error *e);
-/* One attribute's payload (an instance or an array of them) under the given name, as a fragment. */
+/*
+ * One attribute's payload (an instance or an array of them) under the given name, as a fragment.
+ * Unless mode is ENTITY_WHOLE instances may lack "type" or a value, as in a merge patch.
+ */
 const struct json *entity_expand_attr(struct arena *a, struct str name, const struct json *payload,
                                       enum entity_in mode, const struct ld_context *ctx,
                                       struct error *e);
@@ -82,8 +87,9 @@ enum entity_op {
 /*
  * Apply a fragment or whole in stored form to the state before, at the instant now: sets createdAt
  * and modifiedAt, keeps order, works out the changes. Types are added, never removed, by fragments
- * (clause 5.6.x); scope is replaced (append adds). before NULL with anything but CREATE gives
- * ERR_NOT_FOUND.
+ * (clause 5.6.x); scope is replaced (append adds). When nothing changes after is before itself.
+ * before NULL with anything but CREATE gives ERR_NOT_FOUND, as does PARTIAL for an instance that is
+ * not there; a kind that differs from the one that is there gives ERR_INVALID in merges.
  */
 enum err entity_apply(struct arena *a, enum entity_op op, const struct json *before,
                       const struct json *input, int64_t now, struct entity_delta *out,
@@ -103,7 +109,8 @@ struct entity_view {
     bool geojson;               /* a GeoJSON Feature (clause 4.5.16) */
     struct str geometry;        /* IRI of the GeoProperty that becomes the geometry; default location */
     bool sys_attrs;             /* createdAt, modifiedAt, deletedAt, expiresAt (observedAt always) */
-    struct str lang;            /* reduce LanguageProperty to this language (RFC 4647 priority list) */
+    struct str lang;            /* reduce LanguageProperty to this language: RFC 4647 priority list with
+                                   q values; "*" first keeps all languages */
     const struct str *pick;     /* attribute IRIs (or core members id, type, scope) to keep; NULL: all */
     size_t n_pick;
     const struct str *omit;

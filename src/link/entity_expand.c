@@ -1,0 +1,673 @@
+/*
+ * Payloads into stored form (clauses 4.5 and 5.5.4).
+ *
+ * An attribute arrives as an instance (an object that names its kind or has a value member), as
+ * several of them in an array, or as a bare value. Bare values are Properties, bare geometries
+ * GeoProperties. In a merge patch or for one attribute the kind of a bare value is left open,
+ * because the attribute that is there decides it.
+ */
+#include "core/map.h"
+#include "entity_impl.h"
+
+#include <string.h>
+
+struct expansion {
+    struct arena *arena;
+    const struct ld_context *ctx;
+    enum entity_in mode;
+    bool simplified;
+    bool partial;         /* instances may lack a value: merge patch, or one attribute's fragment */
+    struct str attribute; /* top-level one at work, as sent: for messages */
+    size_t instances;
+    struct error *e;
+};
+
+static enum err fail(const struct expansion *x, const char *what)
+{
+    return error_set(x->e, ERR_INVALID, "attribute %" STR_F ": %s", QUOTE(x->attribute), what);
+}
+
+static bool is_name(struct str s)
+{
+    if (s.n == 0 || s.p[0] == '@')
+        return false;
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c <= ' ' || c == 0x7f || memchr("<>\"'=;()", c, 8))
+            return false;
+    }
+    return true;
+}
+
+/* Names whose compact form would read as a member of an entity or of an instance. */
+static bool is_reserved(struct str iri)
+{
+    if (iri.n && iri.p[0] == '@')
+        return true;
+    if (!str_starts(iri, S(LD_NGSI_PREFIX)) || str_starts(iri, S(LD_DEFAULT_PREFIX)))
+        return false;
+    struct str name = ld_compact(ld_core(), NULL, iri);
+    return entity_is_member(name) || slot_of(name, NULL) != SLOT_SUB;
+}
+
+/* Members that only answers have. */
+static bool is_output_only(struct str key)
+{
+    static const struct str names[] = {S_INIT("instanceId"),
+                                       S_INIT("lang"),
+                                       S_INIT("entity"),
+                                       S_INIT("entityList"),
+                                       S_INIT("@context"),
+                                       S_INIT("previousValue"),
+                                       S_INIT("previousJson"),
+                                       S_INIT("previousObject"),
+                                       S_INIT("previousVocab"),
+                                       S_INIT("previousLanguageMap"),
+                                       S_INIT("previousValueList"),
+                                       S_INIT("previousObjectList")};
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+        if (str_eq(key, names[i]))
+            return true;
+    return false;
+}
+
+static const struct json *either(const struct json *object, struct str key, struct str alias)
+{
+    const struct json *v = json_get(object, key);
+    return v ? v : json_get(object, alias);
+}
+
+/* The kind that an object names, by term or IRI. */
+static enum kind named_kind(const struct expansion *x, const struct json *object)
+{
+    struct str type = json_text(either(object, S("type"), S("@type")));
+    enum kind k = kind_of_name(type);
+    if (k == KIND_NONE && str_find_char(type, ':') >= 0) {
+        struct str iri = ld_expand(x->ctx, x->arena, type);
+        if (str_starts(iri, S(LD_NGSI_PREFIX)))
+            k = kind_of_name(str_from(iri, sizeof(LD_NGSI_PREFIX) - 1));
+    }
+    return k == KIND_DELETED ? KIND_NONE : k;
+}
+
+static bool has_value_member(const struct json *object)
+{
+    for (uint32_t i = 0; i < object->n; i++)
+        if (slot_of(json_key(&object->members[i]), NULL) == SLOT_VALUE)
+            return true;
+    return false;
+}
+
+static bool is_instance(const struct expansion *x, const struct json *v)
+{
+    if (!json_is(v, JSON_OBJECT))
+        return false;
+    if (named_kind(x, v) != KIND_NONE)
+        return true;
+    if (!x->simplified)
+        return has_value_member(v);
+    enum kind k = KIND_NONE; /* {"languageMap": ...} and the like are the simplified form itself */
+    return v->n == 1 && slot_of(json_key(v->members), &k) == SLOT_VALUE && k != KIND_PROPERTY &&
+           k != KIND_RELATIONSHIP;
+}
+
+/* --- one instance --- */
+
+struct draft {
+    enum kind kind;                  /* KIND_NONE: left open */
+    const struct json_member *value; /* as sent */
+    struct json_member member[SLOTS];
+    bool has[SLOTS];
+    struct json_member *subs;
+    uint32_t n_subs;
+    bool deleted, all;
+};
+
+static void put(struct draft *d, enum slot s, struct str key, struct json v)
+{
+    d->member[s] = json_m(key, v);
+    d->member[s].key_flags = JSON_PLAIN;
+    d->has[s] = true;
+}
+
+static struct json finish(const struct expansion *x, struct draft *d)
+{
+    if (d->deleted) {
+        put(d, SLOT_TYPE, S("type"), json_v_str(S("deleted")));
+        d->has[SLOT_VALUE] = d->has[SLOT_OBJECT_TYPE] = d->has[SLOT_OBSERVED] = false;
+        d->has[SLOT_UNIT] = d->has[SLOT_EXPIRES] = false;
+        d->n_subs = 0;
+    } else if (d->kind != KIND_NONE) {
+        put(d, SLOT_TYPE, S("type"), json_v_str(kind_names[d->kind]));
+        d->member[SLOT_TYPE].value.flags = JSON_PLAIN;
+    }
+    struct json_member *m = arena_alloc(x->arena, (SLOTS + d->n_subs + 1) * sizeof(*m));
+    size_t n = 0;
+    for (int s = 0; s < SLOTS; s++)
+        if (d->has[s])
+            m[n++] = d->member[s];
+    if (d->n_subs)
+        memcpy(m + n, d->subs, d->n_subs * sizeof(*m));
+    n += d->n_subs;
+    if (d->deleted && d->all)
+        m[n++] = json_m(S("all"), json_v_bool(true));
+    return json_v_object(m, n);
+}
+
+static enum err set_value(const struct expansion *x, struct draft *d, enum kind check,
+                          struct str member, const struct json *v)
+{
+    struct error why;
+    struct json out;
+    int nulls = x->partial ? NULL_ALLOWED : NULL_FORBIDDEN;
+    if (entity_value(x->arena, check, v, nulls, x->ctx, &out, &why))
+        return fail(x, why.text);
+    put(d, SLOT_VALUE, member, out);
+    return OK;
+}
+
+/* @type of the term says what a bare text is: only the simplified form needs it. */
+static enum kind coerced_kind(const struct expansion *x, struct str name, const struct json *v)
+{
+    if (!x->simplified || !json_is(v, JSON_STRING))
+        return KIND_NONE;
+    struct str type = ld_term_type(x->ctx, name);
+    if (str_eq(type, S("@id")) && ld_is_uri(json_text(v)))
+        return KIND_RELATIONSHIP;
+    return str_eq(type, S("@vocab")) ? KIND_VOCAB : KIND_NONE;
+}
+
+static enum err bare_value(const struct expansion *x, struct str name, const struct json *v,
+                           struct draft *d)
+{
+    enum kind coerced = coerced_kind(x, name, v);
+    if (coerced != KIND_NONE) {
+        d->kind = coerced;
+        return set_value(x, d, coerced, kind_members[coerced], v);
+    }
+    enum kind kind = is_geometry(v) ? KIND_GEO : KIND_PROPERTY;
+    d->kind = x->partial ? KIND_NONE : kind;
+    return set_value(x, d, kind, S("value"), v);
+}
+
+static enum err put_datetime(const struct expansion *x, struct draft *d, enum slot s,
+                             const struct json_member *m)
+{
+    int64_t at;
+    bool erase = x->partial && json_is_null_text(&m->value);
+    if (!erase && (!json_is(&m->value, JSON_STRING) || !datetime_parse(json_text(&m->value), &at)))
+        return error_set(x->e, ERR_INVALID, "attribute %" STR_F ": %" STR_F " is not a date-time",
+                         QUOTE(x->attribute), STR_A(json_key(m)));
+    put(d, s, json_key(m), m->value);
+    return OK;
+}
+
+static enum err put_dataset(const struct expansion *x, struct draft *d, const struct json *v)
+{
+    struct str id = json_text(v);
+    if (!json_is(v, JSON_STRING) || json_is_null_text(v))
+        return fail(x, "datasetId is not a URI");
+    if (str_eq(id, S("@none")))
+        return OK;
+    if (!ld_is_uri(id))
+        return fail(x, "datasetId is not a URI");
+    put(d, SLOT_DATASET, S("datasetId"), *v);
+    return OK;
+}
+
+static enum err put_object_type(const struct expansion *x, struct draft *d, const struct json *v)
+{
+    struct error why;
+    struct json out;
+    if (entity_value(x->arena, KIND_VOCAB, v, x->partial ? NULL_ALLOWED : NULL_FORBIDDEN, x->ctx,
+                     &out, &why))
+        return fail(x, "objectType must be the name of an entity type");
+    put(d, SLOT_OBJECT_TYPE, S("objectType"), out);
+    return OK;
+}
+
+static enum err put_unit(const struct expansion *x, struct draft *d, const struct json *v)
+{
+    if (!json_is(v, JSON_STRING) || v->n == 0)
+        return fail(x, "unitCode must be text");
+    if (json_is_null_text(v) && !x->partial)
+        return fail(x, "unitCode: " NGSI_NULL " is not permitted here");
+    put(d, SLOT_UNIT, S("unitCode"), *v);
+    return OK;
+}
+
+static enum err expand_instances(struct expansion *x, struct str name, const struct json *v,
+                                 unsigned depth, struct json *out);
+
+static enum err put_sub(struct expansion *x, struct draft *d, const struct json_member *m,
+                        unsigned depth)
+{
+    struct str key = json_key(m);
+    if (is_output_only(key))
+        return OK;
+    if (!is_name(key) || str_eq(key, S("id")))
+        return error_set(x->e, ERR_INVALID, "attribute %" STR_F ": '%" STR_F "' is not a name",
+                         QUOTE(x->attribute), QUOTE(key));
+    struct str iri = ld_expand(x->ctx, x->arena, key);
+    if (is_reserved(iri))
+        return fail(x, "a sub-attribute has the name of a member");
+    for (uint32_t i = 0; i < d->n_subs; i++)
+        if (str_eq(json_key(&d->subs[i]), iri))
+            return fail(x, "the same sub-attribute twice");
+    struct json instances;
+    enum err err = expand_instances(x, key, &m->value, depth + 1, &instances);
+    if (!err)
+        d->subs[d->n_subs++] = json_m(iri, instances);
+    return err;
+}
+
+static enum err put_member(struct expansion *x, struct draft *d, const struct json_member *m,
+                           unsigned depth)
+{
+    const struct json *v = &m->value;
+    enum kind kind = KIND_NONE;
+    switch (slot_of(json_key(m), &kind)) {
+    case SLOT_TYPE:
+    case SLOT_CREATED:
+    case SLOT_MODIFIED:
+    case SLOT_DELETED:
+        return OK;
+    case SLOT_VALUE:
+        if (d->value)
+            return fail(x, "has two values");
+        if (d->kind == KIND_NONE)
+            d->kind = kind == KIND_PROPERTY && is_geometry(v) ? KIND_GEO : kind;
+        else if (!str_eq(kind_members[d->kind], json_key(m)))
+            return error_set(x->e, ERR_INVALID, "attribute %" STR_F ": a %" STR_F " has no %" STR_F,
+                             QUOTE(x->attribute), STR_A(kind_names[d->kind]), STR_A(json_key(m)));
+        d->value = m;
+        return OK;
+    case SLOT_OBJECT_TYPE:
+        return put_object_type(x, d, v);
+    case SLOT_DATASET:
+        return put_dataset(x, d, v);
+    case SLOT_OBSERVED:
+        return put_datetime(x, d, SLOT_OBSERVED, m);
+    case SLOT_EXPIRES:
+        return put_datetime(x, d, SLOT_EXPIRES, m);
+    case SLOT_UNIT:
+        return put_unit(x, d, v);
+    default:
+        return str_eq(json_key(m), S("@type")) ? OK : put_sub(x, d, m, depth);
+    }
+}
+
+static enum err members(struct expansion *x, const struct json *object, unsigned depth,
+                        struct draft *d)
+{
+    d->kind = named_kind(x, object);
+    if (d->kind == KIND_NONE && !x->simplified && either(object, S("type"), S("@type")) &&
+        has_value_member(object))
+        return fail(x, "type is not a kind of attribute");
+    d->subs = arena_alloc(x->arena, object->n * sizeof(*d->subs));
+    for (uint32_t i = 0; i < object->n; i++)
+        if (put_member(x, d, &object->members[i], depth))
+            return ERR_INVALID;
+    if (!d->value)
+        return x->partial ? OK : fail(x, "has no value");
+    if (is_null_value(d->kind, &d->value->value)) {
+        if (x->mode == ENTITY_WHOLE)
+            return fail(x, NGSI_NULL " is not permitted here");
+        d->deleted = true;
+        return OK;
+    }
+    return set_value(x, d, d->kind, kind_members[d->kind], &d->value->value);
+}
+
+/* Members that belong to instances, in an object that has no value. */
+static bool has_instance_member(const struct json *object)
+{
+    for (uint32_t i = 0; i < object->n; i++) {
+        enum slot s = slot_of(json_key(&object->members[i]), NULL);
+        if (s == SLOT_OBSERVED || s == SLOT_UNIT || s == SLOT_DATASET || s == SLOT_OBJECT_TYPE)
+            return true;
+    }
+    return false;
+}
+
+static enum err expand_instance(struct expansion *x, struct str name, const struct json *v,
+                                unsigned depth, struct json *out)
+{
+    struct draft d = {.kind = KIND_NONE};
+    enum err err = OK;
+    if (++x->instances > ENTITY_MAX_ATTRS)
+        return error_set(x->e, ERR_INVALID, "more than %d attributes", ENTITY_MAX_ATTRS);
+    if (json_is_null_text(v) && x->mode != ENTITY_WHOLE) {
+        d.deleted = d.all = true;
+    } else if (is_instance(x, v)) {
+        err = members(x, v, depth, &d);
+    } else if (json_is(v, JSON_OBJECT) && !x->simplified && !is_geometry(v)) {
+        if (x->partial)
+            err = members(x, v, depth, &d);
+        else if (has_instance_member(v))
+            err = fail(x, "has no value");
+        else
+            err = bare_value(x, name, v, &d);
+    } else {
+        err = bare_value(x, name, v, &d);
+    }
+    if (!err)
+        *out = finish(x, &d);
+    return err;
+}
+
+/* --- all instances of an attribute --- */
+
+static struct str dataset_of(const struct json *instance)
+{
+    struct inst i;
+    inst_open(&i, instance);
+    return inst_dataset(&i);
+}
+
+static enum err order_instances(struct expansion *x, struct json *items, size_t n)
+{
+    struct map seen = MAP_INIT;
+    enum err err = OK;
+    for (size_t i = 0; !err && i < n; i++) {
+        struct str id = dataset_of(&items[i]);
+        struct json first = items[i];
+        if (map_put(&seen, id.p ? id : S("@none"), items))
+            err = fail(x, id.p ? "two instances have the same datasetId"
+                               : "two instances have no datasetId");
+        if (!id.p && i) {
+            memmove(items + 1, items, i * sizeof(*items));
+            items[0] = first;
+        }
+    }
+    map_release(&seen);
+    return err;
+}
+
+static bool is_instance_array(const struct expansion *x, const struct json *v)
+{
+    if (!json_is(v, JSON_ARRAY) || v->n == 0)
+        return false;
+    for (uint32_t i = 0; i < v->n; i++) {
+        const struct json *item = &v->items[i];
+        bool fragment =
+            x->partial && !x->simplified && json_is(item, JSON_OBJECT) && has_instance_member(item);
+        if (!fragment && !is_instance(x, item))
+            return false;
+    }
+    return true;
+}
+
+/* {"dataset": {"@none": value, URI: value ...}}: several instances in simplified form. */
+static const struct json *simplified_datasets(const struct expansion *x, const struct json *v)
+{
+    if (!x->simplified || !json_is(v, JSON_OBJECT) || v->n != 1)
+        return NULL;
+    const struct json *d = json_get(v, S("dataset"));
+    return json_is(d, JSON_OBJECT) && d->n ? d : NULL;
+}
+
+static enum err expand_datasets(struct expansion *x, struct str name, const struct json *v,
+                                unsigned depth, struct json *items)
+{
+    for (uint32_t i = 0; i < v->n; i++) {
+        struct str id = json_key(&v->members[i]);
+        struct json one;
+        if (expand_instance(x, name, &v->members[i].value, depth, &one))
+            return ERR_INVALID;
+        if (!str_eq(id, S("@none"))) {
+            if (!ld_is_uri(id))
+                return fail(x, "datasetId is not a URI");
+            struct json_member *m = arena_alloc(x->arena, (one.n + 1) * sizeof(*m));
+            memcpy(m, one.members, one.n * sizeof(*m));
+            m[one.n] = json_m(S("datasetId"), json_v_str(id));
+            one = json_v_object(m, one.n + 1);
+        }
+        items[i] = one;
+    }
+    return order_instances(x, items, v->n);
+}
+
+static enum err expand_instances(struct expansion *x, struct str name, const struct json *v,
+                                 unsigned depth, struct json *out)
+{
+    if (depth > ENTITY_MAX_DEPTH)
+        return fail(x, "sub-attributes are nested too deeply");
+    const struct json *datasets = simplified_datasets(x, v);
+    bool several = is_instance_array(x, v);
+    uint32_t n = datasets ? datasets->n : several ? v->n : 1;
+    if (n > ENTITY_MAX_ATTRS)
+        return fail(x, "too many instances");
+    struct json *items = arena_alloc(x->arena, n * sizeof(*items));
+    enum err err = OK;
+    if (datasets) {
+        err = expand_datasets(x, name, datasets, depth, items);
+    } else if (several) {
+        for (uint32_t i = 0; !err && i < n; i++)
+            err = expand_instance(x, name, &v->items[i], depth, &items[i]);
+        if (!err && n > 1)
+            err = order_instances(x, items, n);
+    } else {
+        err = expand_instance(x, name, v, depth, items);
+    }
+    *out = json_v_array(items, n);
+    return err;
+}
+
+/* --- the entity --- */
+
+struct entity_draft {
+    struct json_member head[4]; /* id, type, scope, expiresAt */
+    bool has[4];
+    struct json_member *attrs;
+    uint32_t n_attrs;
+};
+enum { HEAD_ID, HEAD_TYPE, HEAD_SCOPE, HEAD_EXPIRES };
+
+static void put_head(struct entity_draft *d, int which, struct str key, struct json v)
+{
+    d->head[which] = json_m(key, v);
+    d->head[which].key_flags = JSON_PLAIN;
+    d->has[which] = true;
+}
+
+static enum err put_id(const struct expansion *x, struct entity_draft *d, const struct json *v)
+{
+    if (!json_is(v, JSON_STRING) || !ld_is_uri(json_text(v)) || json_is_null_text(v))
+        return error_set(x->e, ERR_INVALID, "id is not a URI");
+    put_head(d, HEAD_ID, S("id"), *v);
+    return OK;
+}
+
+/* A list without repetitions, from one text or an array of texts. */
+static enum err put_texts(const struct expansion *x, struct entity_draft *d, int which,
+                          struct str key, const struct json *v,
+                          enum err (*one)(const struct expansion *x, struct str s, struct str *out))
+{
+    bool array = json_is(v, JSON_ARRAY);
+    uint32_t n = array ? v->n : 1, kept = 0;
+    if (n > ENTITY_MAX_ATTRS)
+        return error_set(x->e, ERR_INVALID, "%" STR_F " has too many items", STR_A(key));
+    struct json *items = arena_alloc(x->arena, n * sizeof(*items));
+    for (uint32_t i = 0; i < n; i++) {
+        const struct json *item = array ? &v->items[i] : v;
+        struct str text = STR_NONE;
+        bool known = false;
+        if (!json_is(item, JSON_STRING))
+            return error_set(x->e, ERR_INVALID, "%" STR_F " must be text or a list of texts",
+                             STR_A(key));
+        if (one(x, json_text(item), &text))
+            return ERR_INVALID;
+        for (uint32_t k = 0; k < kept && !known; k++)
+            known = str_eq(json_text(&items[k]), text);
+        if (!known)
+            items[kept++] = json_v_str(text);
+    }
+    put_head(d, which, key, json_v_array(items, kept));
+    return OK;
+}
+
+static enum err one_type(const struct expansion *x, struct str s, struct str *out)
+{
+    if (!is_name(s) || str_eq(s, S(NGSI_NULL)))
+        return error_set(x->e, ERR_INVALID, "'%" STR_F "' is not the name of an entity type",
+                         QUOTE(s));
+    *out = ld_expand(x->ctx, x->arena, s);
+    return OK;
+}
+
+/* "/a/b": names between slashes (clause 4.18). */
+static enum err one_scope(const struct expansion *x, struct str s, struct str *out)
+{
+    bool good = s.n > 1 && s.p[0] == '/' && s.p[s.n - 1] != '/';
+    for (size_t i = 1; good && i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        good = c > ' ' && c != 0x7f && !memchr("#+;,|()<>\"'=", c, 12) &&
+               !(c == '/' && s.p[i - 1] == '/');
+    }
+    if (!good)
+        return error_set(x->e, ERR_INVALID, "'%" STR_F "' is not a scope such as /a/b", QUOTE(s));
+    *out = s;
+    return OK;
+}
+
+static enum err put_scope(const struct expansion *x, struct entity_draft *d, const struct json *v)
+{
+    if (x->mode != ENTITY_WHOLE && json_is_null_text(v)) {
+        put_head(d, HEAD_SCOPE, S("scope"), json_v_array(NULL, 0));
+        return OK;
+    }
+    if (x->mode == ENTITY_WHOLE && json_is(v, JSON_ARRAY) && v->n == 0)
+        return OK;
+    return put_texts(x, d, HEAD_SCOPE, S("scope"), v, one_scope);
+}
+
+static enum err put_type(const struct expansion *x, struct entity_draft *d, const struct json *v)
+{
+    if (json_is(v, JSON_ARRAY) && v->n == 0)
+        return error_set(x->e, ERR_INVALID, "type is empty");
+    return put_texts(x, d, HEAD_TYPE, S("type"), v, one_type);
+}
+
+static enum err put_expiry(const struct expansion *x, struct entity_draft *d, const struct json *v)
+{
+    int64_t at;
+    bool erase = x->mode != ENTITY_WHOLE && json_is_null_text(v);
+    if (!erase && (!json_is(v, JSON_STRING) || !datetime_parse(json_text(v), &at)))
+        return error_set(x->e, ERR_INVALID, "expiresAt is not a date-time");
+    put_head(d, HEAD_EXPIRES, S("expiresAt"), *v);
+    return OK;
+}
+
+static enum err put_attr(struct expansion *x, struct entity_draft *d, const struct json_member *m,
+                         struct str iri)
+{
+    struct str key = json_key(m);
+    if (!is_name(key))
+        return error_set(x->e, ERR_INVALID, "'%" STR_F "' is not the name of an attribute",
+                         QUOTE(key));
+    if (is_reserved(iri))
+        return error_set(x->e, ERR_INVALID, "attribute %" STR_F ": the name is reserved",
+                         QUOTE(key));
+    struct json instances;
+    x->attribute = key;
+    enum err err = expand_instances(x, key, &m->value, 1, &instances);
+    if (!err)
+        d->attrs[d->n_attrs++] = json_m(iri, instances);
+    return err;
+}
+
+static enum err put_entity_member(struct expansion *x, struct entity_draft *d,
+                                  const struct json_member *m)
+{
+    struct str key = json_key(m);
+    if (str_eq(key, S("@context")))
+        return OK;
+    if (entity_is_member(key)) {
+        if (str_eq(key, S("scope")))
+            return put_scope(x, d, &m->value);
+        if (str_eq(key, S("expiresAt")))
+            return put_expiry(x, d, &m->value);
+        if (key.n > 4)
+            return OK; /* createdAt, modifiedAt, deletedAt are ours to set */
+    }
+    struct str iri = ld_expand(x->ctx, x->arena, key);
+    if (str_eq(iri, S("@id")))
+        return put_id(x, d, &m->value);
+    if (str_eq(iri, S("@type")))
+        return put_type(x, d, &m->value);
+    return put_attr(x, d, m, iri);
+}
+
+static enum err refuse_twins(const struct expansion *x, const struct entity_draft *d)
+{
+    struct map seen = MAP_INIT;
+    enum err err = OK;
+    for (uint32_t i = 0; !err && i < d->n_attrs; i++)
+        if (map_put(&seen, json_key(&d->attrs[i]), d->attrs))
+            err = error_set(x->e, ERR_INVALID, "attribute %" STR_F " is there twice",
+                            QUOTE(json_key(&d->attrs[i])));
+    map_release(&seen);
+    return err;
+}
+
+static const struct json *finish_entity(const struct expansion *x, const struct entity_draft *d)
+{
+    struct json_member *m = arena_alloc(x->arena, (4 + d->n_attrs) * sizeof(*m));
+    size_t n = 0;
+    for (int i = 0; i < 4; i++)
+        if (d->has[i])
+            m[n++] = d->head[i];
+    if (d->n_attrs)
+        memcpy(m + n, d->attrs, d->n_attrs * sizeof(*m));
+    struct json *out = arena_alloc(x->arena, sizeof(*out));
+    *out = json_v_object(m, n + d->n_attrs);
+    return out;
+}
+
+const struct json *entity_expand(struct arena *a, const struct json *payload, enum entity_in mode,
+                                 bool simplified, const struct ld_context *ctx, struct error *e)
+{
+    struct expansion x = {.arena = a,
+                          .ctx = ctx ? ctx : ld_core(),
+                          .mode = mode,
+                          .simplified = simplified,
+                          .partial = mode == ENTITY_MERGE,
+                          .e = e};
+    struct entity_draft d = {.n_attrs = 0};
+    if (!json_is(payload, JSON_OBJECT)) {
+        error_set(e, ERR_INVALID, "an entity must be a JSON object");
+        return NULL;
+    }
+    if (payload->n > ENTITY_MAX_ATTRS + 8) {
+        error_set(e, ERR_INVALID, "more than %d attributes", ENTITY_MAX_ATTRS);
+        return NULL;
+    }
+    d.attrs = arena_alloc(a, payload->n * sizeof(*d.attrs));
+    for (uint32_t i = 0; i < payload->n; i++)
+        if (put_entity_member(&x, &d, &payload->members[i]))
+            return NULL;
+    if (mode == ENTITY_WHOLE && (!d.has[HEAD_ID] || !d.has[HEAD_TYPE])) {
+        error_set(e, ERR_INVALID, "an entity needs %s", d.has[HEAD_ID] ? "a type" : "an id");
+        return NULL;
+    }
+    if (refuse_twins(&x, &d))
+        return NULL;
+    return finish_entity(&x, &d);
+}
+
+const struct json *entity_expand_attr(struct arena *a, struct str name, const struct json *payload,
+                                      enum entity_in mode, const struct ld_context *ctx,
+                                      struct error *e)
+{
+    struct expansion x = {.arena = a,
+                          .ctx = ctx ? ctx : ld_core(),
+                          .mode = mode,
+                          .partial = mode != ENTITY_WHOLE,
+                          .e = e};
+    struct entity_draft d = {.attrs = arena_alloc(a, sizeof(struct json_member))};
+    struct json_member m = json_m(name, *payload);
+    if (put_attr(&x, &d, &m, ld_expand(x.ctx, a, name)))
+        return NULL;
+    return finish_entity(&x, &d);
+}

@@ -1,0 +1,172 @@
+/* Looking into the stored form. */
+#include "entity_impl.h"
+
+#include <string.h>
+
+const struct str kind_names[KINDS] = {S_INIT("Property"),     S_INIT("GeoProperty"),
+                                      S_INIT("Relationship"), S_INIT("LanguageProperty"),
+                                      S_INIT("JsonProperty"), S_INIT("VocabProperty"),
+                                      S_INIT("ListProperty"), S_INIT("ListRelationship")};
+
+const struct str kind_members[KINDS] = {S_INIT("value"),     S_INIT("value"),
+                                        S_INIT("object"),    S_INIT("languageMap"),
+                                        S_INIT("json"),      S_INIT("vocab"),
+                                        S_INIT("valueList"), S_INIT("objectList")};
+
+enum kind kind_of_name(struct str type)
+{
+    for (int k = 0; k < KINDS; k++)
+        if (type.n == kind_names[k].n && memcmp(type.p, kind_names[k].p, type.n) == 0)
+            return (enum kind)k;
+    return str_eq(type, S("deleted")) ? KIND_DELETED : KIND_NONE;
+}
+
+struct slot_name {
+    const char *name;
+    enum slot slot;
+    enum kind kind;
+};
+
+/* By length, because a length alone rules out nearly all: IRIs are longer than any of these. */
+static const struct slot_name by_length[12][4] = {
+    [4] = {{"type", SLOT_TYPE, KIND_NONE}, {"json", SLOT_VALUE, KIND_JSON}},
+    [5] = {{"value", SLOT_VALUE, KIND_PROPERTY}, {"vocab", SLOT_VALUE, KIND_VOCAB}},
+    [6] = {{"object", SLOT_VALUE, KIND_RELATIONSHIP}},
+    [8] = {{"unitCode", SLOT_UNIT, KIND_NONE}},
+    [9] = {{"datasetId", SLOT_DATASET, KIND_NONE},
+           {"createdAt", SLOT_CREATED, KIND_NONE},
+           {"valueList", SLOT_VALUE, KIND_LIST},
+           {"expiresAt", SLOT_EXPIRES, KIND_NONE}},
+    [10] = {{"observedAt", SLOT_OBSERVED, KIND_NONE},
+            {"modifiedAt", SLOT_MODIFIED, KIND_NONE},
+            {"objectType", SLOT_OBJECT_TYPE, KIND_NONE},
+            {"objectList", SLOT_VALUE, KIND_LIST_RELATIONSHIP}},
+    [11] = {{"languageMap", SLOT_VALUE, KIND_LANGUAGE}},
+};
+
+enum slot slot_of(struct str key, enum kind *kind)
+{
+    if (key.n >= 12)
+        return SLOT_SUB;
+    const struct slot_name *row = by_length[key.n];
+    for (int i = 0; i < 4 && row[i].name; i++) {
+        if (memcmp(row[i].name, key.p, key.n) == 0) {
+            if (kind)
+                *kind = row[i].kind;
+            return row[i].slot;
+        }
+    }
+    return str_eq(key, S("deletedAt")) ? SLOT_DELETED : SLOT_SUB;
+}
+
+void inst_open(struct inst *i, const struct json *instance)
+{
+    memset(i, 0, sizeof(*i));
+    if (!json_is(instance, JSON_OBJECT))
+        return;
+    const struct json_member *m = instance->members, *end = m + instance->n;
+    for (; m < end; m++) {
+        enum slot s = slot_of(json_key(m), NULL);
+        if (s == SLOT_SUB)
+            break;
+        i->slot[s] = m;
+    }
+    i->subs = m;
+    i->n_subs = (uint32_t)(end - m);
+}
+
+enum kind inst_kind(const struct inst *i)
+{
+    return i->slot[SLOT_TYPE] ? kind_of_name(json_text(&i->slot[SLOT_TYPE]->value)) : KIND_NONE;
+}
+
+struct str inst_dataset(const struct inst *i)
+{
+    return i->slot[SLOT_DATASET] ? json_text(&i->slot[SLOT_DATASET]->value) : STR_NONE;
+}
+
+bool json_is_null_text(const struct json *v)
+{
+    return json_is(v, JSON_STRING) && v->n == sizeof(NGSI_NULL) - 1 &&
+           memcmp(v->text, NGSI_NULL, sizeof(NGSI_NULL) - 1) == 0;
+}
+
+bool is_geometry(const struct json *v)
+{
+    static const struct str types[] = {S_INIT("Point"),           S_INIT("LineString"),
+                                       S_INIT("Polygon"),         S_INIT("MultiPoint"),
+                                       S_INIT("MultiLineString"), S_INIT("MultiPolygon")};
+    struct str type = json_text(json_get(v, S("type")));
+    if (!type.p)
+        return false;
+    if (str_eq(type, S("GeometryCollection")))
+        return json_is(json_get(v, S("geometries")), JSON_ARRAY);
+    for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++)
+        if (str_eq(type, types[i]))
+            return json_is(json_get(v, S("coordinates")), JSON_ARRAY);
+    return false;
+}
+
+/* --- the public ones --- */
+
+struct str entity_id(const struct json *stored)
+{
+    return json_text(json_get(stored, S("id")));
+}
+
+const struct json *entity_types(const struct json *stored)
+{
+    return json_get(stored, S("type"));
+}
+
+bool entity_has_type(const struct json *stored, struct str iri)
+{
+    const struct json *types = entity_types(stored);
+    for (size_t i = 0; types && i < types->n; i++)
+        if (str_eq(json_text(json_at(types, i)), iri))
+            return true;
+    return false;
+}
+
+bool entity_is_member(struct str key)
+{
+    switch (key.n) {
+    case 2:
+        return memcmp(key.p, "id", 2) == 0;
+    case 4:
+        return memcmp(key.p, "type", 4) == 0;
+    case 5:
+        return memcmp(key.p, "scope", 5) == 0;
+    case 9:
+        return memcmp(key.p, "createdAt", 9) == 0 || memcmp(key.p, "expiresAt", 9) == 0 ||
+               memcmp(key.p, "deletedAt", 9) == 0;
+    case 10:
+        return memcmp(key.p, "modifiedAt", 10) == 0;
+    default:
+        return false;
+    }
+}
+
+const struct json *entity_attr(const struct json *stored, struct str iri)
+{
+    return entity_is_member(iri) ? NULL : json_get(stored, iri);
+}
+
+const struct json *instance_value(const struct json *instance)
+{
+    if (!json_is(instance, JSON_OBJECT))
+        return NULL;
+    /* the value stands second in stored form */
+    for (uint32_t i = 0; i < instance->n; i++)
+        if (slot_of(json_key(&instance->members[i]), NULL) == SLOT_VALUE)
+            return &instance->members[i].value;
+    return NULL;
+}
+
+const struct json *instance_default(const struct json *instances)
+{
+    for (size_t i = 0; json_is(instances, JSON_ARRAY) && i < instances->n; i++)
+        if (!json_get(&instances->items[i], S("datasetId")))
+            return &instances->items[i];
+    return NULL;
+}
