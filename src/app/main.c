@@ -27,18 +27,17 @@ static void usage(FILE *out)
         snprintf(head, sizeof(head), "%s %s", commands[i].name, commands[i].args);
         fprintf(out, "  %-28s %s\n", head, commands[i].help);
     }
-    fprintf(out,
-            "\noptions of all commands:\n"
-            "  --data DIR          folder of the city's data (var/city)\n"
-            "  --store URL         sqlite:FILE or postgres://user@host/db (a file in --data)\n"
-            "  --config FILE       settings, one \"name = value\" a line\n"
-            "  --NAME=VALUE        any setting; also as environment MARUGOTO_NAME\n"
-            "\noptions of serve:\n"
-            "  --port N            (8080)\n"
-            "  --address ADDRESS   (0.0.0.0)\n"
-            "  --demo              load the demo city into an empty store first\n"
-            "  --allow-private     let it call loopback and private addresses\n"
-            "\nAll settings: marugoto config\n");
+    fprintf(out, "\noptions of all commands:\n"
+                 "  --data DIR          folder of the city's data (var/city)\n"
+                 "  --store URL         sqlite:FILE or postgres://user@host/db (a file in --data)\n"
+                 "  --config FILE       settings, one \"name = value\" a line\n"
+                 "  --NAME=VALUE        any setting; also as environment MARUGOTO_NAME\n"
+                 "\noptions of serve:\n"
+                 "  --port N            (8080)\n"
+                 "  --address ADDRESS   (0.0.0.0)\n"
+                 "  --demo              load the demo city into an empty store first\n"
+                 "  --allow-private     let it call loopback and private addresses\n"
+                 "\nAll settings: marugoto config\n");
 }
 
 int main(int argc, char **argv)

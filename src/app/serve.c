@@ -3,9 +3,9 @@
  * closing goes the other way, so that whatever may still call into a part is gone before it.
  */
 #include "app.h"
-#include "core/log.h"
 #include "city/demo.h"
 #include "city/portal.h"
+#include "core/log.h"
 #include "services.h"
 #include <errno.h>
 #include <signal.h>
@@ -33,7 +33,10 @@ static enum err make_dirs(struct arena *a, const char *path, struct error *e)
 static const struct {
     const char *name;
     enum log_level level;
-} levels[] = {{"debug", LOG_DEBUG}, {"info", LOG_INFO}, {"warn", LOG_WARN}, {"error", LOG_ERROR},
+} levels[] = {{"debug", LOG_DEBUG},
+              {"info", LOG_INFO},
+              {"warn", LOG_WARN},
+              {"error", LOG_ERROR},
               {"off", LOG_OFF}};
 
 static enum err set_log_level(const char *name, struct error *e)

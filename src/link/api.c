@@ -9,7 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define ERRORS_URI "https://uri.etsi.org/ngsi-ld/errors/"
+#define ERRORS_URI  "https://uri.etsi.org/ngsi-ld/errors/"
 #define CONTEXT_REL "http://www.w3.org/ns/json-ld#context"
 
 /* --- errors (clause 5.5.2, 6.3.2) --- */
@@ -71,7 +71,8 @@ enum http_answer api_fail_text(struct api *c, enum err code, const char *fmt, ..
     return api_fail(c, &e);
 }
 
-/* Not JSON at all, or a request that contradicts itself: InvalidRequest instead of BadRequestData. */
+/* Not JSON at all, or a request that contradicts itself: InvalidRequest instead of BadRequestData.
+ */
 static enum http_answer invalid_request(struct api *c, struct str detail)
 {
     return problem(c, 400, ERRORS_URI "InvalidRequest", "The request is not valid", detail);
@@ -436,8 +437,9 @@ bool api_view(struct api *c, struct entity_view *v, const char **type)
     struct str geometry = request_query(c->req, "geometryProperty");
     v->geometry = ld_expand(c->ctx, c->arena, geometry.p ? geometry : S("location"));
     bool link_context = str_find(request_header(c->req, "Prefer"), S("body=json")) >= 0;
-    v->with_context = accepted == 1 || (accepted == 2 && !link_context &&
-                                        str_find(request_header(c->req, "Prefer"), S("ld+json")) >= 0);
+    v->with_context =
+        accepted == 1 || (accepted == 2 && !link_context &&
+                          str_find(request_header(c->req, "Prefer"), S("ld+json")) >= 0);
     v->sys_attrs = api_option(c, "options", "sysAttrs");
     v->lang = request_query(c->req, "lang");
     view_names(c, v);
@@ -454,7 +456,8 @@ void api_link_header(struct api *c, const struct ld_context *ctx)
 {
     response_header(c->req, c->res, "Link",
                     str_printf(c->arena,
-                               "<%" STR_F ">; rel=\"" CONTEXT_REL "\"; type=\"application/ld+json\"",
+                               "<%" STR_F ">; rel=\"" CONTEXT_REL
+                               "\"; type=\"application/ld+json\"",
                                STR_A(ld_context_url(ctx))));
 }
 

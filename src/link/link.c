@@ -17,8 +17,8 @@ static const struct config_key keys[] = {
                "longest run of one query, milliseconds"),
     CONFIG_INT("link.temporal_max", struct link_options, temporal_max, 1000, 1, 100000,
                "instances of each attribute in one temporal answer"),
-    CONFIG_INT("link.subscriptions_max", struct link_options, subscriptions_max, 100000, 1, 10000000,
-               "subscriptions of one tenant"),
+    CONFIG_INT("link.subscriptions_max", struct link_options, subscriptions_max, 100000, 1,
+               10000000, "subscriptions of one tenant"),
     CONFIG_INT("link.context_fetch_ms", struct link_options, context_fetch_ms, 5000, 100, 60000,
                "time to fetch a remote @context, milliseconds"),
     CONFIG_INT("link.notify_window", struct link_options, notify_window, 64, 1, 10000,
@@ -40,8 +40,10 @@ const struct config_table link_config = {"link", keys, sizeof(keys) / sizeof(key
 
 enum err link_start(struct link *l, struct error *e)
 {
-    static const struct ld_limits limits = {
-        .max_terms = 20000, .max_depth = 8, .max_bytes = 1 << 20, .max_cached = 1000};
+    static const struct ld_limits limits = {.max_terms = 20000,
+                                            .max_depth = 8,
+                                            .max_bytes = 1 << 20,
+                                            .max_cached = 1000};
     l->contexts = ld_contexts_new(l->store, l->clock, &limits, e);
     if (!l->contexts)
         return e->code;

@@ -7,16 +7,11 @@
 
 /* The operation of entity.h that does the work, by kind, when the entity is there. */
 static const enum entity_op apply_as[] = {
-    [OP_CREATE] = ENTITY_CREATE,
-    [OP_UPSERT] = ENTITY_REPLACE,
-    [OP_UPSERT_UPDATE] = ENTITY_APPEND,
-    [OP_REPLACE] = ENTITY_REPLACE,
-    [OP_APPEND] = ENTITY_APPEND,
-    [OP_APPEND_NEW] = ENTITY_APPEND_NEW,
-    [OP_UPDATE] = ENTITY_UPDATE,
-    [OP_MERGE] = ENTITY_MERGE_PATCH,
-    [OP_PARTIAL] = ENTITY_PARTIAL,
-    [OP_REPLACE_ATTR] = ENTITY_REPLACE_ATTR,
+    [OP_CREATE] = ENTITY_CREATE,        [OP_UPSERT] = ENTITY_REPLACE,
+    [OP_UPSERT_UPDATE] = ENTITY_APPEND, [OP_REPLACE] = ENTITY_REPLACE,
+    [OP_APPEND] = ENTITY_APPEND,        [OP_APPEND_NEW] = ENTITY_APPEND_NEW,
+    [OP_UPDATE] = ENTITY_UPDATE,        [OP_MERGE] = ENTITY_MERGE_PATCH,
+    [OP_PARTIAL] = ENTITY_PARTIAL,      [OP_REPLACE_ATTR] = ENTITY_REPLACE_ATTR,
 };
 
 static bool makes_entities(enum op_kind k)
@@ -78,8 +73,8 @@ static enum err apply_op(struct store_conn *c, struct ops *o, struct op *op, int
         return OK;
     }
     if (!err && op->kind == OP_CREATE) {
-        op->result = error_set(&op->error, ERR_EXISTS, "entity %" STR_F " exists already",
-                               STR_A(op->id));
+        op->result =
+            error_set(&op->error, ERR_EXISTS, "entity %" STR_F " exists already", STR_A(op->id));
         return OK;
     }
     op->result = check_version(op, &row, &op->error);

@@ -28,7 +28,7 @@ enum {
 
 /* Kinds of key_of(), see keys.h. */
 enum {
-    KEY_ALL = '*',      /* every entity of the tenant; name empty */
+    KEY_ALL = '*', /* every entity of the tenant; name empty */
     KEY_TYPE = 't',
     KEY_ATTR = 'a',
     KEY_OVERFLOW = 'o', /* attribute with more values than INDEX_VALUES_MAX: always a candidate */
@@ -36,9 +36,9 @@ enum {
     KEY_TIME = 'd',
     KEY_BOOL = 'b',
     KEY_TEXT = 's',
-    KEY_SCOPE = 'c',    /* name empty */
-    KEY_POINT = 'g',    /* geometries that are one point: leaf cells only */
-    KEY_SHAPE = 'G'     /* other geometries: cells of any level */
+    KEY_SCOPE = 'c', /* name empty */
+    KEY_POINT = 'g', /* geometries that are one point: leaf cells only */
+    KEY_SHAPE = 'G'  /* other geometries: cells of any level */
 };
 
 /* What the text index holds of s: at most INDEX_TEXT_CHARS code points, cut at U+0000. Cutting by

@@ -25,8 +25,8 @@ enum err repo_tenant(struct store_conn *c, struct str name, int64_t *tenant, str
         *tenant = 1;
         return OK;
     }
-    enum err err = store_get_int(c, tenant, "SELECT n FROM tenant WHERE name = $1",
-                                 SV(SV_TEXT(name)), e);
+    enum err err =
+        store_get_int(c, tenant, "SELECT n FROM tenant WHERE name = $1", SV(SV_TEXT(name)), e);
     return err == ERR_NOT_FOUND ? error_set(e, err, "no tenant %" STR_F, STR_A(name)) : err;
 }
 
@@ -36,8 +36,7 @@ enum err repo_tenant_make(struct store_conn *c, struct str name, int64_t now, in
     enum err err = repo_tenant(c, name, tenant, e);
     if (err != ERR_NOT_FOUND)
         return err;
-    return store_get_int(c, tenant,
-                         "INSERT INTO tenant(name, created) VALUES ($1, $2) RETURNING n",
+    return store_get_int(c, tenant, "INSERT INTO tenant(name, created) VALUES ($1, $2) RETURNING n",
                          SV(SV_TEXT(name), SV_INT(now)), e);
 }
 

@@ -34,9 +34,9 @@ static enum err index_insert(struct store_conn *c, const struct index_row *r, in
 {
     switch (r->table) {
     case INDEX_KEY:
-        return store_exec(
-            c, "INSERT INTO entity_key(k, eid) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-            SV(SV_INT(r->k), SV_INT(eid)), NULL, e);
+        return store_exec(c,
+                          "INSERT INTO entity_key(k, eid) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+                          SV(SV_INT(r->k), SV_INT(eid)), NULL, e);
     case INDEX_NUM:
         return store_exec(
             c, "INSERT INTO entity_num(k, v, eid) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
@@ -202,10 +202,11 @@ static enum err write_row(struct store_conn *c, const struct repo_put *p, struct
 {
     if (p->row && p->row->eid) {
         *eid = p->row->eid;
-        return store_exec(
-            c, "UPDATE entity SET doc = $1, version = $2, modified = $3 WHERE eid = $4",
-            SV(p->delta->after ? SV_TEXT(doc) : SV_NULL, SV_INT(seq), SV_INT(p->now), SV_INT(*eid)),
-            NULL, e);
+        return store_exec(c,
+                          "UPDATE entity SET doc = $1, version = $2, modified = $3 WHERE eid = $4",
+                          SV(p->delta->after ? SV_TEXT(doc) : SV_NULL, SV_INT(seq), SV_INT(p->now),
+                             SV_INT(*eid)),
+                          NULL, e);
     }
     return store_get_int(c, eid,
                          "INSERT INTO entity(tenant, id, doc, version, modified)"

@@ -11,20 +11,21 @@
 #include "keys.h"
 #include "link/repo.h"
 #include "repo_index.h"
+#include <stdlib.h>
 
 enum {
-    PROBE_MAX = 5000,     /* index rows counted when choosing */
+    PROBE_MAX = 5000, /* index rows counted when choosing */
     CHUNK_FIRST = 64,
     CHUNK_MAX = 4096,
-    NAMES_MAX = 4,        /* names in one type or attribute condition that an index scan takes */
-    GEO_RANGES = 12,      /* cell ranges of one geographic scan */
+    NAMES_MAX = 4,   /* names in one type or attribute condition that an index scan takes */
+    GEO_RANGES = 12, /* cell ranges of one geographic scan */
     GEO_ROOM = GEO_RANGES + 4 * GEO_CELL_LEVEL
 };
 
 /* Candidates in ascending order of eid, either listed or scanned in chunks. */
 struct plan {
     bool listed;
-    VEC(int64_t) list;          /* listed */
+    VEC(int64_t) list; /* listed */
     size_t at;
     const struct query_hint *hint; /* scanned; NULL: all entities of the tenant */
 };
@@ -32,8 +33,8 @@ struct plan {
 struct run {
     struct store_conn *c;
     const struct repo_query *q;
-    struct arena arena;  /* of the plan */
-    struct arena row;    /* of one candidate */
+    struct arena arena; /* of the plan */
+    struct arena row;   /* of one candidate */
     struct plan plan;
     bool (*each)(void *, const struct entity_row *, const struct json *);
     void *ctx;
@@ -73,9 +74,9 @@ static enum err list_ids(struct run *r, struct error *e)
 {
     for (size_t i = 0; i < r->q->query->n_ids; i++) {
         int64_t eid;
-        enum err err = store_get_int(r->c, &eid,
-                                     "SELECT eid FROM entity WHERE tenant = $1 AND id = $2",
-                                     SV(SV_INT(r->q->tenant), SV_TEXT(r->q->query->ids[i])), e);
+        enum err err =
+            store_get_int(r->c, &eid, "SELECT eid FROM entity WHERE tenant = $1 AND id = $2",
+                          SV(SV_INT(r->q->tenant), SV_TEXT(r->q->query->ids[i])), e);
         if (err == OK)
             list_add(r, eid);
         else if (err != ERR_NOT_FOUND)

@@ -3,7 +3,7 @@
 
 static const char tables_1[] =
     "CREATE TABLE tenant(n {id}, name {text} NOT NULL UNIQUE, created {int} NOT NULL);"
-    "INSERT INTO tenant(n, name, created) VALUES (1, '', 0);"
+    "INSERT INTO tenant(name, created) VALUES ('', 0);"
     /* one row per entity that exists or existed; doc NULL: deleted */
     "CREATE TABLE entity(eid {id}, tenant {int} NOT NULL, id {text} NOT NULL, doc {text},"
     " version {int} NOT NULL, modified {int} NOT NULL, UNIQUE(tenant, id));"

@@ -23,9 +23,9 @@ struct city {
     const struct clock *clock;
     struct locales *locales;
     struct templates *templates;
-    const char *web_dir;   /* static files: scripts, styles, fonts */
+    const char *web_dir; /* static files: scripts, styles, fonts */
     const char *data_dir;
-    const char *base_url;  /* "" or what the operator configured */
+    const char *base_url; /* "" or what the operator configured */
 };
 
 struct service {

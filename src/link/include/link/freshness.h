@@ -10,7 +10,8 @@
  *     status          Property, "fresh", "stale" or "silent" (never reported) (kept by us)
  *
  * A job compares once a second. When a source goes stale an entity of type Alert is made
- * (category "dataSource", subCategory "stale", source, dateIssued, validFrom); when it reports again the alert gets validTo.
+ * (category "dataSource", subCategory "stale", source, dateIssued, validFrom); when it reports
+ * again the alert gets validTo.
  */
 #ifndef LINK_FRESHNESS_H
 #define LINK_FRESHNESS_H
@@ -26,10 +27,10 @@ enum fresh_state { FRESH_UNKNOWN, FRESH_OK, FRESH_STALE, FRESH_SILENT };
 
 struct source_status {
     struct str id, name;
-    struct str type;        /* IRI that it covers */
+    struct str type; /* IRI that it covers */
     int64_t interval_us;
-    int64_t last_update;    /* instant; 0: never */
-    int64_t stale_since;    /* instant; 0: not stale */
+    int64_t last_update; /* instant; 0: never */
+    int64_t stale_since; /* instant; 0: not stale */
     enum fresh_state state;
 };
 void freshness_each(struct freshness *f, int64_t tenant,

@@ -2,9 +2,9 @@
  * history.h - how attributes evolved (ETSI GS CIM 009 v1.8.1 clauses 4.11, 5.6.11 to 5.6.16, 5.7.3,
  * 5.7.4).
  *
- * repo_put() appends a row for each changed attribute instance. Rows are kept by (entity, attribute,
- * dataset, time, journal seq), time being observedAt or else modifiedAt, so that late data falls
- * into its place. The history of a deleted entity stays until it is deleted itself.
+ * repo_put() appends a row for each changed attribute instance. Rows are kept by (entity,
+ * attribute, dataset, time, journal seq), time being observedAt or else modifiedAt, so that late
+ * data falls into its place. The history of a deleted entity stays until it is deleted itself.
  */
 #ifndef LINK_HISTORY_H
 #define LINK_HISTORY_H
@@ -16,20 +16,20 @@ enum time_property { TIME_OBSERVED, TIME_CREATED, TIME_MODIFIED, TIME_DELETED };
 
 struct history_query {
     enum time_relation relation;
-    int64_t from, to;      /* timeAt, endTimeAt */
+    int64_t from, to; /* timeAt, endTimeAt */
     enum time_property property;
     const struct str *attrs; /* IRIs; NULL: all */
     size_t n_attrs;
     const struct str *datasets; /* as in entity_view */
     size_t n_datasets;
-    uint64_t last_n;       /* newest n instances of each attribute; 0: all */
-    uint64_t max;          /* most instances of each attribute in one answer */
+    uint64_t last_n; /* newest n instances of each attribute; 0: all */
+    uint64_t max;    /* most instances of each attribute in one answer */
 };
 
 struct history_row {
-    struct str attr;     /* IRI */
-    struct str dataset;  /* absent: default */
-    int64_t at;          /* time by the property asked for */
+    struct str attr;    /* IRI */
+    struct str dataset; /* absent: default */
+    int64_t at;         /* time by the property asked for */
     int64_t modified;
     int64_t seq;         /* journal row; with attr and dataset names the instance */
     struct str instance; /* JSON text, stored form; "deleted" rows have {"type":"deleted",...} */
@@ -38,8 +38,8 @@ struct history_row {
 };
 
 struct history_cut {
-    bool cut;            /* some attribute had more than max rows: answer 206 */
-    int64_t from, to;    /* time range of what was given */
+    bool cut;         /* some attribute had more than max rows: answer 206 */
+    int64_t from, to; /* time range of what was given */
 };
 
 /* Rows of one entity grouped by attribute and dataset, newest last. each() false stops. */
@@ -48,14 +48,21 @@ enum err history_read(struct store_conn *c, int64_t eid, const struct history_qu
                       struct history_cut *cut, struct error *e);
 
 enum history_method {
-    AGGR_TOTAL_COUNT, AGGR_DISTINCT_COUNT, AGGR_SUM, AGGR_AVG, AGGR_MIN, AGGR_MAX, AGGR_STDDEV,
-    AGGR_SUMSQ, AGGR_METHODS
+    AGGR_TOTAL_COUNT,
+    AGGR_DISTINCT_COUNT,
+    AGGR_SUM,
+    AGGR_AVG,
+    AGGR_MIN,
+    AGGR_MAX,
+    AGGR_STDDEV,
+    AGGR_SUMSQ,
+    AGGR_METHODS
 };
 extern const char *const history_method_names[AGGR_METHODS]; /* "totalCount", ... */
 
 struct history_bucket {
     struct str attr, dataset;
-    int64_t from, to;            /* [from, to) */
+    int64_t from, to; /* [from, to) */
     uint64_t count, distinct;
     double sum, min, max, sumsq; /* of numbers */
     bool numeric;

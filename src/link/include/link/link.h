@@ -28,8 +28,8 @@ struct link_options {
     int64_t notify_timeout_ms;
     int64_t notify_retry_max_s; /* longest pause between attempts */
     int64_t stream_heartbeat_s;
-    bool tenants_auto;         /* writing to an unknown tenant makes it */
-    const char *public_url;    /* how others reach this server; "" derives it from requests */
+    bool tenants_auto;      /* writing to an unknown tenant makes it */
+    const char *public_url; /* how others reach this server; "" derives it from requests */
 };
 extern const struct config_table link_config;
 

@@ -15,18 +15,18 @@
 #include "link/link.h"
 
 enum op_kind {
-    OP_CREATE,         /* ERR_EXISTS when it is there */
-    OP_UPSERT,         /* create or replace (batch upsert, options=replace) */
-    OP_UPSERT_UPDATE,  /* create or append and overwrite (options=update) */
-    OP_REPLACE,        /* PUT entity */
-    OP_APPEND,         /* POST attrs */
-    OP_APPEND_NEW,     /* ... with noOverwrite */
-    OP_UPDATE,         /* PATCH attrs */
-    OP_MERGE,          /* PATCH entity */
-    OP_PARTIAL,        /* PATCH attrs/{attr} */
-    OP_REPLACE_ATTR,   /* PUT attrs/{attr} */
+    OP_CREATE,        /* ERR_EXISTS when it is there */
+    OP_UPSERT,        /* create or replace (batch upsert, options=replace) */
+    OP_UPSERT_UPDATE, /* create or append and overwrite (options=update) */
+    OP_REPLACE,       /* PUT entity */
+    OP_APPEND,        /* POST attrs */
+    OP_APPEND_NEW,    /* ... with noOverwrite */
+    OP_UPDATE,        /* PATCH attrs */
+    OP_MERGE,         /* PATCH entity */
+    OP_PARTIAL,       /* PATCH attrs/{attr} */
+    OP_REPLACE_ATTR,  /* PUT attrs/{attr} */
     OP_DELETE,
-    OP_DELETE_ATTR     /* attr, dataset or all_datasets */
+    OP_DELETE_ATTR /* attr, dataset or all_datasets */
 };
 
 struct op {
@@ -35,25 +35,25 @@ struct op {
     const struct json *input;
     struct str attr, dataset;
     bool all_datasets;
-    struct str if_version;   /* ETag that must match ("*": must exist); absent: no condition */
+    struct str if_version; /* ETag that must match ("*": must exist); absent: no condition */
     /* results */
     enum err result;
     struct error error;
-    bool created;            /* upserts: the entity is new */
-    int64_t seq;             /* journal row of the change; 0: nothing changed */
+    bool created; /* upserts: the entity is new */
+    int64_t seq;  /* journal row of the change; 0: nothing changed */
     struct entity_delta delta;
 };
 
 struct ops {
-    struct arena *arena;     /* used on the writer thread until done() */
-    struct str tenant;       /* name; empty: the default one */
-    struct str actor;        /* client or user id, for the journal */
+    struct arena *arena; /* used on the writer thread until done() */
+    struct str tenant;   /* name; empty: the default one */
+    struct str actor;    /* client or user id, for the journal */
     struct op *ops;
     size_t n;
     /* On the writer thread after the commit; must not block. code is OK when the transaction was
      * committed, whatever the single results. */
     void (*done)(struct ops *ops, enum err code, const struct error *e);
-    void *ctx;               /* the caller's */
+    void *ctx; /* the caller's */
     /* private */
     struct link *link;
     struct store_change change;

@@ -19,7 +19,7 @@
 extern const struct store_module link_module; /* migrations of all tables of link */
 
 struct entity_row {
-    int64_t eid;     /* row number: order of creation, never reused */
+    int64_t eid; /* row number: order of creation, never reused */
     struct str id;
     struct str doc;  /* stored form; absent when the entity was deleted */
     int64_t version; /* journal seq of the last change */
@@ -40,9 +40,9 @@ struct repo_put {
     int64_t tenant;
     int64_t now;
     struct str id;
-    struct str actor;               /* may be absent */
-    const struct entity_row *row;   /* the row before, from repo_get(); eid 0: none */
-    const struct json *before;      /* its tree; NULL when there was none */
+    struct str actor;             /* may be absent */
+    const struct entity_row *row; /* the row before, from repo_get(); eid 0: none */
+    const struct json *before;    /* its tree; NULL when there was none */
     const struct entity_delta *delta;
 };
 /* Inside a change. Also for deletion (delta->after NULL). *seq (may be NULL): the journal row. */
@@ -53,10 +53,10 @@ enum err repo_put(struct store_conn *c, const struct repo_put *p, int64_t *seq, 
 struct repo_query {
     const struct entity_query *query;
     int64_t tenant;
-    int64_t after;    /* eid; rows after it; 0: from the start */
-    uint64_t offset;  /* matches to skip */
-    uint64_t limit;   /* matches to give; 0 gives none (counts) */
-    bool count;       /* count all matches */
+    int64_t after;   /* eid; rows after it; 0: from the start */
+    uint64_t offset; /* matches to skip */
+    uint64_t limit;  /* matches to give; 0 gives none (counts) */
+    bool count;      /* count all matches */
     const struct clock *clock;
     int64_t deadline; /* steady clock; 0: none. Passed: ERR_TOO_COMPLEX */
 };
@@ -97,7 +97,7 @@ size_t repo_check(struct store_conn *c, void (*report)(void *ctx, const char *wh
 /* The journal body of an entity change: what the followers of the journal read. */
 struct entity_event {
     enum { EVENT_CREATED, EVENT_UPDATED, EVENT_DELETED } op;
-    const struct json *doc;     /* state after the change; for EVENT_DELETED the state before */
+    const struct json *doc; /* state after the change; for EVENT_DELETED the state before */
     VEC(struct attr_change) changes; /* .after is found in doc; NULL in the changes of a deletion */
 };
 enum err entity_event_parse(struct arena *a, struct str body, struct entity_event *out,

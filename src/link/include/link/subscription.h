@@ -4,8 +4,8 @@
  *
  * The journal is the outbox: a change and the duty to notify it are one row of one transaction. A
  * subscription is a position in the journal (cursor): everything up to it was delivered or did not
- * concern it. One follower thread reads new rows once, finds the subscriptions that each concerns by
- * (type, attribute), evaluates the rest on the state at that row, and queues the notification; a
+ * concern it. One follower thread reads new rows once, finds the subscriptions that each concerns
+ * by (type, attribute), evaluates the rest on the state at that row, and queues the notification; a
  * subscription sends one request at a time, so that its notifications arrive in journal order. A
  * failed request is tried again, later and later with jitter, and nothing overtakes it. Queues are
  * bounded: a subscription that falls behind forgets its queue and reads the journal again from its
@@ -29,12 +29,12 @@ void subscriptions_routes(struct link *l, struct router *r);
 struct subscription_status {
     struct str id, name, endpoint;
     int64_t tenant;
-    int64_t cursor;        /* delivered up to */
-    int64_t lag;           /* journal rows behind */
-    int64_t sent, failed;  /* requests that succeeded, that failed */
+    int64_t cursor;                     /* delivered up to */
+    int64_t lag;                        /* journal rows behind */
+    int64_t sent, failed;               /* requests that succeeded, that failed */
     int64_t last_success, last_failure; /* instants, 0: never */
     struct str last_error;
-    int64_t next_attempt;  /* instant; 0: not waiting */
+    int64_t next_attempt; /* instant; 0: not waiting */
     enum { SUB_ACTIVE, SUB_PAUSED, SUB_EXPIRED, SUB_RETRYING } state;
 };
 /* For the console and metrics; texts live during the call. */
