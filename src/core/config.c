@@ -206,7 +206,7 @@ static enum err put_line(const struct loader *l, struct str line)
 
 static enum err load_file(struct loader *l, const char *path)
 {
-    struct str text, line;
+    struct str text = STR_NONE, line;
     enum err err = read_file(l->arena, path, FILE_LIMIT, &text, l->error);
     if (!err && str_starts(text, S("\xEF\xBB\xBF")))
         text = str_from(text, 3); /* Windows editors */

@@ -108,7 +108,7 @@ static size_t double_text(double v, char text[32])
         buf_i64(&b, (int64_t)fabs(v));
         return b.n;
     }
-    char digits[DIGITS];
+    char digits[DIGITS] = "0";
     int scale, n = shortest(fabs(v), digits, &scale);
     lay_out(&b, digits, n, scale);
     return b.n;

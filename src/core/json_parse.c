@@ -126,12 +126,13 @@ static pos read_unicode(struct parser *ps, pos p, uint32_t *cp)
     return p + 10;
 }
 
-/* One escape, p after the backslash; its text goes to *to. */
+/*
+ * One escape, p after the backslash; its text goes to *to. The closing quote was seen further on,
+ * so that there is a byte at p.
+ */
 static pos read_escape(struct parser *ps, pos p, char **to, bool *plain)
 {
     static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
-    if (p == ps->end)
-        return fail(ps, p, "an escape");
     uint32_t cp;
     if (*p == 'u') {
         p = read_unicode(ps, p + 1, &cp);

@@ -155,6 +155,30 @@ static void test_secret_from_file(void **state)
     assert_int_equal(load(f, NULL, NULL, "http.password=file:/tmp"), ERR_IO);
 }
 
+static void write_zeros(const char *path, size_t n)
+{
+    FILE *out = fopen(path, "wb");
+    assert_non_null(out);
+    for (size_t i = 0; i < n; i++)
+        fputc(0, out);
+    fclose(out);
+}
+
+static void test_hostile_files(void **state)
+{
+    struct fixture *f = *state;
+    struct config_bind bind = {&table, &f->o};
+    char arg[128];
+    snprintf(arg, sizeof(arg), "http.password=file:%s", f->path);
+    write_zeros(f->path, 3);
+    assert_int_equal(load(f, NULL, NULL, arg), ERR_INVALID);
+    assert_non_null(strstr(f->e.text, "NUL"));
+    write_zeros(f->path, 65 * 1024);
+    assert_int_equal(load(f, NULL, NULL, arg), ERR_TOO_LARGE);
+    write_zeros(f->path, 1024 * 1024 + 1);
+    assert_int_equal(config_load(&f->a, &bind, 1, f->path, NULL, NULL, 0, &f->e), ERR_TOO_LARGE);
+}
+
 static void test_missing_file(void **state)
 {
     struct fixture *f = *state;
@@ -189,6 +213,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_errors_name_the_source, setup, teardown),
         cmocka_unit_test_setup_teardown(test_environment, setup, teardown),
         cmocka_unit_test_setup_teardown(test_secret_from_file, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_hostile_files, setup, teardown),
         cmocka_unit_test_setup_teardown(test_missing_file, setup, teardown),
         cmocka_unit_test(test_documentation),
     };

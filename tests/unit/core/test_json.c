@@ -73,7 +73,7 @@ static void test_looking(void **state)
 static void test_text_points_into_the_input(void **state)
 {
     struct fixture *f = *state;
-    struct str text = S("[\"plain \xE3\x81\x82\",\"esc\\n\",\"\\u0041\"]");
+    struct str text = S("[\"plain \xE3\x81\x82\",\"esc\\n\",\"\\u0041\",null,[]]");
     const struct json *v = json_parse(&f->a, text, &JSON_DEFAULT, &f->e);
     assert_ptr_equal(v->items[0].text, text.p + 2);
     assert_int_equal(v->items[0].flags, JSON_PLAIN);
@@ -179,7 +179,8 @@ static void test_duplicates(void **state)
     struct fixture *f = *state;
     struct json_limits last = JSON_DEFAULT;
     last.duplicates = JSON_DUP_LAST;
-    static const size_t sizes[] = {2, 3, 16, 31, 32, 33, 34, 300, 5000}; /* both ways of looking */
+    static const size_t sizes[] = {2,  3,   16,  31,  32,  33,
+                                   34, 250, 300, 500, 5000}; /* both ways of looking */
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         size_t n = sizes[i];
         assert_non_null(json_parse(&f->a, object_text(f, n, "other"), &JSON_DEFAULT, &f->e));

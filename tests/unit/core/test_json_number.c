@@ -63,6 +63,8 @@ static void test_integers(void **state)
     } cases[] = {{"5", true, 5},
                  {"5.0", true, 5},
                  {"5e0", true, 5},
+                 {"1e2", true, 100},
+                 {"-1.5e18", true, INT64_C(-1500000000000000000)},
                  {"50e-1", true, 5},
                  {"0.5e1", true, 5},
                  {"-0.0", true, 0},
