@@ -51,6 +51,7 @@ static void joins_kana_marks(void **state)
     folds_to("か\xE3\x82\x99は\xE3\x82\x9Aう\xE3\x82\x99", "がぱゔ"); /* as macOS names files */
     folds_to("ハ\xE3\x82\x99", "バ");
     folds_to("漢ﾞ", "漢゛");
+    folds_to("ガﾞパﾟ", "ガ゛パ゜"); /* one mark is enough */
 }
 
 static void survives_bad_bytes(void **state)

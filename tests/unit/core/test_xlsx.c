@@ -31,17 +31,19 @@ static const struct kit_part usual[] = {
                      REL("rId2", "styles", "styles.xml")
                          REL("rId3", "sharedStrings", "sharedStrings.xml")))},
     {"xl/styles.xml",
-     S_INIT("<styleSheet " MAIN_NS "><numFmts>"
-            "<numFmt numFmtId=\"176\" formatCode=\"m&quot;月&quot;d&quot;日&quot;\\(aaa\\)\"/>"
-            "<numFmt numFmtId=\"177\" formatCode=\"0_);[Red]\\(0\\)\"/>"
-            "<numFmt numFmtId=\"178\" formatCode=\"#,##0&quot; days&quot;\"/>"
-            "<numFmt numFmtId=\"179\" formatCode=\"[hh]:mm;@\"/>"
-            "<numFmt numFmtId=\"180\" formatCode=\"[$-411]ge\\.m\\.d;@\"/>"
-            "</numFmts><cellStyleXfs><xf numFmtId=\"14\"/></cellStyleXfs><cellXfs>"
-            "<xf numFmtId=\"0\"/><xf numFmtId=\"14\"/><xf numFmtId=\"20\"/><xf numFmtId=\"22\"/>"
-            "<xf numFmtId=\"176\"/><xf numFmtId=\"177\"/><xf numFmtId=\"178\"/>"
-            "<xf numFmtId=\"179\"/><xf numFmtId=\"180\"/><xf numFmtId=\"57\"/>"
-            "</cellXfs></styleSheet>")},
+     S_INIT(
+         "<styleSheet " MAIN_NS "><numFmts>"
+         "<numFmt numFmtId=\"176\" formatCode=\"m&quot;月&quot;d&quot;日&quot;\\(aaa\\)\"/>"
+         "<numFmt numFmtId=\"177\" formatCode=\"0_);[Red]\\(0\\)\"/>"
+         "<numFmt numFmtId=\"178\" formatCode=\"#,##0&quot; days&quot;\"/>"
+         "<numFmt numFmtId=\"179\" formatCode=\"[hh]:mm;@\"/>"
+         "<numFmt numFmtId=\"180\" formatCode=\"[$-411]ge\\.m\\.d;@\"/>"
+         "<numFmt numFmtId=\"181\" formatCode=\"0;d\"/>"
+         "</numFmts><cellStyleXfs><xf numFmtId=\"14\"/></cellStyleXfs><cellXfs>"
+         "<xf numFmtId=\"0\"/><xf numFmtId=\"14\"/><xf numFmtId=\"20\"/><xf numFmtId=\"22\"/>"
+         "<xf numFmtId=\"176\"/><xf numFmtId=\"177\"/><xf numFmtId=\"178\"/>"
+         "<xf numFmtId=\"179\"/><xf numFmtId=\"180\"/><xf numFmtId=\"57\"/><xf numFmtId=\"181\"/>"
+         "</cellXfs></styleSheet>")},
     {"xl/sharedStrings.xml",
      S_INIT(SST("<si><t>東京</t><rPh sb=\"0\" eb=\"2\"><t>トウキョウ</t></rPh><phoneticPr/></si>"
                 "<si><r><rPr><b/></rPr><t>太</t></r><r><t xml:space=\"preserve\"> 字</t></r></si>"
@@ -185,8 +187,8 @@ static void reads_dates(void **state)
           "<c s=\"9\"><v>45302</v></c></row>",
           "1:2024-01-11|09:00:00|2024-01-11T18:00:00|2026-02-01|2019-05-01|2024-01-11;");
     READS("<row><c s=\"5\"><v>45302</v></c><c s=\"6\"><v>3</v></c><c s=\"7\"><v>0.5</v></c>"
-          "<c s=\"7\"><v>1.25</v></c><c s=\"0\"><v>45302</v></c></row>",
-          "1:45302|3|12:00:00|1.25|45302;");
+          "<c s=\"7\"><v>1.25</v></c><c s=\"0\"><v>45302</v></c><c s=\"10\"><v>5</v></c></row>",
+          "1:45302|3|12:00:00|1.25|45302|5;");
     /* fractions that are not exact round to the second, over midnight too */
     READS("<row><c s=\"2\"><v>0.70833333333333337</v></c><c s=\"3\"><v>45301.999999999</v></c>"
           "<c s=\"2\"><v>0</v></c></row>",
