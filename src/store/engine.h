@@ -225,6 +225,7 @@ void journal_wake(struct store *s);
 size_t journal_check(struct store_conn *c, void (*report)(void *ctx, const char *what), void *ctx);
 
 enum err migrate(struct store *s, const struct store_module *modules, size_t n, struct error *e);
+extern const char migrate_table[]; /* makes store_migration; to be expanded */
 /* Replace {id}, {int}, {text}, {blob}, {real}; ERR_INTERNAL for another name in braces. */
 enum err migrate_expand(const struct store_engine *engine, const char *sql, struct buf *out,
                         struct error *e);

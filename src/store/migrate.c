@@ -38,6 +38,14 @@ static const struct store_migration own_migrations[] = {
      "INSERT INTO store_state (id, batches, probes) VALUES (1, 0, 0);",
      NULL, NULL},
 };
+const char migrate_table[] = "CREATE TABLE IF NOT EXISTS store_migration ("
+                             " id {id},"
+                             " module {text} NOT NULL,"
+                             " number {int} NOT NULL,"
+                             " name {text} NOT NULL,"
+                             " at {int} NOT NULL,"
+                             " sql {text} NOT NULL,"
+                             " UNIQUE (module, number))";
 static const struct store_module own_module = {"store", own_migrations, 1};
 
 enum err migrate_expand(const struct store_engine *engine, const char *sql, struct buf *out,
@@ -65,16 +73,7 @@ enum err migrate_expand(const struct store_engine *engine, const char *sql, stru
 static enum err create_table(struct store_conn *c, struct error *e)
 {
     struct buf sql = BUF_INIT;
-    enum err err = migrate_expand(c->store->engine,
-                                  "CREATE TABLE IF NOT EXISTS store_migration ("
-                                  " id {id},"
-                                  " module {text} NOT NULL,"
-                                  " number {int} NOT NULL,"
-                                  " name {text} NOT NULL,"
-                                  " at {int} NOT NULL,"
-                                  " sql {text} NOT NULL,"
-                                  " UNIQUE (module, number))",
-                                  &sql, e);
+    enum err err = migrate_expand(c->store->engine, migrate_table, &sql, e);
     if (!err)
         err = c->store->engine->script(c, sql.p, e);
     buf_release(&sql);

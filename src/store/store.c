@@ -44,6 +44,8 @@ const struct store_engine *engine_of(const char *url, struct error *e)
 {
     if (url && strncmp(url, "sqlite:", 7) == 0 && url[7])
         return &store_engine_sqlite;
+    if (url && (strncmp(url, "postgres://", 11) == 0 || strncmp(url, "postgresql://", 13) == 0))
+        return &store_engine_postgres;
     /* Not quoted: a mistyped URL may hold a password. */
     error_set(e, ERR_INVALID, "store.url: neither sqlite:PATH nor postgres://...");
     return NULL;

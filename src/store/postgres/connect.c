@@ -1,0 +1,479 @@
+/*
+ * connect.c - the PostgreSQL engine: connections and transactions.
+ *
+ * Several processes may share one database. The row of store_state is updated first in each batch:
+ * its lock lets one process write at a time, which keeps journal positions dense and in the order
+ * of commit, and its counter tells whether another process wrote since. A commit whose answer was
+ * lost with the connection is looked up afterwards by its transaction id.
+ */
+#include "postgres.h"
+
+#include "crypto/hash.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { RESOLVE_TRIES = 25, RESOLVE_WAIT_MS = 200, OLDEST_SERVER = 140000 };
+
+enum err pg_code(const char *state, bool alive)
+{
+    static const struct {
+        const char *prefix;
+        enum err code;
+    } map[] = {
+        {"08P01", ERR_INTERNAL},    /* wrong number of values */
+        {"08", ERR_UNAVAILABLE},    /* connection */
+        {"23505", ERR_EXISTS},      /* unique key */
+        {"23", ERR_CONFLICT},       /* other constraints */
+        {"25006", ERR_UNAVAILABLE}, /* read-only: a standby */
+        {"40", ERR_UNAVAILABLE},    /* serialization, deadlock */
+        {"53", ERR_UNAVAILABLE},    /* disk full, out of memory, too many connections */
+        {"54", ERR_TOO_LARGE},      /* over a limit of the server */
+        {"55P03", ERR_UNAVAILABLE}, /* lock not available */
+        {"57014", ERR_TIMEOUT},     /* statement_timeout */
+        {"57P", ERR_UNAVAILABLE},   /* shutdown, crash, starting up */
+        {"58", ERR_UNAVAILABLE},    /* I/O */
+        {"XX001", ERR_CORRUPT},     {"XX002", ERR_CORRUPT},
+    };
+    if (!state)
+        return alive ? ERR_INTERNAL : ERR_UNAVAILABLE;
+    for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++)
+        if (strncmp(state, map[i].prefix, strlen(map[i].prefix)) == 0)
+            return map[i].code;
+    return alive ? ERR_INTERNAL : ERR_UNAVAILABLE;
+}
+
+enum err pg_error(PGconn *pg, const PGresult *r, struct error *e, const char *what)
+{
+    const char *state = r ? PQresultErrorField(r, PG_DIAG_SQLSTATE) : NULL;
+    const char *text = r ? PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY) : NULL;
+    if (!text)
+        text = PQerrorMessage(pg);
+    int n = (int)strcspn(text, "\n");
+    return error_set(e, pg_code(state, PQstatus(pg) == CONNECTION_OK), "%s: %.*s (%s)", what, n,
+                     text, state ? state : "connection");
+}
+
+enum err pg_run(PGconn *pg, const char *sql, struct error *e)
+{
+    PGresult *r = PQexec(pg, sql);
+    ExecStatusType status = PQresultStatus(r);
+    enum err err = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK
+                       ? OK
+                       : pg_error(pg, r, e, "postgres");
+    PQclear(r);
+    return err;
+}
+
+static void ignore_notice(void *ctx, const char *text)
+{
+    (void)ctx, (void)text;
+}
+
+static enum err check_server(PGconn *pg, struct error *e)
+{
+    const char *encoding = PQparameterStatus(pg, "server_encoding");
+    if (PQserverVersion(pg) < OLDEST_SERVER)
+        return error_set(e, ERR_INVALID, "postgres: server is older than version 14");
+    if (!encoding || strcmp(encoding, "UTF8") != 0)
+        return error_set(e, ERR_INVALID, "postgres: the database's encoding is %s, not UTF8",
+                         encoding ? encoding : "unknown");
+    return OK;
+}
+
+enum err pg_connect(struct store *s, enum conn_role role, PGconn **out, struct error *e)
+{
+    /* What the URL says comes later and wins. */
+    const char *names[] = {"connect_timeout",  "keepalives_idle",  "keepalives_interval",
+                           "keepalives_count", "tcp_user_timeout", "fallback_application_name",
+                           "client_encoding",  "dbname",           NULL};
+    const char *values[] = {"5", "10", "5", "3", "15000", "marugoto", "UTF8", s->options.url, NULL};
+    char sql[300];
+    PGconn *pg = PQconnectdbParams(names, values, 1);
+    enum err err;
+    if (PQstatus(pg) != CONNECTION_OK) {
+        error_set(e, ERR_UNAVAILABLE, "postgres: %.*s", (int)strcspn(PQerrorMessage(pg), "\n"),
+                  PQerrorMessage(pg));
+        PQfinish(pg);
+        return ERR_UNAVAILABLE;
+    }
+    PQsetNoticeProcessor(pg, ignore_notice, NULL);
+    if ((err = check_server(pg, e)))
+        goto out;
+    snprintf(
+        sql, sizeof(sql),
+        "SET statement_timeout = %lld; SET synchronous_commit = %s; SET extra_float_digits = 1;"
+        "SET client_min_messages = error; SET standard_conforming_strings = on",
+        role == CONN_ADMIN ? 0LL : (long long)s->options.statement_ms,
+        strcmp(s->options.durability, "none") == 0 ? "off" : "on");
+    err = pg_run(pg, sql, e);
+out:
+    if (err) {
+        PQfinish(pg);
+        return err;
+    }
+    *out = pg;
+    return OK;
+}
+
+/* --- life --- */
+
+static enum err engine_open(struct store *s, struct error *e)
+{
+    (void)e;
+    struct pg_data *d = calloc(1, sizeof(*d));
+    if (!d)
+        abort();
+    d->stop_fd = -1;
+    s->engine_data = d;
+    return OK;
+}
+
+static void engine_close(struct store *s)
+{
+    if (!s->engine_data)
+        return;
+    pg_listen_stop(s);
+    free(s->engine_data);
+    s->engine_data = NULL;
+}
+
+static void disconnect(struct store_conn *c)
+{
+    struct pg_conn *q = (struct pg_conn *)c;
+    pg_end_all(c);
+    pg_forget_statements(q);
+    PQfinish(q->pg);
+    free(q->values);
+    free(q->lengths);
+    free(q->formats);
+    free(q->numbers);
+    free(q);
+}
+
+static enum err engine_connect(struct store *s, enum conn_role role, struct store_conn **out,
+                               struct error *e)
+{
+    struct pg_conn *q = calloc(1, sizeof(*q));
+    if (!q)
+        abort();
+    q->base.store = s;
+    q->base.role = role;
+    q->batches = -1;
+    enum err err = pg_connect(s, role, &q->pg, e);
+    if (!err && !PQenterPipelineMode(q->pg))
+        err = error_set(e, ERR_INTERNAL, "postgres: no pipeline mode");
+    if (err) {
+        disconnect(&q->base);
+        return err;
+    }
+    *out = &q->base;
+    return OK;
+}
+
+enum err pg_reconnect(struct pg_conn *q)
+{
+    struct store_conn *c = &q->base;
+    PGconn *pg = NULL;
+    struct error e;
+    enum err err = pg_connect(c->store, c->role, &pg, &e);
+    if (err) {
+        c->lost = true;
+        return conn_fail(c, err, "%s", e.text);
+    }
+    PQfinish(q->pg);
+    q->pg = pg;
+    PQenterPipelineMode(pg);
+    pg_forget_statements(q);
+    q->queued = q->syncs = 0;
+    q->batches = -1;
+    c->in_snapshot = c->lost = c->aborted = false;
+    c->failed = OK;
+    return OK;
+}
+
+static bool reusable(struct store_conn *c)
+{
+    struct pg_conn *q = (struct pg_conn *)c;
+    if (c->in_snapshot) {
+        c->aborted = false;
+        c->in_snapshot = false;
+        if (pg_send(q, "COMMIT", SV_EMPTY))
+            return false;
+        pg_sync_later(q);
+    }
+    return !c->lost && PQstatus(q->pg) == CONNECTION_OK;
+}
+
+static void end_snapshot(struct store_conn *c)
+{
+    (void)c; /* a pooled reader has none */
+}
+
+static void shrink(struct store_conn *c)
+{
+    (void)c; /* nothing is kept but prepared statements */
+}
+
+/* --- the writer's transaction --- */
+
+static enum err try_begin(struct pg_conn *q)
+{
+    PGresult *r = NULL;
+    enum err err = pg_send(q, "BEGIN ISOLATION LEVEL READ COMMITTED", SV_EMPTY);
+    if (!err)
+        err = pg_send(q,
+                      "UPDATE store_state SET batches = batches + 1 WHERE id = 1"
+                      " RETURNING batches, CAST(pg_current_xact_id() AS TEXT)",
+                      SV_EMPTY);
+    if (!err)
+        err = pg_sync(q, &r);
+    if (!err && PQntuples(r) != 1)
+        err = conn_fail(&q->base, ERR_CORRUPT, "postgres: store_state has no row");
+    if (!err) {
+        const unsigned char *p = (unsigned char *)PQgetvalue(r, 0, 0);
+        uint64_t v = 0;
+        for (int i = 0; i < 8; i++)
+            v = v << 8 | p[i];
+        q->batches_now = (int64_t)v;
+        snprintf(q->xid, sizeof(q->xid), "%.*s", PQgetlength(r, 0, 1), PQgetvalue(r, 0, 1));
+    }
+    PQclear(r);
+    return err;
+}
+
+static enum err begin(struct store_conn *c, bool *foreign, struct error *e)
+{
+    struct pg_conn *q = (struct pg_conn *)c;
+    enum err err = OK;
+    if (PQstatus(q->pg) == CONNECTION_OK) {
+        err = try_begin(q);
+        if (!err || PQstatus(q->pg) == CONNECTION_OK)
+            goto out;
+    }
+    /* Nothing was asked of the old connection that a new one would repeat. */
+    c->lost = c->aborted = false;
+    c->failed = OK;
+    if (!(err = pg_reconnect(q)))
+        err = try_begin(q);
+out:
+    if (err && e)
+        *e = c->error;
+    *foreign = q->batches < 0 || q->batches_now != q->batches + 1;
+    return err;
+}
+
+static void pause_ms(int ms)
+{
+    struct timespec t = {ms / 1000, ms % 1000 * 1000000L};
+    nanosleep(&t, NULL);
+}
+
+/* 1: the transaction was committed, 0: it was not, -1: nobody can tell yet. */
+static int outcome_of(struct pg_conn *q, const char *xid)
+{
+    struct store_rows r = {.conn = &q->base};
+    int outcome = -1;
+    if (PQstatus(q->pg) != CONNECTION_OK && pg_reconnect(q))
+        return -1;
+    if (pg_query(&q->base, &r, "SELECT pg_xact_status(CAST($1 AS xid8))", SV(SV_TEXT(str_c(xid)))))
+        return -1;
+    if (pg_next(&r) > 0) {
+        struct str s = pg_get_text(&r, 0);
+        outcome = str_eq(s, S("committed")) ? 1 : str_eq(s, S("aborted")) ? 0 : -1;
+    }
+    pg_end(&r);
+    return outcome;
+}
+
+static enum err resolve(struct pg_conn *q, struct error *e)
+{
+    struct store_conn *c = &q->base;
+    struct error why = c->error;
+    for (int i = 0; i < RESOLVE_TRIES; i++) {
+        c->lost = c->aborted = false;
+        c->failed = OK;
+        int outcome = outcome_of(q, q->xid);
+        if (outcome > 0) {
+            c->lost = c->aborted = false;
+            c->failed = OK;
+            return OK;
+        }
+        if (outcome == 0) {
+            if (e)
+                *e = why;
+            return ERR_UNAVAILABLE;
+        }
+        pause_ms(RESOLVE_WAIT_MS);
+    }
+    c->lost = true;
+    return error_set(e, ERR_UNAVAILABLE,
+                     "the connection was lost during the commit, whose outcome"
+                     " is unknown: %.200s",
+                     why.text);
+}
+
+static enum err commit(struct store_conn *c, bool rows_added, struct error *e)
+{
+    struct pg_conn *q = (struct pg_conn *)c;
+    struct pg_data *d = c->store->engine_data;
+    PGresult *r = NULL;
+    enum err err = OK;
+    if (rows_added)
+        err = pg_send(q, "SELECT pg_notify($1, $2)",
+                      SV(SV_TEXT(str_c(d->channel)), SV_TEXT(str_c(d->self))));
+    if (!err)
+        err = pg_send(q, "COMMIT", SV_EMPTY);
+    if (!err)
+        err = pg_sync(q, &r);
+    /* COMMIT of a transaction that has failed says ROLLBACK, and no error. */
+    if (!err && strcmp(PQcmdStatus(r), "COMMIT") != 0)
+        err = conn_fail(c, ERR_INTERNAL, "postgres: the transaction was rolled back");
+    PQclear(r);
+    if (err && e)
+        *e = c->error;
+    q->batches = err ? -1 : q->batches_now;
+    if (err && PQstatus(q->pg) != CONNECTION_OK)
+        err = resolve(q, e);
+    return err;
+}
+
+static void rollback(struct store_conn *c)
+{
+    struct pg_conn *q = (struct pg_conn *)c;
+    pg_end_all(c);
+    q->batches = -1;
+    if (PQstatus(q->pg) != CONNECTION_OK)
+        return; /* the server has done it; begin() connects anew */
+    if (q->queued || q->syncs)
+        pg_sync(q, NULL);
+    if (PQstatus(q->pg) == CONNECTION_OK && PQtransactionStatus(q->pg) != PQTRANS_IDLE &&
+        pg_send(q, "ROLLBACK", SV_EMPTY) == OK)
+        pg_sync(q, NULL);
+}
+
+static enum err savepoint(struct store_conn *c)
+{
+    return pg_send((struct pg_conn *)c, "SAVEPOINT change", SV_EMPTY);
+}
+
+static enum err release(struct store_conn *c)
+{
+    return pg_send((struct pg_conn *)c, "RELEASE SAVEPOINT change", SV_EMPTY);
+}
+
+static enum err undo(struct store_conn *c)
+{
+    c->aborted = false;
+    enum err err = pg_send((struct pg_conn *)c, "ROLLBACK TO SAVEPOINT change", SV_EMPTY);
+    return err ? err : release(c);
+}
+
+static enum err settle(struct store_conn *c)
+{
+    struct pg_conn *q = (struct pg_conn *)c;
+    if (q->queued && !c->lost)
+        pg_sync(q, NULL);
+    return c->failed;
+}
+
+/* --- scripts and keeping --- */
+
+static enum err script(struct store_conn *c, const char *sql, struct error *e)
+{
+    struct pg_conn *q = (struct pg_conn *)c;
+    if (!PQexitPipelineMode(q->pg))
+        return pg_error(q->pg, NULL, e, "postgres");
+    enum err err = pg_run(q->pg, sql, e);
+    PQenterPipelineMode(q->pg);
+    c->aborted = false;
+    return err;
+}
+
+static enum err lock_schema(struct store_conn *c, struct error *e)
+{
+    int64_t has = 0;
+    enum err err =
+        store_get_int(c, &has, "SELECT CAST(current_schema() IS NOT NULL AS INTEGER)", SV_EMPTY, e);
+    if (err)
+        return err;
+    if (!has)
+        return error_set(e, ERR_INVALID, "postgres: no schema of the search_path exists");
+    return script(c, "SELECT pg_advisory_lock(1297237842, hashtext(current_schema()))", e);
+}
+
+static void unlock_schema(struct store_conn *c)
+{
+    script(c, "SELECT pg_advisory_unlock(1297237842, hashtext(current_schema()))", NULL);
+}
+
+static void tidy(struct store *s, struct store_conn *writer, bool idle)
+{
+    (void)s, (void)writer, (void)idle; /* the server does it */
+}
+
+static size_t check(struct store_conn *c, void (*report)(void *ctx, const char *what), void *ctx)
+{
+    struct store_rows r;
+    struct error e;
+    char text[200];
+    size_t n = 0;
+    /* Constraints and indexes that PostgreSQL itself knows to be unusable. */
+    store_query(c, &r,
+                "SELECT CAST(conname AS TEXT) FROM pg_constraint WHERE NOT convalidated"
+                " AND connamespace = CAST(current_schema() AS regnamespace)"
+                " UNION ALL SELECT CAST(relname AS TEXT) FROM pg_index"
+                " JOIN pg_class ON pg_class.oid = indexrelid WHERE NOT indisvalid"
+                " AND relnamespace = CAST(current_schema() AS regnamespace)",
+                SV_EMPTY);
+    while (store_next(&r)) {
+        struct str name = store_text(&r, 0);
+        snprintf(text, sizeof(text), "integrity: %.*s is not valid", (int)name.n, name.p);
+        report(ctx, text);
+        n++;
+    }
+    if (store_end(&r, &e)) {
+        report(ctx, e.text);
+        n++;
+    }
+    return n;
+}
+
+const struct store_engine store_engine_postgres = {
+    .name = "postgres",
+    .types = {"BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY", "BIGINT", "TEXT COLLATE \"C\"",
+              "BYTEA", "DOUBLE PRECISION"},
+    .keeps_snapshots = false,
+    .open = engine_open,
+    .start = pg_listen_start,
+    .close = engine_close,
+    .connect = engine_connect,
+    .disconnect = disconnect,
+    .reusable = reusable,
+    .end_snapshot = end_snapshot,
+    .shrink = shrink,
+    .begin = begin,
+    .commit = commit,
+    .rollback = rollback,
+    .savepoint = savepoint,
+    .release = release,
+    .undo = undo,
+    .settle = settle,
+    .exec = pg_exec,
+    .query = pg_query,
+    .next = pg_next,
+    .is_null = pg_is_null,
+    .get_int = pg_get_int,
+    .get_real = pg_get_real,
+    .get_text = pg_get_text,
+    .end = pg_end,
+    .end_all = pg_end_all,
+    .script = script,
+    .lock_schema = lock_schema,
+    .unlock_schema = unlock_schema,
+    .tidy = tidy,
+    .backup = pg_backup,
+    .restore = pg_restore,
+    .check = check,
+};

@@ -1,0 +1,121 @@
+/*
+ * listen.c - hear of journal rows that other processes wrote.
+ *
+ * A thread with a connection of its own listens on the schema's channel and wakes the store's
+ * listeners. While the connection was away notifications were missed: after each connect the
+ * listeners are woken once.
+ */
+#include "postgres.h"
+
+#include "crypto/hash.h"
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum { RETRY_MS = 500 };
+
+/* True when the store is closing. */
+static bool wait_for(struct pg_data *d, int fd, int ms)
+{
+    struct pollfd p[2] = {{d->stop_fd, POLLIN, 0}, {fd, POLLIN, 0}};
+    poll(p, fd >= 0 ? 2 : 1, ms);
+    return p[0].revents != 0;
+}
+
+static bool heard_others(PGconn *pg, const struct pg_data *d)
+{
+    bool others = false;
+    PGnotify *n;
+    while ((n = PQnotifies(pg))) {
+        if (strcmp(n->extra, d->self) != 0)
+            others = true;
+        PQfreemem(n);
+    }
+    return others;
+}
+
+static void *run(void *arg)
+{
+    struct store *s = arg;
+    struct pg_data *d = s->engine_data;
+    PGconn *pg = NULL;
+    char sql[80];
+    snprintf(sql, sizeof(sql), "LISTEN %s", d->channel);
+    for (;;) {
+        if (!pg) {
+            if (pg_connect(s, CONN_ADMIN, &pg, NULL) || pg_run(pg, sql, NULL)) {
+                PQfinish(pg);
+                pg = NULL;
+                if (wait_for(d, -1, RETRY_MS))
+                    break;
+                continue;
+            }
+            journal_wake(s);
+        }
+        if (wait_for(d, PQsocket(pg), -1))
+            break;
+        if (!PQconsumeInput(pg)) {
+            PQfinish(pg);
+            pg = NULL;
+        } else if (heard_others(pg, d)) {
+            journal_wake(s);
+        }
+    }
+    PQfinish(pg);
+    return NULL;
+}
+
+/* The channel is the schema's: stores in other schemas of the database do not wake us. */
+static enum err name_channel(struct store *s, struct pg_data *d, struct error *e)
+{
+    PGconn *pg = NULL;
+    enum err err = pg_connect(s, CONN_ADMIN, &pg, e);
+    if (err)
+        return err;
+    PGresult *r = PQexec(pg, "SELECT current_schema()");
+    if (PQresultStatus(r) != PGRES_TUPLES_OK) {
+        err = pg_error(pg, r, e, "postgres");
+    } else {
+        struct hash h = hash_blake2b(str_c(PQgetvalue(r, 0, 0)));
+        struct arena a = ARENA_INIT;
+        struct str hex = hex_encode(&a, str_n((const char *)h.b, 12));
+        snprintf(d->channel, sizeof(d->channel), "marugoto_%.*s", (int)hex.n, hex.p);
+        unsigned char self[16];
+        random_bytes(self, sizeof(self));
+        hex = hex_encode(&a, str_n((const char *)self, sizeof(self)));
+        snprintf(d->self, sizeof(d->self), "%.*s", (int)hex.n, hex.p);
+        arena_release(&a);
+    }
+    PQclear(r);
+    PQfinish(pg);
+    return err;
+}
+
+enum err pg_listen_start(struct store *s, struct error *e)
+{
+    struct pg_data *d = s->engine_data;
+    enum err err = name_channel(s, d, e);
+    if (err)
+        return err;
+    d->stop_fd = eventfd(0, EFD_CLOEXEC);
+    if (d->stop_fd < 0 || pthread_create(&d->listener, NULL, run, s) != 0)
+        return error_set(e, ERR_INTERNAL, "cannot start the thread that listens");
+    d->listening = true;
+    return OK;
+}
+
+void pg_listen_stop(struct store *s)
+{
+    struct pg_data *d = s->engine_data;
+    if (d->listening) {
+        eventfd_write(d->stop_fd, 1);
+        pthread_join(d->listener, NULL);
+    }
+    d->listening = false;
+    if (d->stop_fd >= 0)
+        close(d->stop_fd);
+    d->stop_fd = -1;
+}

@@ -1,0 +1,97 @@
+/* postgres.h - what the files of the PostgreSQL engine share. */
+#ifndef STORE_POSTGRES_H
+#define STORE_POSTGRES_H
+
+#include "core/map.h"
+#include "engine.h"
+#include <libpq-fe.h>
+
+/* The engine's part of a store. */
+struct pg_data {
+    char channel[40]; /* of NOTIFY; one per schema */
+    char self[33];    /* what our own notifications say */
+    pthread_t listener;
+    bool listening;
+    int stop_fd; /* eventfd; written once */
+};
+
+struct pg_statement {
+    char *sql;
+    char name[24];
+    int n; /* parameters */
+    Oid *types;
+    bool ready;       /* the server has it */
+    uint64_t segment; /* in which it was prepared: a failure there leaves it in doubt */
+};
+
+/* An answer being read. */
+struct pg_rows {
+    PGresult *result;
+    int row, n;
+    struct pg_rows *next;
+};
+
+/*
+ * A connection in pipeline mode. Commands are queued; a sync ends a segment, and only then are the
+ * answers of the segment read. When a command fails the server skips the rest of its segment.
+ */
+struct pg_conn {
+    struct store_conn base;
+    PGconn *pg;
+    struct map statements; /* by text, of struct pg_statement */
+    uint64_t names;
+    uint64_t segment;
+    int queued; /* commands since the last sync */
+    int syncs;  /* sent, answer not read yet */
+    struct pg_rows *rows;
+
+    /* Room for the parameters of one command. */
+    int room;
+    const char **values;
+    int *lengths, *formats;
+    Oid *types;
+    unsigned char (*numbers)[8];
+
+    /* Writer: the row of store_state as of our last commit (-1: unknown), and this transaction's.
+     */
+    int64_t batches, batches_now;
+    char xid[32];
+};
+
+/* --- connect.c --- */
+enum err pg_connect(struct store *s, enum conn_role role, PGconn **out, struct error *e);
+enum err pg_code(const char *sqlstate, bool alive);
+enum err pg_error(PGconn *pg, const PGresult *r, struct error *e, const char *what);
+enum err pg_run(PGconn *pg, const char *sql, struct error *e); /* not in pipeline mode */
+
+/* --- statement.c --- */
+void pg_forget_statements(struct pg_conn *q);
+/* Queue a command. */
+enum err pg_send(struct pg_conn *q, const char *sql, const struct store_value *values, size_t n);
+/* End the segment and read all answers; *last (may be NULL) gets the last command's. */
+enum err pg_sync(struct pg_conn *q, PGresult **last);
+/* End the segment without waiting for the answers. */
+void pg_sync_later(struct pg_conn *q);
+enum err pg_exec(struct store_conn *c, const char *sql, const struct store_value *values, size_t n,
+                 int64_t *changed);
+enum err pg_query(struct store_conn *c, struct store_rows *r, const char *sql,
+                  const struct store_value *values, size_t n);
+int pg_next(struct store_rows *r);
+bool pg_is_null(const struct store_rows *r, int column);
+int64_t pg_get_int(const struct store_rows *r, int column);
+double pg_get_real(const struct store_rows *r, int column);
+struct str pg_get_text(const struct store_rows *r, int column);
+void pg_end(struct store_rows *r);
+void pg_end_all(struct store_conn *c);
+/* Connect anew in place after a lost connection. */
+enum err pg_reconnect(struct pg_conn *q);
+
+/* --- listen.c --- */
+enum err pg_listen_start(struct store *s, struct error *e);
+void pg_listen_stop(struct store *s);
+
+/* --- dump.c --- */
+enum err pg_backup(struct store *s, const char *path, struct error *e);
+enum err pg_restore(const char *backup, const struct store_options *o, bool force, struct error *e);
+
+#endif
