@@ -346,16 +346,26 @@ static double widest_edge(const struct geo *g)
 static double bend(double lat, double width)
 {
     double c = cos(width * RAD / 2);
-    return lat >= 90 || c <= 1e-9 ? 90 : atan(tan(lat * RAD) / c) / RAD;
+    return lat >= 90 || c <= 1e-9 ? 90 : fmax(lat, atan(tan(lat * RAD) / c) / RAD);
+}
+
+struct geo_box geo_bent_box(const struct geo *g, struct geo_box flat)
+{
+    double width = widest_edge(g);
+    if (width > 0) {
+        flat.south = flat.south < 0 ? -bend(-flat.south, width) : flat.south;
+        flat.north = flat.north > 0 ? bend(flat.north, width) : flat.north;
+    }
+    return flat;
 }
 
 struct geo_box geo_box_around(const struct geo *g, double metres)
 {
     const double pad = 1e-9; /* degrees, above all rounding here */
-    double reach = metres / GEO_EARTH_M / RAD + pad, width = widest_edge(g);
+    double reach = metres / GEO_EARTH_M / RAD + pad;
     struct geo_box box = g->box;
-    box.south = (box.south < 0 ? -bend(-box.south, width) : box.south) - reach;
-    box.north = (box.north > 0 ? bend(box.north, width) : box.north) + reach;
+    box.south -= reach;
+    box.north += reach;
     bool pole = box.south <= -90 || box.north >= 90;
     box.south = box.south < -90 ? -90 : box.south;
     box.north = box.north > 90 ? 90 : box.north;

@@ -27,6 +27,9 @@ struct geo_arcs *geo_arcs_new(struct arena *a, const struct geo *g);
 /* The least distance in metres, or any larger number than enough when it is not below that. */
 double geo_arcs_distance(const struct geo_arcs *x, const struct geo_arcs *y, double enough);
 
+/* A box of positions grown by what the edges of g bend towards the poles as great circles. */
+struct geo_box geo_bent_box(const struct geo *g, struct geo_box flat);
+
 /* --- geo_locate.c: where a point lies in a polygon, exactly --- */
 
 enum geo_place { GEO_OUTSIDE, GEO_BOUNDARY, GEO_INSIDE };

@@ -153,7 +153,7 @@ static void file_edges(struct arena *a, struct geo_locator *l)
 struct geo_locator *geo_locator_new(struct arena *a, const struct geo *g)
 {
     struct geo_locator *l = ARENA_NEW(a, struct geo_locator);
-    l->box = g->box;
+    l->box = g->flat;
     l->edges = ARENA_ARRAY(a, struct edge, g->positions);
     for (size_t p = 0; p < g->n; p++) {
         for (size_t r = 0; r < g->parts[p].n; r++) {

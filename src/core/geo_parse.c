@@ -365,7 +365,8 @@ static const struct geo *finish(struct reader *r, enum geo_kind kind, enum err e
         return NULL;
     }
     struct geo *g = ARENA_NEW(r->a, struct geo);
-    *g = (struct geo){kind, r->parts.v, r->parts.n, r->box, r->positions};
+    *g = (struct geo){kind, r->parts.v, r->parts.n, r->box, r->box, r->positions};
+    g->box = geo_bent_box(g, g->flat);
     return g;
 }
 
@@ -413,6 +414,6 @@ const struct geo *geo_point(struct arena *a, double lon, double lat)
     xy[1] = lat;
     *ring = (struct geo_ring){xy, 1};
     *part = (struct geo_part){GEO_POINT, ring, 1};
-    *g = (struct geo){GEO_POINT, part, 1, {lon, lat, lon, lat}, 1};
+    *g = (struct geo){GEO_POINT, part, 1, {lon, lat, lon, lat}, {lon, lat, lon, lat}, 1};
     return g;
 }

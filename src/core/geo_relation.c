@@ -240,7 +240,7 @@ bool geo_test_holds(struct geo_test *t, const struct geo *candidate)
     if (is_near(t->relation)) {
         return near_holds(t, candidate);
     }
-    int by_box = decide_by_box(t->relation, candidate->box, t->reference->box);
+    int by_box = decide_by_box(t->relation, candidate->flat, t->reference->flat);
     if (by_box >= 0) {
         return by_box == 1;
     }
@@ -285,7 +285,7 @@ void geo_centre(const struct geo *g, double *lon, double *lat)
         *lon = g->parts[0].rings[0].xy[0];
         *lat = g->parts[0].rings[0].xy[1];
     } else if (g->kind == GEO_COLLECTION || !centroid(g, lon, lat)) {
-        *lon = (g->box.west + g->box.east) / 2;
-        *lat = (g->box.south + g->box.north) / 2;
+        *lon = (g->flat.west + g->flat.east) / 2;
+        *lat = (g->flat.south + g->flat.north) / 2;
     }
 }

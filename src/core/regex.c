@@ -23,7 +23,7 @@ enum {
     STEPS_LONG = 10000,
     DEPTH_MAX = 5000,
     HEAP_MAX_KIB = 8 * 1024,
-    STARTS_PER_LOOK = 64 /* start positions between two looks at the clock */
+    STARTS_PER_LOOK = 16 /* start positions between two looks at the clock */
 };
 static const int64_t cpu_max_us = 250000;
 

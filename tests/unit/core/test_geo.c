@@ -75,7 +75,7 @@ static void geometries_are_read(void **state)
         const char *text;
         enum geo_kind kind;
         size_t parts, rings, positions;
-        struct geo_box box;
+        struct geo_box flat;
     } good[] = {
         {"Point [140.1,36.1]", GEO_POINT, 1, 1, 1, {140.1, 36.1, 140.1, 36.1}},
         {"Point [140.1,36.1,25.5]", GEO_POINT, 1, 1, 1, {140.1, 36.1, 140.1, 36.1}},
@@ -115,11 +115,17 @@ static void geometries_are_read(void **state)
         assert_int_equal(g->n, good[i].parts);
         assert_int_equal(g->parts[0].n, good[i].rings);
         assert_int_equal(g->positions, good[i].positions);
-        assert_memory_equal(&g->box, &good[i].box, sizeof g->box);
+        assert_memory_equal(&g->flat, &good[i].flat, sizeof g->flat);
+        assert_true(g->box.west == g->flat.west && g->box.east == g->flat.east);
+        assert_true(g->box.south <= g->flat.south && g->box.north >= g->flat.north);
     }
     const struct geo *line = geo(f, "MultiLineString [[[1,2],[3,4]],[[5,6,9],[7,8]]]");
     assert_int_equal(line->parts[1].kind, GEO_LINESTRING);
     assert_true(line->parts[1].rings[0].xy[2] == 7); /* altitude is no coordinate */
+    /* half-way between two places of 45 degrees north the great circle is at 46.77 */
+    const struct geo *arc = geo(f, "LineString [[0,45],[40,45]]");
+    assert_true(arc->flat.north == 45 && arc->box.south == 45);
+    assert_true(arc->box.north > 46.776 && arc->box.north < 46.79);
 }
 
 static void wrong_geometries_are_refused(void **state)
@@ -338,7 +344,7 @@ static const struct geo *spiral(struct fixture *f, double lon, double lat, doubl
     struct geo *g = ARENA_NEW(&f->a, struct geo);
     *ring = (struct geo_ring){xy, n};
     *part = (struct geo_part){GEO_LINESTRING, ring, 1};
-    *g = (struct geo){GEO_LINESTRING, part, 1, {180, 90, -180, -90}, n};
+    *g = (struct geo){GEO_LINESTRING, part, 1, {180, 90, -180, -90}, {180, 90, -180, -90}, n};
     for (size_t i = 0; i < n; i++) {
         double r = size * (double)(i + 1) / (double)n, w = (double)i * 0.37;
         xy[2 * i] = lon + r * cos(w);
@@ -361,7 +367,7 @@ static void pruning_changes_nothing(void **state)
         for (size_t i = 1; i < 300; i++) { /* each edge of x as a line of its own */
             struct geo_ring edge = {x->parts[0].rings[0].xy + 2 * (i - 1), 2};
             struct geo_part part = {GEO_LINESTRING, &edge, 1};
-            struct geo one = {GEO_LINESTRING, &part, 1, x->box, 2};
+            struct geo one = {GEO_LINESTRING, &part, 1, x->box, x->flat, 2};
             best = fmin(best, geo_distance(&one, y));
         }
         assert_close(geo_distance(x, y), best, 1e-12);
@@ -619,7 +625,7 @@ static void compare_point(struct fixture *f, struct point_tests *t, double x, do
     double xy[2] = {x, y};
     struct geo_ring ring = {xy, 1};
     struct geo_part part = {GEO_POINT, &ring, 1};
-    struct geo point = {GEO_POINT, &part, 1, {x, y, x, y}, 1};
+    struct geo point = {GEO_POINT, &part, 1, {x, y, x, y}, {x, y, x, y}, 1};
     GEOSGeometry *p = GEOSGeom_createPointFromXY_r(f->geos, x, y);
     bool contains = GEOSPreparedContains_r(f->geos, t->prepared, p) == 1;
     bool meets = GEOSPreparedIntersects_r(f->geos, t->prepared, p) == 1;

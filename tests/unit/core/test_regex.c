@@ -136,16 +136,16 @@ static void nothing_stalls(void **state)
     static const char *const patterns[] = {
         "(a+)+$",
         "(a|aa)+$",
-        "(a|a)*b",
+        "(a|a)+[bB9]",
         "(.*)*x",
         "^(([a-z])+.)+[A-Z]([a-z])+$",
         ".*.*.*.*.*[xy]$",
-        "(?:.*+z)",
-        ".*(?:.*+z|y)",
-        "(?=(a+))a*b",
-        "(?:(?:a?){50}){50}c",
-        "a*a*a*a*a*a*c",
-        "(?R)?a",
+        "a.*+[zZ9]",
+        "a.*(?:.*+[zZ9]|ay)",
+        "(?=(a+))a+[bB9]",
+        "(?:(?:a?){50}){50}a[cC9]",
+        "a*a*a*a*a*a[cC9]",
+        "(?R)?ab",
         "(a(?R)?)+$",
         "([^b]*[^c]*)*d",
         "(?<=(?:a|aa){20})b",
@@ -153,6 +153,7 @@ static void nothing_stalls(void **state)
     static const size_t sizes[] = {30, 500, 4000, 65536};
     static char text[65536 + 1];
     memset(text, 'a', sizeof text);
+    memcpy(text, "zxybdcA", 7); /* what the patterns end in is there, but too early */
     int refused = 0;
     for (size_t i = 0; i < ROWS(patterns); i++) {
         struct regex *r = regex_new(str_c(patterns[i]), NULL);
@@ -176,7 +177,7 @@ static void nothing_stalls(void **state)
         regex_free(r);
     }
     assert_true(refused >= 10);
-    struct regex *r = regex_new(S("b"), NULL);
+    struct regex *r = regex_new(S("q"), NULL);
     bool hit;
     assert_int_equal(regex_match(r, str_n(text, 65536), &hit), OK);
     assert_int_equal(regex_match(r, str_n(text, 65537), &hit), ERR_TOO_COMPLEX);
