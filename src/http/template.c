@@ -291,9 +291,12 @@ static void add_message(struct render *r, const struct template_op *op)
             members[n++] = json_m(op->args[i].name, *v);
     }
     const struct json args = json_v_object(members, n);
-    const struct message *m = locale_message(r->locale, op->text);
+    const struct message *m = r->locale ? locale_message(r->locale, op->text) : NULL;
     buf_clear(&r->scratch);
-    message_format(m, locale_style(r->locale), &args, &r->scratch);
+    if (m)
+        message_format(m, locale_style(r->locale), &args, &r->scratch);
+    else
+        buf_str(&r->scratch, op->text);
     add_value(r->out, op->mode, buf_view(&r->scratch));
 }
 

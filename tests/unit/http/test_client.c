@@ -1,6 +1,6 @@
 #include "http/client.h"
 
-#include "../../../src/http/address.h"
+#include "address.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>

@@ -203,6 +203,10 @@ static void test_texts(void **state)
     render(t, "ja", "{\"n\":1,\"place\":\"つくば\"}",
            "<p title=\"&lt;b&gt;よう&amp;こそ\">1件 つくば");
     render(t, "en", "{\"n\":1,\"place\":\"つくば\"}", "<p title=\"&lt;b&gt;Hi\">1 item in つくば");
+    struct buf out = BUF_INIT; /* a locale without the key */
+    assert_int_equal(template_render(t, "page", NULL, NULL, &out, &e), OK);
+    assert_string_equal(out.p, "<p title=\"hello\">items");
+    buf_release(&out);
     templates_free(t);
     check_refused("\n{{t:gone}}", "page:2: unknown key \"gone\"", NULL);
     check_refused("{{t:}}", "no key", NULL);

@@ -36,8 +36,8 @@
 struct templates;
 
 /* All *.html files of a directory, by name without suffix ("home", "part/header"). NULL with the
- * file, line and reason of the first mistake, unknown part or unknown key. l must outlive the
- * templates; NULL when no template has a {{t:key}}. */
+ * file, line and reason of the first mistake, unknown part or unknown key. l is only looked at
+ * while loading; NULL when no template has a {{t:key}}. */
 struct templates *templates_load(const char *dir, const struct locales *l, struct error *e);
 /* From memory, for embedded files and tests: n pairs name, text. */
 struct template_source {
@@ -48,9 +48,10 @@ struct templates *templates_new(const struct template_source *sources, size_t n,
 void templates_free(struct templates *t);
 
 /*
- * Append the page to out. ERR_NOT_FOUND for an unknown name, ERR_TOO_LARGE when out's limit was
- * reached, ERR_TOO_COMPLEX when parts and sections nest more than 32 deep or the page takes more
- * than ten million steps.
+ * Append the page to out; locale is one of those that the templates were loaded with, for another
+ * one (or NULL) keys print themselves. ERR_NOT_FOUND for an unknown name, ERR_TOO_LARGE when out's
+ * limit was reached, ERR_TOO_COMPLEX when parts and sections nest more than 32 deep or the page
+ * takes more than ten million steps.
  */
 enum err template_render(const struct templates *t, const char *name, const struct json *data,
                          const struct locale *locale, struct buf *out, struct error *e);
