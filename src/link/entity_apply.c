@@ -31,6 +31,7 @@ static const struct rule rules[] = {
     [ENTITY_UPDATE] = {.overwrite = true, .erase = true},
     [ENTITY_MERGE_PATCH] = {.add = true, .merge = true, .deep = true, .erase = true},
     [ENTITY_PARTIAL] = {.merge = true, .erase = true, .must_exist = true},
+    [ENTITY_REPLACE_ATTR] = {.overwrite = true, .must_exist = true},
 };
 /* Sub-attributes of what is merged: a member given to a partial update replaces the member. */
 static const struct rule sub_partial = {.add = true, .overwrite = true, .erase = true};

@@ -208,15 +208,17 @@ static void write_simplified(struct json_writer *w, struct arena *a, const struc
         json_w_end(w);
 }
 
-void entity_write_instance(struct json_writer *w, struct arena *a, const struct json *instance,
-                           const struct entity_view *v)
+/* lone: the only instance shown; one of several is never a bare value, which would read as an item.
+ */
+static void write_instance(struct json_writer *w, struct arena *a, const struct json *instance,
+                           const struct entity_view *v, bool lone)
 {
     struct shown s = show(instance, v);
     if (v->form == FORM_SIMPLIFIED) {
         write_simplified(w, a, &s, v);
         return;
     }
-    if (v->form == FORM_CONCISE && bare_when_concise(&s, v)) {
+    if (v->form == FORM_CONCISE && lone && bare_when_concise(&s, v)) {
         write_value(w, a, s.kind, s.value, v);
         return;
     }
@@ -225,6 +227,12 @@ void entity_write_instance(struct json_writer *w, struct arena *a, const struct 
         write_kind(w, s.kind);
     write_members(w, a, &s, v);
     json_w_end(w);
+}
+
+void entity_write_instance(struct json_writer *w, struct arena *a, const struct json *instance,
+                           const struct entity_view *v)
+{
+    write_instance(w, a, instance, v, true);
 }
 
 /* --- an attribute --- */
@@ -263,7 +271,7 @@ static void write_several(struct json_writer *w, struct arena *a, const struct j
             struct str id = inst_dataset(&in);
             json_w_key(w, id.p ? id : S("@none"));
         }
-        entity_write_instance(w, a, instance, v);
+        write_instance(w, a, instance, v, false);
     }
     json_w_end(w);
     if (keyed)
@@ -288,7 +296,7 @@ static void write_attr(struct json_writer *w, struct arena *a, const struct json
         return;
     json_w_key(w, ld_compact(context_of(v), a, json_key(attr)));
     if (n == 1)
-        entity_write_instance(w, a, only, v);
+        write_instance(w, a, only, v, true);
     else
         write_several(w, a, instances, v, nested);
 }

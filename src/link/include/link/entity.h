@@ -35,14 +35,14 @@ enum entity_in {
 
 /*
  * A payload in normalized, concise or simplified form (told apart per attribute, clause 5.5.4.x)
- * into stored form without times. Checks names, kinds, URIs, date-times, GeoJSON, datasetIds (no two
- * instances alike), limits; JSON null as a value is refused. "@context" is skipped. In fragments an
- * attribute or instance that is to be deleted has the value string "urn:ngsi-ld:null" and comes out
- * as {"type": "deleted"}, with "all": true when the attribute itself was null and every instance is
- * meant; a scope that is to be deleted comes out as []. In a merge patch instances may lack "type"
- * or a value: what is there fills them in. simplified: treat objects as plain values unless clearly
- * an attribute (options=keyValues on input). NULL with ERR_INVALID (BadRequestData) and a message
- * that names the attribute.
+ * into stored form without times. Checks names, kinds, URIs, date-times, GeoJSON, datasetIds (no
+ * two instances alike), limits; JSON null as a value is refused. "@context" is skipped. In
+ * fragments an attribute or instance that is to be deleted has the value string "urn:ngsi-ld:null"
+ * and comes out as {"type": "deleted"}, with "all": true when the attribute itself was null and
+ * every instance is meant; a scope that is to be deleted comes out as []. In a merge patch
+ * instances may lack "type" or a value: what is there fills them in. simplified: treat objects as
+ * plain values unless clearly an attribute (options=keyValues on input). NULL with ERR_INVALID
+ * (BadRequestData) and a message that names the attribute.
  */
 const struct json *entity_expand(struct arena *a, const struct json *payload, enum entity_in mode,
                                  bool simplified, const struct ld_context *ctx, struct error *e);
@@ -59,30 +59,32 @@ const struct json *entity_expand_attr(struct arena *a, struct str name, const st
 enum attr_op { ATTR_CREATED, ATTR_UPDATED, ATTR_DELETED };
 
 struct attr_change {
-    struct str attr;     /* IRI */
-    struct str dataset;  /* URI; absent for the default instance */
+    struct str attr;    /* IRI */
+    struct str dataset; /* URI; absent for the default instance */
     enum attr_op op;
     const struct json *before; /* instance, NULL when created */
     const struct json *after;  /* instance, NULL when deleted */
 };
 
 struct entity_delta {
-    const struct json *after;      /* new stored form with times set; NULL: entity deleted */
-    VEC(struct attr_change) changes; /* instances that differ; same value written again is UPDATED */
-    VEC(struct str) not_updated;   /* names (IRIs) that the operation left alone, for 207 answers */
+    const struct json *after; /* new stored form with times set; NULL: entity deleted */
+    VEC(struct attr_change)
+    changes;                     /* instances that differ; same value written again is UPDATED */
+    VEC(struct str) not_updated; /* names (IRIs) that the operation left alone, for 207 answers */
     bool types_changed, scope_changed;
 };
 
 enum entity_op {
-    ENTITY_CREATE,   /* before must be NULL */
-    ENTITY_REPLACE,  /* PUT entity: createdAt kept */
-    ENTITY_APPEND,   /* POST attrs: adds, overwrites */
-    ENTITY_APPEND_NEW, /* with noOverwrite */
-    ENTITY_UPDATE,   /* PATCH attrs: only attributes that exist; others go to not_updated */
+    ENTITY_CREATE,      /* before must be NULL */
+    ENTITY_REPLACE,     /* PUT entity: createdAt kept */
+    ENTITY_APPEND,      /* POST attrs: adds, overwrites */
+    ENTITY_APPEND_NEW,  /* with noOverwrite */
+    ENTITY_UPDATE,      /* PATCH attrs: only attributes that exist; others go to not_updated */
     ENTITY_MERGE_PATCH, /* PATCH entity (clause 5.6.17) */
-    ENTITY_PARTIAL,  /* PATCH one attribute (5.6.4): members given replace members of the instance */
+    ENTITY_PARTIAL, /* PATCH one attribute (5.6.4): members given replace members of the instance */
     ENTITY_REPLACE_ATTR /* PUT one attribute (5.6.x): the instance is replaced, must exist */
 };
+/* urn:ngsi-ld:null deletes in UPDATE, MERGE_PATCH and PARTIAL; elsewhere it is ERR_INVALID. */
 
 /*
  * Apply a fragment or whole in stored form to the state before, at the instant now: sets createdAt
@@ -106,19 +108,20 @@ enum entity_form { FORM_NORMALIZED, FORM_CONCISE, FORM_SIMPLIFIED };
 
 struct entity_view {
     enum entity_form form;
-    bool geojson;               /* a GeoJSON Feature (clause 4.5.16) */
-    struct str geometry;        /* IRI of the GeoProperty that becomes the geometry; default location */
-    bool sys_attrs;             /* createdAt, modifiedAt, deletedAt, expiresAt (observedAt always) */
-    struct str lang;            /* reduce LanguageProperty to this language: RFC 4647 priority list with
-                                   q values; "*" first keeps all languages */
-    const struct str *pick;     /* attribute IRIs (or core members id, type, scope) to keep; NULL: all */
+    bool geojson;        /* a GeoJSON Feature (clause 4.5.16) */
+    struct str geometry; /* IRI of the GeoProperty that becomes the geometry; default location */
+    bool sys_attrs;      /* createdAt, modifiedAt, deletedAt, expiresAt (observedAt always) */
+    struct str lang;     /* reduce LanguageProperty to this language: RFC 4647 priority list with
+                            q values; "*" first keeps all languages */
+    const struct str
+        *pick; /* attribute IRIs (or core members id, type, scope) to keep; NULL: all */
     size_t n_pick;
     const struct str *omit;
     size_t n_omit;
     const struct str *datasets; /* datasetIds to keep ("@none" is the default one); NULL: all */
     size_t n_datasets;
     const struct ld_context *ctx;
-    bool with_context;          /* put "@context" into the object: application/ld+json */
+    bool with_context; /* put "@context" into the object: application/ld+json */
 };
 
 /* Append one entity in the asked form. before/op pairs are for notifications with showChanges. */
@@ -136,7 +139,8 @@ bool entity_has_type(const struct json *stored, struct str iri);
 bool entity_is_member(struct str key); /* id, type, scope, createdAt ...: not an attribute */
 /* Instances of an attribute: an array, or NULL. */
 const struct json *entity_attr(const struct json *stored, struct str iri);
-/* The value member of an instance: value, object, languageMap, json, vocab, valueList, objectList. */
+/* The value member of an instance: value, object, languageMap, json, vocab, valueList, objectList.
+ */
 const struct json *instance_value(const struct json *instance);
 const struct json *instance_default(const struct json *instances); /* the one without datasetId */
 
