@@ -118,6 +118,14 @@ struct str request_content_type(const struct request *req);
  */
 int request_accepts(const struct request *req, const char *const *offers, size_t n);
 bool http_accepts(struct str accept_header, const char *type);
+/*
+ * For handlers that change something: does the If-Match header permit it, given the state's entity
+ * tag (absent: there is no such thing yet)? True without the header; else answer 412. A leading
+ * "W/" is ignored, because a compressed answer carries its strong tag in that form.
+ */
+bool request_if_match(const struct request *req, struct str etag);
+/* Is etag among the tags of an If-Match or If-None-Match header, or is that "*"? */
+bool http_etag_listed(struct str header, struct str etag);
 
 /* --- the response --- */
 

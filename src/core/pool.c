@@ -1,0 +1,160 @@
+#include "core/pool.h"
+
+#include "core/clock.h"
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+struct task {
+    void (*run)(void *ctx);
+    void *ctx;
+};
+
+/* Periodic work. It is due at a time, and "running" keeps a second run from starting meanwhile. */
+struct timer {
+    struct timer *next;
+    struct task task;
+    int64_t every, due; /* steady clock, microseconds */
+    bool running;
+};
+
+struct pool {
+    pthread_mutex_t lock;
+    pthread_cond_t work; /* something to do, or stop */
+    struct task *queue;  /* a ring */
+    size_t first, n, max;
+    struct timer *timers;
+    bool stop;
+    unsigned threads;
+    pthread_t ids[];
+};
+
+static struct timer *due_timer(struct pool *p, int64_t now, int64_t *next)
+{
+    struct timer *earliest = NULL;
+    for (struct timer *t = p->timers; t; t = t->next)
+        if (!t->running && (!earliest || t->due < earliest->due))
+            earliest = t;
+    *next = earliest ? earliest->due : INT64_MAX;
+    return earliest && earliest->due <= now ? earliest : NULL;
+}
+
+static void run_timer(struct pool *p, struct timer *t, int64_t now)
+{
+    /* A run that took longer than its interval skips the missed ones. */
+    t->due += t->every * (1 + (now - t->due) / t->every);
+    t->running = true;
+    pthread_mutex_unlock(&p->lock);
+    t->task.run(t->task.ctx);
+    pthread_mutex_lock(&p->lock);
+    t->running = false;
+    pthread_cond_signal(&p->work); /* others may have slept past its next time */
+}
+
+static void run_task(struct pool *p)
+{
+    struct task task = p->queue[p->first];
+    p->first = (p->first + 1) % p->max;
+    p->n--;
+    pthread_mutex_unlock(&p->lock);
+    task.run(task.ctx);
+    pthread_mutex_lock(&p->lock);
+}
+
+static void wait_until(struct pool *p, int64_t due)
+{
+    if (due == INT64_MAX) {
+        pthread_cond_wait(&p->work, &p->lock);
+        return;
+    }
+    struct timespec t = {due / SECOND_US, due % SECOND_US * 1000};
+    pthread_cond_timedwait(&p->work, &p->lock, &t);
+}
+
+static void *pool_thread(void *arg)
+{
+    struct pool *p = arg;
+    pthread_mutex_lock(&p->lock);
+    while (!p->stop || p->n) {
+        int64_t next, now = clock_steady(&clock_system);
+        struct timer *t = p->stop ? NULL : due_timer(p, now, &next);
+        if (t)
+            run_timer(p, t, now);
+        else if (p->n)
+            run_task(p);
+        else
+            wait_until(p, next);
+    }
+    pthread_mutex_unlock(&p->lock);
+    return NULL;
+}
+
+struct pool *pool_new(unsigned threads, size_t queue_max)
+{
+    threads = threads ? threads : 1;
+    struct pool *p = calloc(1, sizeof(*p) + threads * sizeof(p->ids[0]));
+    if (!p)
+        abort();
+    p->max = queue_max ? queue_max : 1;
+    p->queue = calloc(p->max, sizeof(*p->queue));
+    if (!p->queue)
+        abort();
+    pthread_condattr_t attr;
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&p->work, &attr);
+    pthread_condattr_destroy(&attr);
+    for (; p->threads < threads; p->threads++)
+        if (pthread_create(&p->ids[p->threads], NULL, pool_thread, p) != 0)
+            abort();
+    return p;
+}
+
+enum err pool_submit(struct pool *p, void (*run)(void *ctx), void *ctx)
+{
+    pthread_mutex_lock(&p->lock);
+    bool room = !p->stop && p->n < p->max;
+    if (room) {
+        p->queue[(p->first + p->n) % p->max] = (struct task){run, ctx};
+        p->n++;
+        pthread_cond_signal(&p->work);
+    }
+    pthread_mutex_unlock(&p->lock);
+    return room ? OK : ERR_UNAVAILABLE;
+}
+
+void pool_every(struct pool *p, int64_t interval_ms, void (*run)(void *ctx), void *ctx)
+{
+    struct timer *t = calloc(1, sizeof(*t));
+    if (!t)
+        abort();
+    t->task = (struct task){run, ctx};
+    t->every = (interval_ms > 0 ? interval_ms : 1) * 1000;
+    t->due = clock_steady(&clock_system) + t->every;
+    pthread_mutex_lock(&p->lock);
+    t->next = p->timers;
+    p->timers = t;
+    pthread_cond_broadcast(&p->work);
+    pthread_mutex_unlock(&p->lock);
+}
+
+void pool_free(struct pool *p)
+{
+    if (!p)
+        return;
+    pthread_mutex_lock(&p->lock);
+    p->stop = true;
+    pthread_cond_broadcast(&p->work);
+    pthread_mutex_unlock(&p->lock);
+    for (unsigned i = 0; i < p->threads; i++)
+        pthread_join(p->ids[i], NULL);
+    for (struct timer *t = p->timers, *next; t; t = next) {
+        next = t->next;
+        free(t);
+    }
+    pthread_cond_destroy(&p->work);
+    pthread_mutex_destroy(&p->lock);
+    free(p->queue);
+    free(p);
+}
