@@ -4,8 +4,9 @@
  * Coordinates are WGS84 longitude, latitude in degrees, in that order, as in GeoJSON. Altitude is
  * kept in the JSON and ignored in relations. Distances are metres on the sphere of radius
  * GEO_EARTH_M (mean radius, the one that PostGIS uses for spheroid = false), with great circles as
- * edges; relations between geometries are planar in degrees and exact (GEOS). A geometry may not cross the antimeridian:
- * RFC 7946 section 3.1.9 asks writers to cut it there, and geo_parse() refuses longitudes outside
+ * edges; relations between geometries are planar in degrees and exact (GEOS). A geometry may not
+ * cross the antimeridian: RFC 7946 section 3.1.9 asks writers to cut it there, and geo_parse()
+ * refuses longitudes outside
  * [-180, 180] and latitudes outside [-90, 90]. Self-intersecting polygons are refused.
  *
  *     const struct geo *g = geo_parse(&arena, json, GEO_MAX_POSITIONS, &e);
@@ -39,8 +40,8 @@ struct geo_ring {
     size_t n;         /* positions */
 };
 
-struct geo_part {         /* one point, line or polygon */
-    enum geo_kind kind;   /* GEO_POINT, GEO_LINESTRING or GEO_POLYGON */
+struct geo_part {                 /* one point, line or polygon */
+    enum geo_kind kind;           /* GEO_POINT, GEO_LINESTRING or GEO_POLYGON */
     const struct geo_ring *rings; /* a point and a line have one; a polygon's first is its shell */
     size_t n;
 };
