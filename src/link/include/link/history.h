@@ -16,7 +16,7 @@ enum time_property { TIME_OBSERVED, TIME_CREATED, TIME_MODIFIED, TIME_DELETED };
 
 struct history_query {
     enum time_relation relation;
-    int64_t from, to; /* timeAt, endTimeAt */
+    int64_t from, to; /* timeAt (included, except before it), endTimeAt (excluded) */
     enum time_property property;
     const struct str *attrs; /* IRIs; NULL: all */
     size_t n_attrs;
@@ -42,7 +42,12 @@ struct history_cut {
     int64_t from, to; /* time range of what was given */
 };
 
-/* Rows of one entity grouped by attribute and dataset, newest last. each() false stops. */
+/*
+ * Rows of one entity grouped by attribute and dataset, newest last. each() false stops. Deletions
+ * are rows too (of TIME_DELETED the only ones). With last_n the newest rows are given, otherwise
+ * the oldest; when those are more than max, all attributes are cut at the same point in time, so
+ * that the rest is what lies after cut->to.
+ */
 enum err history_read(struct store_conn *c, int64_t eid, const struct history_query *q,
                       bool (*each)(void *ctx, const struct history_row *row), void *ctx,
                       struct history_cut *cut, struct error *e);
@@ -62,28 +67,41 @@ extern const char *const history_method_names[AGGR_METHODS]; /* "totalCount", ..
 
 struct history_bucket {
     struct str attr, dataset;
-    int64_t from, to; /* [from, to) */
+    int64_t from, to; /* [from, to); of an open range as one: to the newest row */
     uint64_t count, distinct;
-    double sum, min, max, sumsq; /* of numbers */
-    bool numeric;
+    bool numeric; /* there are numbers: also true (1), false (0) and arrays (their size) */
+    double sum, avg, min, max, stddev, sumsq; /* of numbers; deviation of the population */
+    struct str min_text, max_text;            /* of texts, date-times by instant; absent: none */
 };
-/* Aggregates per period (0 length: the whole range as one), aligned to the start of the query's
- * range, or for open ranges to the first row. */
+/*
+ * Aggregates per period (0 length: the whole range as one), aligned to the start of the query's
+ * range, or for open ranges to the first row. Periods without rows are left out; deletions do not
+ * count. Only by observedAt and modifiedAt (else ERR_UNPROCESSABLE).
+ */
 enum err history_aggregate(struct store_conn *c, int64_t eid, const struct history_query *q,
                            const struct duration *period,
                            bool (*each)(void *ctx, const struct history_bucket *b), void *ctx,
                            struct error *e);
+/* The result of one method; false where there is none (texts may still have min and max). */
+bool history_value(const struct history_bucket *b, enum history_method m, double *out);
 
-/* Inside a change. Delete the history of an entity, an attribute or one instance. */
+/* Inside a change. Delete the history of an entity (no attr), an attribute or (seq not 0) one
+ * instance. ERR_NOT_FOUND when there is none. */
 enum err history_delete(struct store_conn *c, int64_t eid, struct str attr, struct str dataset,
                         bool all_datasets, int64_t seq, struct error *e);
-/* Add an instance that did not come through the current state (POST temporal). */
+/* Add an instance that did not come through the current state (POST temporal). Its place is its
+ * observedAt, else now; what stands there with the same seq is replaced. */
 enum err history_add(struct store_conn *c, int64_t eid, struct str attr,
                      const struct json *instance, int64_t now, int64_t seq, struct error *e);
-/* Find or create the row number for history alone (an entity known only by its evolution). */
+/* Find or create the row number for history alone (an entity known only by its evolution), and
+ * remember its types for history_types(). ERR_NOT_FOUND when there is none and create is false. */
 enum err history_eid(struct store_conn *c, struct arena *a, int64_t tenant, struct str id,
                      const struct json *types, bool create, int64_t now, int64_t *eid,
                      struct error *e);
+
+/* Types given to history_eid(): an array of IRIs in the arena, or NULL. */
+enum err history_types(struct store_conn *c, struct arena *a, int64_t eid,
+                       const struct json **types, struct error *e);
 
 /* Called by repo_put(): one changed instance. */
 enum err history_record(struct store_conn *c, int64_t eid, const struct attr_change *change,

@@ -1,0 +1,196 @@
+/*
+ * history.c - writing history: one row per changed instance.
+ *
+ * hist_attr names the series. Its rows stay when rows of hist are deleted, because the attribute
+ * may still be there and go on changing; the row with attr 0 is no series but holds the types of an
+ * entity that is known by its evolution alone.
+ */
+#include "link/history.h"
+#include "keys.h"
+
+enum { TYPES_KEY = 0 };
+
+static int64_t attr_key(struct str iri)
+{
+    return key_of(0, 'a', iri);
+}
+
+static int64_t dataset_key(struct str uri)
+{
+    return uri.p ? key_of(0, 'd', uri) : 0;
+}
+
+static enum err name_series(struct store_conn *c, int64_t eid, struct str attr, struct str dataset,
+                            struct error *e)
+{
+    return store_exec(c,
+                      "INSERT INTO hist_attr(eid, attr, dataset, iri, dataset_uri)"
+                      " VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+                      SV(SV_INT(eid), SV_INT(attr_key(attr)), SV_INT(dataset_key(dataset)),
+                         SV_TEXT(attr), SV_TEXT(dataset)),
+                      NULL, e);
+}
+
+struct new_row {
+    struct str attr, dataset;
+    int64_t at, modified, seq;
+    const struct json *value; /* of the instance; NULL for deletions */
+    struct str instance;
+};
+
+static enum err insert_row(struct store_conn *c, int64_t eid, const struct new_row *r,
+                           struct error *e)
+{
+    double number;
+    bool is_number = json_is(r->value, JSON_NUMBER) && json_double(r->value, &number);
+    return store_exec(c,
+                      "INSERT INTO hist(eid, attr, dataset, t, seq, modified, num, value)"
+                      " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+                      " ON CONFLICT(eid, attr, dataset, t, seq) DO UPDATE SET"
+                      " modified = excluded.modified, num = excluded.num, value = excluded.value",
+                      SV(SV_INT(eid), SV_INT(attr_key(r->attr)), SV_INT(dataset_key(r->dataset)),
+                         SV_INT(r->at), SV_INT(r->seq), SV_INT(r->modified),
+                         is_number ? SV_REAL(number) : SV_NULL, SV_TEXT(r->instance)),
+                      NULL, e);
+}
+
+/* When it was observed, else now. */
+static int64_t time_of(const struct json *instance, int64_t now)
+{
+    int64_t at;
+    return datetime_parse(json_text(json_get(instance, S("observedAt"))), &at) ? at : now;
+}
+
+enum err history_record(struct store_conn *c, int64_t eid, const struct attr_change *change,
+                        int64_t now, int64_t seq, struct buf *scratch, struct error *e)
+{
+    struct new_row r = {
+        .attr = change->attr, .dataset = change->dataset, .at = now, .modified = now, .seq = seq};
+    buf_clear(scratch);
+    if (change->after) {
+        r.at = time_of(change->after, now);
+        r.value = instance_value(change->after);
+        json_write(scratch, change->after);
+    } else {
+        char at[DATETIME_MAX];
+        datetime_format(now, at);
+        struct json_writer w = json_writer(scratch);
+        json_w_object(&w);
+        json_w_kstr(&w, S("type"), S("deleted"));
+        json_w_kstr(&w, S("deletedAt"), str_c(at));
+        json_w_end(&w);
+    }
+    r.instance = buf_view(scratch);
+    enum err rc = OK;
+    if (change->op == ATTR_CREATED)
+        rc = name_series(c, eid, change->attr, change->dataset, e);
+    return rc ? rc : insert_row(c, eid, &r, e);
+}
+
+enum err history_add(struct store_conn *c, int64_t eid, struct str attr,
+                     const struct json *instance, int64_t now, int64_t seq, struct error *e)
+{
+    struct buf text = BUF_INIT;
+    json_write(&text, instance);
+    struct new_row r = {.attr = attr,
+                        .dataset = json_text(json_get(instance, S("datasetId"))),
+                        .at = time_of(instance, now),
+                        .modified = now,
+                        .seq = seq,
+                        .value = instance_value(instance),
+                        .instance = buf_view(&text)};
+    enum err rc = name_series(c, eid, attr, r.dataset, e);
+    if (!rc)
+        rc = insert_row(c, eid, &r, e);
+    buf_release(&text);
+    return rc;
+}
+
+/* --- deleting --- */
+
+static enum err delete_all(struct store_conn *c, int64_t eid, int64_t *changed, struct error *e)
+{
+    enum err rc = store_exec(c, "DELETE FROM hist WHERE eid = $1", SV(SV_INT(eid)), changed, e);
+    if (rc)
+        return rc;
+    return store_exec(c,
+                      "DELETE FROM hist_attr WHERE eid = $1 AND NOT EXISTS"
+                      " (SELECT 1 FROM entity WHERE eid = $2 AND doc IS NOT NULL)",
+                      SV(SV_INT(eid), SV_INT(eid)), NULL, e);
+}
+
+enum err history_delete(struct store_conn *c, int64_t eid, struct str attr, struct str dataset,
+                        bool all_datasets, int64_t seq, struct error *e)
+{
+    int64_t changed = 0, a = attr_key(attr), d = dataset_key(dataset);
+    enum err rc;
+    if (!attr.p)
+        rc = delete_all(c, eid, &changed, e);
+    else if (all_datasets && !seq)
+        rc = store_exec(c, "DELETE FROM hist WHERE eid = $1 AND attr = $2",
+                        SV(SV_INT(eid), SV_INT(a)), &changed, e);
+    else if (all_datasets)
+        rc = store_exec(c, "DELETE FROM hist WHERE eid = $1 AND attr = $2 AND seq = $3",
+                        SV(SV_INT(eid), SV_INT(a), SV_INT(seq)), &changed, e);
+    else if (!seq)
+        rc = store_exec(c, "DELETE FROM hist WHERE eid = $1 AND attr = $2 AND dataset = $3",
+                        SV(SV_INT(eid), SV_INT(a), SV_INT(d)), &changed, e);
+    else
+        rc = store_exec(c,
+                        "DELETE FROM hist WHERE eid = $1 AND attr = $2 AND dataset = $3"
+                        " AND seq = $4",
+                        SV(SV_INT(eid), SV_INT(a), SV_INT(d), SV_INT(seq)), &changed, e);
+    if (!rc && !changed)
+        return error_set(e, ERR_NOT_FOUND, "no such history");
+    return rc;
+}
+
+/* --- entities known by their evolution alone --- */
+
+static enum err set_types(struct store_conn *c, int64_t eid, const struct json *types,
+                          struct error *e)
+{
+    struct buf text = BUF_INIT;
+    json_write(&text, types);
+    enum err rc = store_exec(c,
+                             "INSERT INTO hist_attr(eid, attr, dataset, iri, dataset_uri)"
+                             " VALUES ($1, $2, 0, 'type', $3) ON CONFLICT(eid, attr, dataset)"
+                             " DO UPDATE SET dataset_uri = excluded.dataset_uri",
+                             SV(SV_INT(eid), SV_INT(TYPES_KEY), SV_TEXT(buf_view(&text))), NULL, e);
+    buf_release(&text);
+    return rc;
+}
+
+enum err history_eid(struct store_conn *c, struct arena *a, int64_t tenant, struct str id,
+                     const struct json *types, bool create, int64_t now, int64_t *eid,
+                     struct error *e)
+{
+    struct entity_row row;
+    enum err rc = repo_get(c, a, tenant, id, &row, e);
+    if (rc && rc != ERR_NOT_FOUND)
+        return rc;
+    *eid = row.eid;
+    if (*eid && (row.doc.p || !create || !types))
+        return OK;
+    if (*eid)
+        return set_types(c, *eid, types, e);
+    if (!create)
+        return error_set(e, ERR_NOT_FOUND, "no history of %" STR_F, STR_A(id));
+    rc = store_get_int(c, eid,
+                       "INSERT INTO entity(tenant, id, doc, version, modified)"
+                       " VALUES ($1, $2, NULL, 0, $3) RETURNING eid",
+                       SV(SV_INT(tenant), SV_TEXT(id), SV_INT(now)), e);
+    return rc || !types ? rc : set_types(c, *eid, types, e);
+}
+
+enum err history_types(struct store_conn *c, struct arena *a, int64_t eid,
+                       const struct json **types, struct error *e)
+{
+    struct store_rows r;
+    *types = NULL;
+    store_query(c, &r, "SELECT dataset_uri FROM hist_attr WHERE eid = $1 AND attr = $2",
+                SV(SV_INT(eid), SV_INT(TYPES_KEY)));
+    if (store_next(&r))
+        *types = json_parse(a, str_dup(a, store_text(&r, 0)), &JSON_DEFAULT, NULL);
+    return store_end(&r, e);
+}

@@ -1,0 +1,328 @@
+/*
+ * history_aggregate.c - aggregates over raw rows (ETSI GS CIM 009 clause 4.5.19).
+ *
+ * One pass in order of time, one bucket at a time. Numbers come from a column; other values are
+ * read from the instance: true and false count as 1 and 0, arrays by their size, texts have a first
+ * and a last one. Deviation is summed up relative to the running mean (Welford), since the
+ * difference of two large squares would lose it.
+ */
+#include <math.h>
+#include <stdlib.h>
+
+#include "core/map.h"
+#include "history_impl.h"
+#include "query_impl.h"
+
+const char *const history_method_names[AGGR_METHODS] = {
+    [AGGR_TOTAL_COUNT] = "totalCount",
+    [AGGR_DISTINCT_COUNT] = "distinctCount",
+    [AGGR_SUM] = "sum",
+    [AGGR_AVG] = "avg",
+    [AGGR_MIN] = "min",
+    [AGGR_MAX] = "max",
+    [AGGR_STDDEV] = "stddev",
+    [AGGR_SUMSQ] = "sumsq",
+};
+
+bool history_value(const struct history_bucket *b, enum history_method m, double *out)
+{
+    switch (m) {
+    case AGGR_TOTAL_COUNT:
+        *out = (double)b->count;
+        return true;
+    case AGGR_DISTINCT_COUNT:
+        *out = (double)b->distinct;
+        return true;
+    case AGGR_SUM:
+        *out = b->sum;
+        break;
+    case AGGR_AVG:
+        *out = b->avg;
+        break;
+    case AGGR_MIN:
+        *out = b->min;
+        break;
+    case AGGR_MAX:
+        *out = b->max;
+        break;
+    case AGGR_STDDEV:
+        *out = b->stddev;
+        break;
+    case AGGR_SUMSQ:
+        *out = b->sumsq;
+        break;
+    case AGGR_METHODS:
+        return false;
+    }
+    return b->numeric && isfinite(*out);
+}
+
+/* --- distinct values: a set of 64-bit hashes, emptied by counting up its generation --- */
+
+struct hash_slot {
+    uint64_t hash;
+    uint32_t generation;
+};
+
+struct hash_set {
+    struct hash_slot *slots;
+    size_t cap, n;
+    uint32_t generation;
+};
+
+static struct hash_slot *slot_of(const struct hash_set *s, uint64_t hash)
+{
+    size_t i = hash & (s->cap - 1);
+    while (s->slots[i].generation == s->generation && s->slots[i].hash != hash)
+        i = (i + 1) & (s->cap - 1);
+    return &s->slots[i];
+}
+
+static void set_grow(struct hash_set *s)
+{
+    struct hash_set bigger = {.cap = s->cap ? s->cap * 2 : 64, .generation = s->generation};
+    bigger.slots = calloc(bigger.cap, sizeof(*bigger.slots));
+    if (!bigger.slots)
+        abort();
+    for (size_t i = 0; i < s->cap; i++)
+        if (s->slots[i].generation == s->generation)
+            *slot_of(&bigger, s->slots[i].hash) = s->slots[i];
+    bigger.n = s->n;
+    free(s->slots);
+    *s = bigger;
+}
+
+static void set_add(struct hash_set *s, uint64_t hash)
+{
+    if ((s->n + 1) * 4 > s->cap * 3)
+        set_grow(s);
+    struct hash_slot *slot = slot_of(s, hash);
+    if (slot->generation == s->generation)
+        return;
+    *slot = (struct hash_slot){hash, s->generation};
+    s->n++;
+}
+
+static void set_empty(struct hash_set *s)
+{
+    s->generation++;
+    s->n = 0;
+}
+
+/* --- periods --- */
+
+enum { MONTHS_MAX = 12 * 10000 };
+
+/* Start of period k, counted from the origin in one step: 31 January + 1 month + 1 month is the
+ * last of March. INT64_MAX past the end of time. */
+static int64_t period_start(int64_t origin, const struct duration *p, int64_t k)
+{
+    struct duration total = {0, 0};
+    if (__builtin_mul_overflow(p->us, k, &total.us) || (p->months && k > MONTHS_MAX / p->months))
+        return INT64_MAX;
+    total.months = p->months ? p->months * (int)k : 0;
+    return duration_add(origin, &total);
+}
+
+/* The period [*from, *to) that at lies in; at is not before the origin. */
+static void find_period(int64_t origin, const struct duration *p, int64_t at, int64_t *from,
+                        int64_t *to)
+{
+    int64_t longest, since, k;
+    if (__builtin_mul_overflow(INT64_C(31) * 86400 * 1000000, p->months, &longest) ||
+        __builtin_add_overflow(longest, p->us, &longest))
+        longest = INT64_MAX;
+    if (__builtin_sub_overflow(at, origin, &since))
+        since = INT64_MAX;
+    k = since / longest;
+    *from = period_start(origin, p, k);
+    while ((*to = period_start(origin, p, k + 1)) <= at && *to > *from) {
+        *from = *to;
+        k++;
+    }
+}
+
+/* --- buckets --- */
+
+struct aggregation {
+    struct history_bucket b;
+    bool open;
+    uint64_t numbers;
+    double squares; /* of distances to the mean */
+    struct hash_set seen;
+    struct arena texts;
+    struct arena row;
+    const struct history_query *q;
+    struct duration period;
+    int64_t origin; /* start of the first period */
+    int64_t last;   /* time of the newest row */
+    bool (*each)(void *ctx, const struct history_bucket *b);
+    void *ctx;
+};
+
+static bool flush(struct aggregation *g)
+{
+    if (!g->open)
+        return true;
+    g->open = false;
+    if (g->b.to == INT64_MAX) /* open range: up to the newest row */
+        g->b.to = g->last;
+    g->b.distinct = g->seen.n;
+    g->b.numeric = g->numbers > 0;
+    g->b.stddev = g->numbers ? sqrt(g->squares / (double)g->numbers) : 0;
+    bool more = g->each(g->ctx, &g->b);
+    set_empty(&g->seen);
+    arena_reset(&g->texts);
+    return more;
+}
+
+static void open_bucket(struct aggregation *g, const struct history_row *row)
+{
+    g->open = true;
+    g->numbers = 0;
+    g->squares = 0;
+    g->b = (struct history_bucket){.attr = row->attr, .dataset = row->dataset};
+    struct span all = history_span(g->q);
+    if (all.from != INT64_MIN)
+        g->origin = all.from;
+    if (!g->period.months && !g->period.us) {
+        g->b.from = g->origin;
+        g->b.to = all.to;
+        return;
+    }
+    find_period(g->origin, &g->period, row->at, &g->b.from, &g->b.to);
+    if (g->b.to > all.to)
+        g->b.to = all.to;
+}
+
+static void add_number(struct aggregation *g, double x)
+{
+    struct history_bucket *b = &g->b;
+    bool first = g->numbers++ == 0;
+    double before = x - b->avg;
+    b->avg += before / (double)g->numbers;
+    g->squares += before * (x - b->avg);
+    b->sum += x;
+    b->sumsq += x * x;
+    b->min = first || x < b->min ? x : b->min;
+    b->max = first || x > b->max ? x : b->max;
+}
+
+/* Date-times by instant, other texts by code point. */
+static int compare_texts(struct str x, struct str y)
+{
+    int64_t a, b;
+    if (datetime_parse(x, &a) && datetime_parse(y, &b))
+        return (a > b) - (a < b);
+    return str_cmp(x, y);
+}
+
+static void add_text(struct aggregation *g, struct str x)
+{
+    struct history_bucket *b = &g->b;
+    if (!b->min_text.p || compare_texts(x, b->min_text) < 0)
+        b->min_text = str_dup(&g->texts, x);
+    if (!b->max_text.p || compare_texts(x, b->max_text) > 0)
+        b->max_text = str_dup(&g->texts, x);
+}
+
+/* What is no number: the value has to be read. */
+static void add_other(struct aggregation *g, struct str instance)
+{
+    arena_reset(&g->row);
+    const struct json *one = json_parse(&g->row, instance, &JSON_DEFAULT, NULL);
+    const struct json *v = one ? instance_value(one) : NULL;
+    if (!v)
+        return;
+    set_add(&g->seen, str_hash(json_to_text(&g->row, v)));
+    struct str kind = json_text(json_get(one, S("type")));
+    if (str_eq(kind, S("Relationship")) || str_eq(kind, S("ListRelationship")))
+        return;
+    v = query_unwrap(v);
+    if (json_is_bool(v))
+        add_number(g, json_true(v));
+    else if (v->type == JSON_ARRAY)
+        add_number(g, v->n);
+    else if (v->type == JSON_STRING)
+        add_text(g, json_text(v));
+}
+
+static bool add_row(void *ctx, const struct history_row *row)
+{
+    struct aggregation *g = ctx;
+    if (history_is_deletion(row->instance))
+        return true;
+    if (g->open && row->at >= g->b.to && (g->period.months || g->period.us) && !flush(g))
+        return false;
+    if (!g->open) {
+        if (g->origin == INT64_MIN)
+            g->origin = row->at;
+        open_bucket(g, row);
+    }
+    g->last = row->at;
+    g->b.count++;
+    if (!row->is_number) {
+        add_other(g, row->instance);
+        return true;
+    }
+    double zero_is_one_value = row->number == 0 ? 0 : row->number;
+    set_add(&g->seen, str_hash(str_n((const char *)&zero_is_one_value, sizeof(double))));
+    add_number(g, row->number);
+    return true;
+}
+
+static bool count_only(void *ctx, const struct history_row *row)
+{
+    (void)ctx;
+    (void)row;
+    return true;
+}
+
+static enum err aggregate_series(struct store_conn *c, int64_t eid, const struct series *s,
+                                 struct aggregation *g, bool *stop, struct error *e)
+{
+    struct span span = history_span(g->q);
+    g->origin = INT64_MIN;
+    enum err rc = OK;
+    if (g->q->last_n) {
+        int64_t total = 0;
+        rc = history_walk(c, eid, s, g->q->property, &span, count_only, NULL, &total, stop, e);
+        if (g->q->last_n < (uint64_t)total)
+            span.skip = total - (int64_t)g->q->last_n;
+    }
+    if (!rc)
+        rc = history_walk(c, eid, s, g->q->property, &span, add_row, g, NULL, stop, e);
+    if (!rc && !*stop)
+        *stop = !flush(g);
+    g->open = false;
+    return rc;
+}
+
+enum err history_aggregate(struct store_conn *c, int64_t eid, const struct history_query *q,
+                           const struct duration *period,
+                           bool (*each)(void *ctx, const struct history_bucket *b), void *ctx,
+                           struct error *e)
+{
+    if (q->property != TIME_OBSERVED && q->property != TIME_MODIFIED)
+        return error_set(
+            e, ERR_UNPROCESSABLE,
+            "aggregates go by observedAt or modifiedAt, not by createdAt or deletedAt");
+    struct aggregation g = {.q = q,
+                            .period = *period,
+                            .each = each,
+                            .ctx = ctx,
+                            .texts = ARENA_INIT,
+                            .row = ARENA_INIT,
+                            .seen = {.generation = 1}};
+    struct arena a = ARENA_INIT;
+    series_list list = VEC_INIT;
+    bool stop = false;
+    enum err rc = history_series(c, &a, eid, q, &list, e);
+    for (size_t i = 0; i < list.n && !rc && !stop; i++)
+        rc = aggregate_series(c, eid, &list.v[i], &g, &stop, e);
+    free(g.seen.slots);
+    arena_release(&g.texts);
+    arena_release(&g.row);
+    arena_release(&a);
+    return rc;
+}
