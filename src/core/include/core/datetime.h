@@ -69,16 +69,19 @@ int64_t duration_add(int64_t instant, const struct duration *d);
 /*
  * Japanese dates as people type them in open data:
  *
- *   date  和暦 "令和6年1月11日", "令和元年5月1日", "令6.1.11", "R6.1.11", "S38/4/1",
- * "㋿6年1月11日"; Gregorian "2024年1月11日", "西暦2024年1月11日", "2024/1/11", "2024-01-11",
- * "20240111"; then perhaps the day of the week in brackets, which must be right: "(木)",
- * "（木曜日）" time  (optional) "午後6時", "午前10時30分", "18時", "6時半", "正午", "18:00",
- * "18:00:30"; 24時 is the next day's 0:00; 00:00 when there is none end   (optional) "時点", "現在"
+ * - the date in 和暦: "令和6年1月11日", "令和元年5月1日", "令6.1.11", "R6.1.11", "S38/4/1",
+ *   "㋿6年1月11日"
+ * - or Gregorian: "2024年1月11日", "西暦2024年1月11日", "2024/1/11", "2024-01-11", "20240111"
+ * - perhaps the day of the week in brackets, which must be right: "(木)", "（木曜日）"
+ * - perhaps the time, else it is 00:00: "午後6時", "午前10時30分", "18時", "6時半", "正午",
+ *   "18:00", "18:00:30"; "24時" is the next day's 0:00
+ * - perhaps "時点" or "現在" at the end
  *
  * Full-width digits and signs are read as half-width, blanks between the parts are skipped. An era
  * may run on past its end ("平成32年3月31日" in a plan of 2017) but not before its first day.
  * False when nothing reads as a date, the date does not exist or rest remains; also for what has
  * two readings: 午前12時 and 午後12時, two-digit Gregorian years, dates that end in the year.
+ * has_time may be NULL.
  */
 bool jdate_parse(struct str s, struct civil *out, bool *has_time);
 

@@ -6,8 +6,8 @@
  * GEO_EARTH_M (mean radius, the one that PostGIS uses for spheroid = false), with great circles as
  * edges; relations between geometries are planar in degrees and exact (GEOS). A geometry may not
  * cross the antimeridian: RFC 7946 section 3.1.9 asks writers to cut it there, and geo_parse()
- * refuses longitudes outside
- * [-180, 180] and latitudes outside [-90, 90]. Self-intersecting polygons are refused.
+ * refuses longitudes outside [-180, 180] and latitudes outside [-90, 90]. Self-intersecting
+ * polygons are refused.
  *
  *     const struct geo *g = geo_parse(&arena, json, GEO_MAX_POSITIONS, &e);
  *     struct geo_test *t = geo_test_new(GEO_REL_WITHIN, district, 0, &e);
