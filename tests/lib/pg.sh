@@ -2,14 +2,16 @@
 # pg.sh - run a program with a private PostgreSQL beside it, and stop that afterwards.
 #
 #   tests/lib/pg.sh PROGRAM [ARGUMENT...]
+#   "$MARUGOTO_TEST_PG_CONTROL" stop|start       from inside the program: crash it, and start it again
 #
 # The cluster lives in a fresh folder, listens on 127.0.0.1 at a free port, and does not sync to
-# disk. The program finds it in MARUGOTO_TEST_PG (a URL) and MARUGOTO_TEST_PG_DATA (the folder, for
-# tests that stop it); a MARUGOTO_TEST_PG that is set already is used as it is. PostgreSQL refuses
-# to run as root: then the account "postgres" runs it. Without PostgreSQL the test is skipped.
+# disk. The program finds its URL in MARUGOTO_TEST_PG; when that is set already the program simply
+# runs. PostgreSQL refuses to run as root: then the account "postgres" runs it. Without PostgreSQL
+# the test is skipped.
 set -eu
+self=$(cd "$(dirname "$0")" && pwd)/pg.sh
 
-if [ -n "${MARUGOTO_TEST_PG:-}" ]; then
+if [ -n "${MARUGOTO_TEST_PG:-}" ] && [ -z "${MARUGOTO_TEST_PG_FOLDER:-}" ]; then
     exec "$@"
 fi
 
@@ -19,12 +21,24 @@ if [ -z "$bin" ]; then
     exit 0
 fi
 
-folder=$(mktemp -d /tmp/marugoto-pg-XXXXXX)
 as=
 if [ "$(id -u)" = 0 ]; then
-    chown postgres "$folder"
     as="setpriv --reuid=postgres --regid=postgres --init-groups"
 fi
+
+if [ -n "${MARUGOTO_TEST_PG_FOLDER:-}" ]; then
+    folder=$MARUGOTO_TEST_PG_FOLDER
+    cd "$folder"
+    case "$1" in
+    stop) $as "$bin/pg_ctl" -D "$folder/data" -m immediate -s stop ;;
+    start) $as "$bin/pg_ctl" -D "$folder/data" -s -w -t 30 -l "$folder/log" start >/dev/null ;;
+    *) exec "$@" ;;
+    esac
+    exit
+fi
+
+folder=$(mktemp -d /tmp/marugoto-pg-XXXXXX)
+[ -z "$as" ] || chown postgres "$folder"
 
 stop() {
     $as "$bin/pg_ctl" -D "$folder/data" -m immediate -s stop >/dev/null 2>&1 || true
@@ -35,12 +49,18 @@ trap 'exit 1' INT TERM
 
 cd "$folder"
 $as "$bin/initdb" -D "$folder/data" -U city -A trust -E UTF8 --locale=C.UTF-8 -N >/dev/null
+cat >>"$folder/data/postgresql.conf" <<END
+listen_addresses = '127.0.0.1'
+unix_socket_directories = '$folder'
+fsync = off
+max_connections = 60
+shared_buffers = 32MB
+END
 started=
 for try in 1 2 3 4 5; do
     port=$(awk -v seed="$$$try" 'BEGIN { srand(seed); print int(20000 + rand() * 20000) }')
-    if $as "$bin/pg_ctl" -D "$folder/data" -s -w -t 30 -l "$folder/log" -o "-p $port \
-        -c listen_addresses=127.0.0.1 -c unix_socket_directories=$folder -c fsync=off \
-        -c max_connections=60 -c shared_buffers=32MB" start >/dev/null; then
+    echo "port = $port" >>"$folder/data/postgresql.conf"
+    if $as "$bin/pg_ctl" -D "$folder/data" -s -w -t 30 -l "$folder/log" start >/dev/null; then
         started=yes
         break
     fi
@@ -48,6 +68,7 @@ done
 [ -n "$started" ] || { cat "$folder/log" >&2; exit 1; }
 
 export MARUGOTO_TEST_PG="postgres://city@127.0.0.1:$port/postgres"
-export MARUGOTO_TEST_PG_DATA="$folder/data"
+export MARUGOTO_TEST_PG_FOLDER="$folder"
+export MARUGOTO_TEST_PG_CONTROL="$self"
 cd "$OLDPWD"
 "$@"

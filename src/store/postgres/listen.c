@@ -37,35 +37,40 @@ static bool heard_others(PGconn *pg, const struct pg_data *d)
     return others;
 }
 
+static enum err start_listening(struct store *s, PGconn **pg, struct error *e)
+{
+    struct pg_data *d = s->engine_data;
+    char sql[80];
+    snprintf(sql, sizeof(sql), "LISTEN %s", d->channel);
+    enum err err = pg_connect(s, CONN_ADMIN, pg, e);
+    if (!err && (err = pg_run(*pg, sql, e))) {
+        PQfinish(*pg);
+        *pg = NULL;
+    }
+    return err;
+}
+
 static void *run(void *arg)
 {
     struct store *s = arg;
     struct pg_data *d = s->engine_data;
-    PGconn *pg = NULL;
-    char sql[80];
-    snprintf(sql, sizeof(sql), "LISTEN %s", d->channel);
     for (;;) {
-        if (!pg) {
-            if (pg_connect(s, CONN_ADMIN, &pg, NULL) || pg_run(pg, sql, NULL)) {
-                PQfinish(pg);
-                pg = NULL;
-                if (wait_for(d, -1, RETRY_MS))
-                    break;
+        if (!d->listening) {
+            if (wait_for(d, -1, RETRY_MS))
+                return NULL;
+            if (start_listening(s, &d->listening, NULL))
                 continue;
-            }
             journal_wake(s);
         }
-        if (wait_for(d, PQsocket(pg), -1))
-            break;
-        if (!PQconsumeInput(pg)) {
-            PQfinish(pg);
-            pg = NULL;
-        } else if (heard_others(pg, d)) {
+        if (wait_for(d, PQsocket(d->listening), -1))
+            return NULL;
+        if (!PQconsumeInput(d->listening)) {
+            PQfinish(d->listening);
+            d->listening = NULL;
+        } else if (heard_others(d->listening, d)) {
             journal_wake(s);
         }
     }
-    PQfinish(pg);
-    return NULL;
 }
 
 /* The channel is the schema's: stores in other schemas of the database do not wake us. */
@@ -79,12 +84,12 @@ static enum err name_channel(struct store *s, struct pg_data *d, struct error *e
     if (PQresultStatus(r) != PGRES_TUPLES_OK) {
         err = pg_error(pg, r, e, "postgres");
     } else {
-        struct hash h = hash_blake2b(str_c(PQgetvalue(r, 0, 0)));
         struct arena a = ARENA_INIT;
-        struct str hex = hex_encode(&a, str_n((const char *)h.b, 12));
-        snprintf(d->channel, sizeof(d->channel), "marugoto_%.*s", (int)hex.n, hex.p);
+        struct hash h = hash_blake2b(str_c(PQgetvalue(r, 0, 0)));
         unsigned char self[16];
         random_bytes(self, sizeof(self));
+        struct str hex = hex_encode(&a, str_n((const char *)h.b, 12));
+        snprintf(d->channel, sizeof(d->channel), "marugoto_%.*s", (int)hex.n, hex.p);
         hex = hex_encode(&a, str_n((const char *)self, sizeof(self)));
         snprintf(d->self, sizeof(d->self), "%.*s", (int)hex.n, hex.p);
         arena_release(&a);
@@ -98,23 +103,27 @@ enum err pg_listen_start(struct store *s, struct error *e)
 {
     struct pg_data *d = s->engine_data;
     enum err err = name_channel(s, d, e);
+    if (!err)
+        err = start_listening(s, &d->listening, e);
     if (err)
         return err;
     d->stop_fd = eventfd(0, EFD_CLOEXEC);
     if (d->stop_fd < 0 || pthread_create(&d->listener, NULL, run, s) != 0)
         return error_set(e, ERR_INTERNAL, "cannot start the thread that listens");
-    d->listening = true;
+    d->running = true;
     return OK;
 }
 
 void pg_listen_stop(struct store *s)
 {
     struct pg_data *d = s->engine_data;
-    if (d->listening) {
+    if (d->running) {
         eventfd_write(d->stop_fd, 1);
         pthread_join(d->listener, NULL);
     }
-    d->listening = false;
+    d->running = false;
+    PQfinish(d->listening);
+    d->listening = NULL;
     if (d->stop_fd >= 0)
         close(d->stop_fd);
     d->stop_fd = -1;

@@ -11,8 +11,9 @@ struct pg_data {
     char channel[40]; /* of NOTIFY; one per schema */
     char self[33];    /* what our own notifications say */
     pthread_t listener;
-    bool listening;
-    int stop_fd; /* eventfd; written once */
+    bool running;
+    PGconn *listening; /* the listener's, once it runs; NULL while it is lost */
+    int stop_fd;       /* eventfd; written once */
 };
 
 struct pg_statement {

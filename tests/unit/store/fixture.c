@@ -32,6 +32,26 @@ static void admin_sql(const char *url, const char *sql)
     PQfinish(c);
 }
 
+static bool on_postgres(void)
+{
+    const char *pg = getenv("MARUGOTO_TEST_PG");
+    return pg && *pg;
+}
+
+int fixture_run(const struct CMUnitTest *both, size_t n, const struct CMUnitTest *sqlite,
+                size_t n_sqlite, const struct CMUnitTest *postgres, size_t n_postgres)
+{
+    struct CMUnitTest all[40];
+    size_t m = on_postgres() ? n_postgres : n_sqlite;
+    if (n + m > sizeof(all) / sizeof(all[0]))
+        abort();
+    for (size_t i = 0; i < n; i++)
+        all[i] = both[i];
+    for (size_t i = 0; i < m; i++)
+        all[n + i] = on_postgres() ? postgres[i] : sqlite[i];
+    return _cmocka_run_group_tests("store", all, n + m, NULL, NULL);
+}
+
 int fixture_new(void **state)
 {
     static int number;
@@ -40,7 +60,7 @@ int fixture_new(void **state)
     const char *pg = getenv("MARUGOTO_TEST_PG");
     snprintf(f->folder, sizeof(f->folder), "/tmp/marugoto-store-XXXXXX");
     assert_non_null(mkdtemp(f->folder));
-    if (pg && *pg) {
+    if (on_postgres()) {
         char sql[100];
         f->postgres = true;
         snprintf(sql, sizeof(sql), "CREATE SCHEMA t%d_%d", (int)getpid(), ++number);

@@ -27,6 +27,11 @@ struct fixture {
 
 extern const struct store_module fixture_module; /* table item(id, name, doc, amount, raw) */
 
+/* Run the tests of both engines and then those of the engine that the environment names. (cmocka's
+ * skip() says "not ok # SKIP", which a TAP reader counts as a failure.) */
+int fixture_run(const struct CMUnitTest *both, size_t n, const struct CMUnitTest *sqlite,
+                size_t n_sqlite, const struct CMUnitTest *postgres, size_t n_postgres);
+#define TESTS(list) (list), sizeof(list) / sizeof((list)[0])
 int fixture_new(void **state);  /* cmocka setup: everything but opening */
 int fixture_open(void **state); /* cmocka setup: opened */
 int fixture_free(void **state); /* cmocka teardown */

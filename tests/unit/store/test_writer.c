@@ -1,0 +1,383 @@
+/* Batches: order, undoing, spoilt and failed ones, the bounded queue, who is told what and when. */
+#include "fixture.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A change that keeps the writer busy until it is opened: what is queued meanwhile is one batch. */
+struct gate {
+    struct store_change change;
+    _Atomic bool entered, open, told;
+};
+
+static void pause_us(long us)
+{
+    nanosleep(&(struct timespec){0, us * 1000}, NULL);
+}
+
+static enum err gate_apply(struct store_conn *c, void *ctx, struct error *e)
+{
+    (void)c, (void)e;
+    struct gate *g = ctx;
+    atomic_store(&g->entered, true);
+    while (!atomic_load(&g->open))
+        pause_us(100);
+    return OK;
+}
+
+static void gate_done(void *ctx, enum err code, const struct error *e)
+{
+    (void)code, (void)e;
+    atomic_store(&((struct gate *)ctx)->told, true);
+}
+
+static void gate_close(struct store *s, struct gate *g)
+{
+    memset(g, 0, sizeof(*g));
+    g->change = (struct store_change){gate_apply, gate_done, g, NULL};
+    assert_int_equal(store_submit(s, &g->change), OK);
+    while (!atomic_load(&g->entered))
+        pause_us(100);
+}
+
+static void gate_open(struct gate *g)
+{
+    atomic_store(&g->open, true);
+    while (!atomic_load(&g->told))
+        pause_us(100);
+}
+
+enum { N = 40 };
+
+struct names {
+    char text[N][16];
+};
+
+static void prepare_items(struct told *t, struct names *names, size_t n, int64_t first)
+{
+    memset(t, 0, n * sizeof(*t));
+    for (size_t i = 0; i < n; i++) {
+        snprintf(names->text[i], sizeof(names->text[i]), "n%lld", (long long)first + (long long)i);
+        t[i].item.id = first + (int64_t)i;
+        t[i].item.name = names->text[i];
+        t[i].item.tenant = 1;
+    }
+}
+
+static void run_as_one_batch(struct store *s, struct told *t, size_t n)
+{
+    struct gate g;
+    gate_close(s, &g);
+    for (size_t i = 0; i < n; i++)
+        told_submit(s, &t[i]);
+    gate_open(&g);
+    told_wait(t, n);
+}
+
+static void a_batch_is_applied_in_the_order_of_submission(void **state)
+{
+    struct fixture *f = *state;
+    struct told t[N];
+    struct names names;
+    prepare_items(t, &names, N, 1);
+    run_as_one_batch(f->store, t, N);
+    for (size_t i = 0; i < N; i++) {
+        assert_int_equal(t[i].code, OK);
+        assert_int_equal(t[i].item.seq, (int64_t)i + 1);
+    }
+    assert_int_equal(item_count(f->store), N);
+}
+
+/* Changes fail in every way in the middle of a batch; the others stay. */
+static void a_failed_change_undoes_only_itself(void **state)
+{
+    struct fixture *f = *state;
+    struct told t[N];
+    struct names names;
+    static char same[] = "n1";
+    prepare_items(t, &names, N, 1);
+    t[5].item.fail_with = ERR_PRECONDITION;
+    t[11].item.bad_statement = true;
+    t[12].item.name = same; /* the name is taken */
+    t[20].item.bad_statement = true;
+    t[20].item.ignore_failure = true;
+    t[N - 1].item.fail_with = ERR_CONFLICT;
+    run_as_one_batch(f->store, t, N);
+    int64_t seq = 0;
+    for (size_t i = 0; i < N; i++) {
+        bool fails = i == 5 || i == 11 || i == 12 || i == 20 || i == N - 1;
+        assert_int_equal(t[i].code != OK, fails);
+        assert_int_equal(item_exists(f->store, t[i].item.id), !fails);
+        if (!fails)
+            assert_int_equal(t[i].item.seq, ++seq); /* positions stay dense */
+    }
+    assert_int_equal(t[5].code, ERR_PRECONDITION);
+    assert_string_equal(t[5].text, "as the test wants");
+    assert_int_equal(t[11].code, ERR_CONFLICT);
+    assert_int_equal(t[12].code, ERR_EXISTS);
+    assert_int_equal(t[20].code, ERR_CONFLICT);
+    assert_int_equal(t[N - 1].code, ERR_CONFLICT);
+    assert_false(store_degraded(f->store, NULL));
+    struct told more[2];
+    prepare_items(more, &names, 2, 100);
+    run_as_one_batch(f->store, more, 2);
+    assert_int_equal(more[1].item.seq, seq + 2);
+}
+
+static void a_change_alone_fails_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct error e;
+    struct item_change bad = {.id = 1, .name = "a", .tenant = 1, .bad_statement = true};
+    struct item_change good = {.id = 2, .name = "b", .tenant = 1};
+    assert_int_equal(store_write(f->store, item_apply, &bad, &e), ERR_CONFLICT);
+    assert_true(e.text[0] != '\0');
+    assert_int_equal(store_write(f->store, item_apply, &good, &e), OK);
+    assert_int_equal(good.seq, 1);
+    assert_int_equal(item_count(f->store), 1);
+}
+
+static enum err nested_reads_apply(struct store_conn *c, void *ctx, struct error *e)
+{
+    struct store_rows outer, inner;
+    int64_t *pairs = ctx, changed = -1;
+    *pairs = 0;
+    store_query(c, &outer, "SELECT id FROM item ORDER BY id", SV_EMPTY);
+    while (store_next(&outer)) {
+        store_query(c, &inner, "SELECT id FROM item WHERE id >= $1",
+                    SV(SV_INT(store_int(&outer, 0))));
+        while (store_next(&inner))
+            ++*pairs;
+        enum err err = store_end(&inner, e);
+        if (err)
+            return err;
+    }
+    enum err err = store_end(&outer, e);
+    if (!err)
+        err = store_exec(c, "UPDATE item SET doc = $1 WHERE id > $2",
+                         SV(SV_TEXT(S("x")), SV_INT(1)), &changed, e);
+    assert_int_equal(changed, 2);
+    /* RETURNING through a query, and a row that the same change reads back */
+    store_query(c, &outer, "INSERT INTO part (item, label) VALUES ($1, $2) RETURNING id",
+                SV(SV_INT(1), SV_TEXT(S("p"))));
+    assert_true(store_next(&outer));
+    int64_t id = store_int(&outer, 0), found = 0;
+    if (!err)
+        err = store_end(&outer, e);
+    if (!err)
+        err = store_get_int(c, &found, "SELECT id FROM part WHERE label = $1", SV(SV_TEXT(S("p"))),
+                            e);
+    assert_int_equal(id, found);
+    return err;
+}
+
+static void a_change_sees_what_it_wrote(void **state)
+{
+    struct fixture *f = *state;
+    struct error e = {OK, ""};
+    int64_t pairs = 0;
+    struct told t[3];
+    struct names names;
+    prepare_items(t, &names, 3, 1);
+    run_as_one_batch(f->store, t, 3);
+    assert_int_equal(store_write(f->store, nested_reads_apply, &pairs, &e), OK);
+    assert_int_equal(pairs, 3 + 2 + 1);
+}
+
+static enum err orphan_apply(struct store_conn *c, void *ctx, struct error *e)
+{
+    (void)ctx;
+    return store_exec(c, "INSERT INTO part (item, label) VALUES ($1, $2)",
+                      SV(SV_INT(12345), SV_TEXT(S("orphan"))), NULL, e);
+}
+
+static void foreign_keys_hold(void **state)
+{
+    struct fixture *f = *state;
+    struct error e;
+    assert_int_equal(store_write(f->store, orphan_apply, NULL, &e), ERR_CONFLICT);
+}
+
+/* Rows that a change forgot to end harm neither it nor its neighbours. */
+static enum err careless_apply(struct store_conn *c, void *ctx, struct error *e)
+{
+    struct store_rows r;
+    struct item_change *item = ctx;
+    store_query(c, &r, "SELECT id FROM item ORDER BY id", SV_EMPTY);
+    store_next(&r);
+    return item_apply(c, item, e);
+}
+
+static void rows_left_open_are_ended(void **state)
+{
+    struct fixture *f = *state;
+    struct error e;
+    for (int i = 1; i <= 3; i++) {
+        char name[8];
+        snprintf(name, sizeof(name), "n%d", i);
+        struct item_change item = {.id = i, .name = name};
+        assert_int_equal(store_write(f->store, careless_apply, &item, &e), OK);
+    }
+    assert_int_equal(item_count(f->store), 3);
+}
+
+static void the_queue_is_bounded(void **state)
+{
+    struct fixture *f = *state;
+    struct gate g;
+    struct told t[4], over;
+    struct names names;
+    f->options.queue_max = 4;
+    fixture_reopen(f);
+    prepare_items(t, &names, 4, 1);
+    gate_close(f->store, &g);
+    for (int i = 0; i < 4; i++)
+        told_submit(f->store, &t[i]);
+    memset(&over, 0, sizeof(over));
+    assert_int_equal(store_submit(f->store, &over.change), ERR_UNAVAILABLE);
+    gate_open(&g);
+    told_wait(t, 4);
+    assert_int_equal(atomic_load(&over.times), 0);
+    assert_int_equal(item_count(f->store), 4);
+}
+
+static void batches_are_bounded_and_closing_applies_the_rest(void **state)
+{
+    struct fixture *f = *state;
+    struct gate g;
+    struct told t[N];
+    struct names names;
+    f->options.batch_max = 7;
+    fixture_reopen(f);
+    prepare_items(t, &names, N, 1);
+    gate_close(f->store, &g);
+    for (int i = 0; i < N; i++)
+        told_submit(f->store, &t[i]);
+    gate_open(&g);
+    store_close(f->store);
+    f->store = NULL;
+    for (int i = 0; i < N; i++)
+        assert_int_equal(atomic_load(&t[i].times), 1);
+    fixture_reopen(f);
+    assert_int_equal(item_count(f->store), N);
+}
+
+/* done(OK) comes after the commit is visible to everybody. */
+struct seen {
+    struct store *store;
+    struct item_change item;
+    bool visible;
+    _Atomic bool told;
+};
+
+static enum err seen_apply(struct store_conn *c, void *ctx, struct error *e)
+{
+    return item_apply(c, &((struct seen *)ctx)->item, e);
+}
+
+static void seen_done(void *ctx, enum err code, const struct error *e)
+{
+    (void)e;
+    struct seen *x = ctx;
+    x->visible = code == OK && item_exists(x->store, x->item.id);
+    atomic_store(&x->told, true);
+}
+
+static void who_is_told_sees_the_change(void **state)
+{
+    struct fixture *f = *state;
+    for (int i = 1; i <= 20; i++) {
+        char name[8];
+        snprintf(name, sizeof(name), "n%d", i);
+        struct seen x = {.store = f->store, .item = {.id = i, .name = name}};
+        struct store_change change = {seen_apply, seen_done, &x, NULL};
+        assert_int_equal(item_exists(f->store, i), false);
+        assert_int_equal(store_submit(f->store, &change), OK);
+        while (!atomic_load(&x.told))
+            pause_us(100);
+        assert_true(x.visible);
+    }
+}
+
+static enum err writes_outside(struct store_conn *c, void *ctx, struct error *e)
+{
+    (void)c;
+    return store_write(ctx, item_apply, NULL, e);
+}
+
+static void waiting_on_the_writer_thread_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct error e;
+    assert_int_equal(store_write(f->store, writes_outside, f->store, &e), ERR_INTERNAL);
+}
+
+/* Many threads submit and read at once: nothing lost, nothing twice. */
+struct crowd {
+    struct store *store;
+    int first;
+};
+
+static void *crowd_run(void *arg)
+{
+    struct crowd *x = arg;
+    struct error e;
+    for (int i = 0; i < 50; i++) {
+        char name[16];
+        int64_t n = 0;
+        snprintf(name, sizeof(name), "n%d", x->first + i);
+        struct item_change item = {.id = x->first + i, .name = name, .tenant = 1 + i % 3};
+        if (store_write(x->store, item_apply, &item, &e))
+            return x;
+        struct store_conn *c = store_read(x->store, &e);
+        if (!c)
+            return x;
+        enum err err = store_get_int(c, &n, "SELECT count(*) FROM item WHERE id = $1",
+                                     SV(SV_INT(item.id)), &e);
+        store_read_done(c);
+        if (err || n != 1)
+            return x;
+    }
+    return NULL;
+}
+
+static void many_threads_write_and_read(void **state)
+{
+    struct fixture *f = *state;
+    pthread_t threads[8];
+    struct crowd crowd[8];
+    for (int i = 0; i < 8; i++) {
+        crowd[i] = (struct crowd){f->store, i * 1000};
+        assert_int_equal(pthread_create(&threads[i], NULL, crowd_run, &crowd[i]), 0);
+    }
+    for (int i = 0; i < 8; i++) {
+        void *failed;
+        pthread_join(threads[i], &failed);
+        assert_null(failed);
+    }
+    assert_int_equal(item_count(f->store), 8 * 50);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_free)
+    const struct CMUnitTest tests[] = {
+        T(a_batch_is_applied_in_the_order_of_submission),
+        T(a_failed_change_undoes_only_itself),
+        T(a_change_alone_fails_alone),
+        T(a_change_sees_what_it_wrote),
+        T(foreign_keys_hold),
+        T(rows_left_open_are_ended),
+        T(the_queue_is_bounded),
+        T(batches_are_bounded_and_closing_applies_the_rest),
+        T(who_is_told_sees_the_change),
+        T(waiting_on_the_writer_thread_is_refused),
+        T(many_threads_write_and_read),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
