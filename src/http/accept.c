@@ -140,6 +140,8 @@ static const char *malformed(const struct exchange *x, int64_t *length, bool *ch
 {
     size_t lengths = 0, codings = 0, hosts = 0;
     *status = 400;
+    if (!is_token(x->req.method))
+        return "the method is malformed";
     for (size_t i = 0; i < x->n_headers; i++) {
         const struct http_header *h = &x->headers[i];
         if (!is_token(h->name))

@@ -94,7 +94,8 @@ static enum http_answer file(struct request *req, struct response *res, void *ct
     const struct lab *lab = ctx;
     res->status = 200;
     res->type = S("text/plain");
-    res->file = arena_printf(req->arena, "%s/%" STR_F, lab->spool, STR_A(request_param(req, "name")));
+    res->file =
+        arena_printf(req->arena, "%s/%" STR_F, lab->spool, STR_A(request_param(req, "name")));
     return HTTP_DONE;
 }
 
@@ -258,8 +259,9 @@ void lab_start(struct lab *lab, void (*options)(struct http_options *o))
         options(&lab->opt);
     lab->router = router_new();
     router_add(lab->router, routes, sizeof(routes) / sizeof(routes[0]), lab);
-    const struct server_hooks hooks = {
-        .ctx = lab, .worker_new = worker_new, .worker_free = worker_free};
+    const struct server_hooks hooks = {.ctx = lab,
+                                       .worker_new = worker_new,
+                                       .worker_free = worker_free};
     if (server_start(&lab->server, &lab->opt, &clock_system, lab->router, &hooks, &e) != OK)
         fail_msg("%s", e.text);
 }

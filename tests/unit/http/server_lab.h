@@ -22,8 +22,8 @@ struct lab {
     struct router *router;
     struct http_options opt;
     char spool[64];
-    _Atomic int handled;         /* requests that reached /echo */
-    _Atomic int workers;         /* worker_new minus worker_free */
+    _Atomic int handled; /* requests that reached /echo */
+    _Atomic int workers; /* worker_new minus worker_free */
     /* requests that said HTTP_LATER: /later appends, lab_resume_all() answers */
     pthread_mutex_t lock;
     struct request *later[LAB_LATER];

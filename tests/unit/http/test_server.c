@@ -149,8 +149,8 @@ static void test_pages_are_armoured(void **state)
     assert_string_equal(reply_header(r, "X-Frame-Options"), "DENY");
     assert_string_equal(reply_header(r, "Referrer-Policy"), "strict-origin-when-cross-origin");
     assert_non_null(strstr(reply_header(r, "Content-Security-Policy"), "default-src 'none'"));
-    assert_non_null(strstr(
-        r->head, "Set-Cookie: session=abc; Path=/; Max-Age=60; SameSite=Lax; HttpOnly\r\n"));
+    assert_non_null(
+        strstr(r->head, "Set-Cookie: session=abc; Path=/; Max-Age=60; SameSite=Lax; HttpOnly\r\n"));
     assert_non_null(strstr(r->head, "Set-Cookie: lang=ja; Path=/; Max-Age=60; SameSite=Lax\r\n"));
 }
 
@@ -210,8 +210,8 @@ static void post_size(size_t n, bool chunked)
         snprintf(head, sizeof(head),
                  "POST /size HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%zx\r\n", n);
     else
-        snprintf(head, sizeof(head), "POST /size HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n",
-                 n);
+        snprintf(head, sizeof(head),
+                 "POST /size HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n", n);
     lab_write(fd, head);
     lab_write_n(fd, body, n);
     if (chunked)
@@ -236,8 +236,8 @@ static void test_bodies_of_all_sizes(void **state)
 static void test_too_long(void **state)
 {
     (void)state;
-    struct reply *r = lab_ask(
-        &lab, "POST /echo/1 HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\nx");
+    struct reply *r =
+        lab_ask(&lab, "POST /echo/1 HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\nx");
     assert_int_equal(r->status, 413);
     /* Chunked, so that it is noticed on the way; the limit is 4 MiB. */
     size_t n = 4 * 1024 * 1024 + 70 * 1024;
@@ -272,11 +272,9 @@ static void assert_refused(const char *head, int status)
     int before = atomic_load(&lab.handled);
     lab_write(fd, head);
     lab_write(fd, "GET /echo/smuggled HTTP/1.1\r\nHost: x\r\n\r\n");
-    struct reply *r = lab_read(fd);
-    if (status)
-        assert_int_equal(r->status, status);
-    assert_true(lab_is_closed(fd, 1000));
-    assert_int_equal(atomic_load(&lab.handled), before);
+    assert_int_equal(lab_read(fd)->status, status);
+    if (!lab_is_closed(fd, 1000) || atomic_load(&lab.handled) != before)
+        fail_msg("went on after: %s", head);
     close(fd);
 }
 
@@ -299,7 +297,7 @@ static void test_smuggling(void **state)
     assert_refused("POST /echo/1 HTTP/1.1\r\nHost: x\r\nContent-Length : 5\r\n\r\n", 400);
     assert_refused("GET /echo/1 HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400);
     assert_refused("GET /echo/1 HTTP/1.1\r\n\r\n", 400); /* no Host */
-    assert_refused("\x16\x03\x01\x02\x00\x01\r\n\r\n", 0);
+    assert_refused("\x16\x03\x01", 400);                 /* TLS on a plain port */
 }
 
 /* --- conditions, ranges, compression --- */
@@ -317,10 +315,10 @@ static void test_conditions(void **state)
     assert_int_equal(get("/text", "If-None-Match: *\r\n")->status, 304);
     assert_int_equal(get("/text", "If-Match: \"v0\"\r\n")->status, 412);
     assert_int_equal(get("/text", "If-Match: \"v1\"\r\n")->status, 200);
-    assert_int_equal(
-        get("/text", "If-Modified-Since: Tue, 14 Nov 2023 22:13:20 GMT\r\n")->status, 304);
-    assert_int_equal(
-        get("/text", "If-Modified-Since: Tue, 14 Nov 2023 22:13:19 GMT\r\n")->status, 200);
+    assert_int_equal(get("/text", "If-Modified-Since: Tue, 14 Nov 2023 22:13:20 GMT\r\n")->status,
+                     304);
+    assert_int_equal(get("/text", "If-Modified-Since: Tue, 14 Nov 2023 22:13:19 GMT\r\n")->status,
+                     200);
 }
 
 static void test_ranges(void **state)
