@@ -7,7 +7,8 @@
  * Every catalogue has the keys and the arguments of the reference one (ja) and no others; loading
  * fails otherwise and names what is missing. Three keys describe the language itself: "@name" (in
  * its own language), "@path" (first segment of page addresses) and "@html" (lang attribute).
- * Languages: ja, ja-x-yasashii (やさしい日本語: lang="ja" in HTML, path /easy), en, zh-Hans, ko, vi, pt.
+ * Languages: ja, ja-x-yasashii (やさしい日本語: lang="ja" in HTML, path /easy), en, zh-Hans, ko,
+ * vi, pt.
  *
  * Immutable after loading, so any thread may read.
  *
@@ -23,10 +24,10 @@
 struct locales;
 
 struct locale {
-    struct str tag;   /* "zh-Hans": the file's name */
-    struct str path;  /* "zh": first segment of page addresses */
-    struct str html;  /* "zh-Hans": value of the lang attribute */
-    struct str name;  /* "中文": in its own language */
+    struct str tag;  /* "zh-Hans": the file's name */
+    struct str path; /* "zh": first segment of page addresses */
+    struct str html; /* "zh-Hans": value of the lang attribute */
+    struct str name; /* "中文": in its own language */
     void *impl;
 };
 
