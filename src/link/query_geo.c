@@ -83,7 +83,9 @@ static bool value_holds(const struct geo_query *g, const struct json *v)
     if (read_point(v, xy)) {
         struct geo_ring ring = {xy, 1};
         struct geo_part part = {GEO_POINT, &ring, 1};
-        struct geo point = {GEO_POINT, &part, 1, {xy[0], xy[1], xy[0], xy[1]}, 1};
+        struct geo_box box = {xy[0], xy[1], xy[0], xy[1]};
+        struct geo point = {
+            .kind = GEO_POINT, .parts = &part, .n = 1, .box = box, .flat = box, .positions = 1};
         return geo_test_holds(g->test, &point);
     }
     struct arena a = ARENA_INIT;
