@@ -133,7 +133,7 @@ static pos read_unicode(struct parser *ps, pos p, uint32_t *cp)
 static pos read_escape(struct parser *ps, pos p, char **to, bool *plain)
 {
     static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
-    uint32_t cp;
+    uint32_t cp = 0;
     if (*p == 'u') {
         p = read_unicode(ps, p + 1, &cp);
         if (!p)
