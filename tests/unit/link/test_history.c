@@ -1,48 +1,31 @@
-/* History: what is recorded, read back, cut, aggregated and deleted. */
+/* History: what is recorded, read back, cut, aggregated and deleted. Runs on both engines. */
 #include "query_lab.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "core/log.h"
+#include "../store/fixture.h"
 #include "link/history.h"
 
 #define SECOND INT64_C(1000000)
 #define MINUTE (60 * SECOND)
 #define T0     INT64_C(1700000000000000)
 
-struct lab_store {
-    char folder[64];
-    struct store *store;
-};
-
 static int open_store(void **state)
 {
-    static struct lab_store l;
     struct error e = {0};
     lab_open(state);
-    log_set_level(LOG_OFF);
-    strncpy(l.folder, "/tmp/marugoto-history-XXXXXX", sizeof(l.folder) - 1);
-    assert_non_null(mkdtemp(l.folder));
-    struct store_options o = store_options_for(arena_printf(&lab, "sqlite:%s/city.db", l.folder));
-    o.durability = "none";
+    fixture_new(state);
+    struct fixture *f = *state;
     const struct store_module modules[] = {link_module};
-    if (store_open(&l.store, &o, &clock_system, modules, 1, &e))
+    if (store_open(&f->store, &f->options, &clock_system, modules, 1, &e))
         fail_msg("%s", e.text);
-    *state = &l;
     return 0;
 }
 
 static int close_store(void **state)
 {
-    struct lab_store *l = *state;
-    static const char *const names[] = {"city.db", "city.db-wal", "city.db-shm", "city.db-journal"};
-    store_close(l->store);
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        unlink(arena_printf(&lab, "%s/%s", l->folder, names[i]));
-    rmdir(l->folder);
+    fixture_free(state);
     return lab_close(state);
 }
 
@@ -111,7 +94,7 @@ static enum err apply(struct store_conn *c, void *ctx, struct error *e)
 static enum err try_write(void *state, struct writing w)
 {
     struct error e = {0};
-    return store_write(((struct lab_store *)state)->store, apply, &w, &e);
+    return store_write(((struct fixture *)state)->store, apply, &w, &e);
 }
 
 static void write_one(void *state, struct writing w)
@@ -152,7 +135,7 @@ static const char *read_back(void *state, int64_t eid, struct history_query q,
     struct error e = {0};
     struct history_cut own;
     struct buf out = BUF_INIT;
-    struct store_conn *c = store_read(((struct lab_store *)state)->store, &e);
+    struct store_conn *c = store_read(((struct fixture *)state)->store, &e);
     assert_non_null(c);
     enum err rc = history_read(c, eid, &q, note_row, &out, cut ? cut : &own, &e);
     store_read_done(c);
@@ -324,7 +307,7 @@ static void a_reader_may_stop(void **state)
     int rows = 0;
     write_one(*state, (struct writing){.eid = 1, .attr = "urn:a/t", .points = 3});
     write_one(*state, (struct writing){.eid = 1, .attr = "urn:a/u", .points = 3});
-    struct store_conn *c = store_read(((struct lab_store *)*state)->store, &e);
+    struct store_conn *c = store_read(((struct fixture *)*state)->store, &e);
     assert_int_equal(history_read(c, 1, &(struct history_query){0}, one_row, &rows, &cut, &e), OK);
     store_read_done(c);
     assert_int_equal(rows, 1);
@@ -354,7 +337,7 @@ static enum err aggregate(void *state, struct history_query q, const char *perio
     struct duration d;
     assert_true(duration_parse(str_c(period), &d));
     *out = (struct buckets){0};
-    struct store_conn *c = store_read(((struct lab_store *)state)->store, &e);
+    struct store_conn *c = store_read(((struct fixture *)state)->store, &e);
     assert_non_null(c);
     enum err rc = history_aggregate(c, 1, &q, &d, note_bucket, out, &e);
     store_read_done(c);
@@ -580,7 +563,7 @@ static enum err name_entity(struct store_conn *c, void *ctx, struct error *e)
 
 static void entities_known_by_history_alone(void **state)
 {
-    struct lab_store *l = *state;
+    struct fixture *l = *state;
     struct error e = {0};
     struct naming n = {.create = false};
     assert_int_equal(store_write(l->store, name_entity, &n, &e), ERR_NOT_FOUND);
