@@ -2,8 +2,10 @@
  * What was acknowledged is never lost: the process killed, the disk full, the database gone.
  */
 #include "fixture.h"
+#include "proxy.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdatomic.h>
@@ -235,32 +237,92 @@ static enum err add(struct store *s, int64_t id, struct error *e)
     return store_write(s, item_apply, &item, e);
 }
 
+struct side {
+    struct store *store;
+    int64_t first;
+    bool ok[200];
+    _Atomic bool finished;
+};
+
+static void *side_run(void *arg)
+{
+    struct side *side = arg;
+    struct error e;
+    for (int i = 0; i < 200; i++)
+        side->ok[i] = add(side->store, side->first + i, &e) == OK;
+    atomic_store(&side->finished, true);
+    return NULL;
+}
+
 /* Every connection of ours is cut, again and again, while changes go on. */
 static void cut_connections_lose_nothing(void **state)
 {
     struct fixture *f = *state;
     struct error e;
-    int64_t acknowledged = 0, unknown = 0;
-    bool ok[400] = {false};
-    for (int64_t i = 0; i < 400; i++) {
-        if (i % 40 == 20) {
-            struct store_conn *c = store_read(f->store, &e);
-            fixture_sql(f, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                           " WHERE application_name = 'marugoto'");
-            int64_t n = 0; /* the reader finds a new connection by itself */
-            assert_int_equal(store_get_int(c, &n, "SELECT count(*) FROM item", SV_EMPTY, &e), OK);
-            store_read_done(c);
-        }
-        ok[i] = add(f->store, i, &e) == OK;
-        if (ok[i])
-            acknowledged++;
-        else
-            unknown++;
+    struct side sides[2] = {{f->store, 1000}, {f->store, 2000}};
+    pthread_t threads[2];
+    int acknowledged = 0;
+    for (int i = 0; i < 2; i++)
+        pthread_create(&threads[i], NULL, side_run, &sides[i]);
+    while (!atomic_load(&sides[0].finished) || !atomic_load(&sides[1].finished)) {
+        struct store_conn *c = store_read(f->store, &e);
+        fixture_sql(f, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                       " WHERE application_name = 'marugoto'");
+        int64_t n = 0; /* a reader without a snapshot finds a new connection by itself */
+        assert_non_null(c);
+        assert_int_equal(store_get_int(c, &n, "SELECT count(*) FROM item", SV_EMPTY, &e), OK);
+        store_read_done(c);
     }
-    assert_true(acknowledged >= 390);
-    for (int64_t i = 0; i < 400; i++)
-        assert_int_equal(item_exists(f->store, i), ok[i]); /* refused ones are not there either */
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < 400; i++) {
+        struct side *side = &sides[i / 200];
+        acknowledged += side->ok[i % 200];
+        /* refused ones are not there either */
+        assert_int_equal(item_exists(f->store, side->first + i % 200), side->ok[i % 200]);
+    }
+    assert_true(acknowledged > 0);
     assert_int_equal(store_check(f->store, print_finding, NULL), 0);
+}
+
+/* The server commits, but its answer never comes: the change must still be told OK. */
+static void a_lost_answer_to_commit_is_looked_up(void **state)
+{
+    struct fixture *f = *state;
+    struct error e = {OK, ""};
+    char url[700];
+    const char *host = strstr(f->url, "@127.0.0.1:");
+    assert_non_null(host);
+    const char *path = strchr(host, '/');
+    struct proxy *p = proxy_new(atoi(host + 11));
+    snprintf(url, sizeof(url), "%.*s@127.0.0.1:%d%s&sslmode=disable", (int)(host - f->url), f->url,
+             proxy_port(p), path);
+    store_close(f->store);
+    f->store = NULL;
+    f->options.url = url;
+    fixture_reopen(f);
+    for (int64_t i = 1; i <= 5; i++) {
+        proxy_arm(p, "COMMIT", 7); /* the tag of the answer, with its NUL */
+        if (add(f->store, i, &e) != OK)
+            fail_msg("%s", e.text);
+        assert_int_equal(proxy_cuts(p), (int)i);
+        assert_true(item_exists(f->store, i));
+    }
+    assert_false(store_degraded(f->store, NULL));
+    /* lost before it: the answer to the first statement of a batch; nothing was done, so it is
+     * done again on a new connection */
+    proxy_arm(p, "UPDATE 1", 9);
+    assert_int_equal(add(f->store, 6, &e), OK);
+    /* lost in the middle: refused, and not there */
+    proxy_arm(p, "INSERT 0 1", 11);
+    assert_int_equal(add(f->store, 7, &e), ERR_UNAVAILABLE);
+    assert_false(item_exists(f->store, 7));
+    assert_int_equal(proxy_cuts(p), 7);
+    assert_int_equal(add(f->store, 7, &e), OK);
+    assert_int_equal(store_check(f->store, print_finding, NULL), 0);
+    store_close(f->store);
+    f->store = NULL;
+    proxy_free(p);
 }
 
 static void control(const char *what)
@@ -311,8 +373,9 @@ int main(void)
     /* Stopping needs the server of tests/lib/pg.sh, not just any. */
     const struct CMUnitTest postgres[] = {
         T(cut_connections_lose_nothing, fixture_open),
+        T(a_lost_answer_to_commit_is_looked_up, fixture_open),
         T(a_stopped_server_refuses_and_recovers, fixture_open),
     };
     return fixture_run(TESTS(tests), TESTS(sqlite), postgres,
-                       getenv("MARUGOTO_TEST_PG_CONTROL") ? 2 : 1);
+                       getenv("MARUGOTO_TEST_PG_CONTROL") ? 3 : 2);
 }

@@ -203,6 +203,83 @@ static void bad_options_are_refused(void **state)
     assert_int_equal(store_open(&s, &o, &clock_system, NULL, 0, &e), ERR_UNAVAILABLE);
 }
 
+static enum err durable_apply(struct store_conn *c, void *ctx, struct error *e)
+{
+    struct store_rows r;
+    bool postgres = str_eq(str_c(store_engine(store_of(c))), S("postgres"));
+    store_query(c, &r,
+                postgres ? "SELECT current_setting('synchronous_commit')" : "PRAGMA synchronous",
+                SV_EMPTY);
+    assert_true(store_next(&r));
+    *(bool *)ctx = postgres ? str_eq(store_text(&r, 0), S("on")) : store_int(&r, 0) == 2;
+    return store_end(&r, e);
+}
+
+static void commits_are_synced_unless_told_otherwise(void **state)
+{
+    struct fixture *f = *state;
+    struct error e;
+    bool durable = false;
+    assert_int_equal(store_write(f->store, durable_apply, &durable, &e), OK);
+    assert_true(durable);
+    f->options.durability = "none";
+    fixture_reopen(f);
+    assert_int_equal(store_write(f->store, durable_apply, &durable, &e), OK);
+    assert_false(durable);
+}
+
+/* More texts than are kept, some of them busy. */
+static void statements_are_bounded(void **state)
+{
+    struct fixture *f = *state;
+    struct error e;
+    struct store_rows outer;
+    add_items(f->store, 1, 3);
+    struct store_conn *c = store_read(f->store, &e);
+    store_query(c, &outer, "SELECT id FROM item ORDER BY id", SV_EMPTY);
+    assert_true(store_next(&outer));
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 700; i++) {
+            char sql[80];
+            int64_t n = -1;
+            snprintf(sql, sizeof(sql), "SELECT count(*) + %d FROM item WHERE id > $1", i);
+            assert_int_equal(store_get_int(c, &n, sql, SV(SV_INT(1)), &e), OK);
+            assert_int_equal(n, 2 + i);
+        }
+        assert_int_equal(store_next(&outer), round == 0);
+        if (round == 0)
+            assert_int_equal(store_int(&outer, 0), 2);
+        assert_int_equal(store_end(&outer, &e), OK);
+        store_query(c, &outer, "SELECT id FROM item WHERE id > 5", SV_EMPTY);
+    }
+    assert_int_equal(store_end(&outer, &e), OK);
+    store_read_done(c);
+}
+
+/* The type of a parameter follows its values from call to call. */
+static void parameters_may_change_their_type(void **state)
+{
+    struct fixture *f = *state;
+    static const char sql[] =
+        "SELECT CASE WHEN amount = $1 THEN 1 ELSE 0 END FROM item WHERE id = 1";
+    struct error e;
+    int64_t n = -1;
+    struct store_conn *c;
+    add_items(f->store, 1, 1);
+    c = store_read(f->store, &e);
+    assert_int_equal(store_get_int(c, &n, sql, SV(SV_NULL), &e), OK);
+    assert_int_equal(store_get_int(c, &n, sql, SV(SV_INT(1)), &e), OK);
+    assert_int_equal(store_get_int(c, &n, sql, SV(SV_REAL(1.5)), &e), OK);
+    assert_int_equal(store_get_int(c, &n, sql, SV(SV_INT(1)), &e), OK);
+    assert_int_equal(store_get_int(c, &n, sql, SV(SV_NULL), &e), OK);
+    assert_int_equal(store_get_int(c, &n, "SELECT $1 + 1", SV(SV_INT(INT64_C(1) << 40)), &e), OK);
+    assert_true(n == (INT64_C(1) << 40) + 1);
+    assert_int_equal(store_get_int(c, &n, "SELECT sum(id) - 5000000000 FROM item", SV_EMPTY, &e),
+                     OK);
+    assert_true(n == INT64_C(1) - INT64_C(5000000000));
+    store_read_done(c);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_free)
@@ -215,6 +292,9 @@ int main(void)
         T(text_is_ordered_by_code_point),
         T(readers_are_bounded_and_waiting_ends),
         T(bad_options_are_refused),
+        T(commits_are_synced_unless_told_otherwise),
+        T(statements_are_bounded),
+        T(parameters_may_change_their_type),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
