@@ -8,8 +8,8 @@
  * and kept for the life of the registry's cache; it carries the reverse map for compaction.
  *
  * Remote contexts are never fetched here: ld_context_get() answers ERR_UNAVAILABLE and the missing
- * URL; the caller fetches it off the hot path, hands it to ld_context_add() and asks again. What was
- * fetched is kept in the store and is there after a restart without network.
+ * URL; the caller fetches it off the hot path, hands it to ld_context_add() and asks again. What
+ * was fetched is kept in the store and is there after a restart without network.
  */
 #ifndef LINK_CONTEXT_H
 #define LINK_CONTEXT_H
@@ -18,9 +18,11 @@
 #include "core/json.h"
 #include "store/store.h"
 
-#define LD_CORE_URL "https://uri.etsi.org/ngsi-ld/v1/ngsi-ld-core-context-v1.8.jsonld"
+#define LD_CORE_URL       "https://uri.etsi.org/ngsi-ld/v1/ngsi-ld-core-context-v1.8.jsonld"
 #define LD_DEFAULT_PREFIX "https://uri.etsi.org/ngsi-ld/default-context/"
-#define LD_NGSI_PREFIX "https://uri.etsi.org/ngsi-ld/"
+#define LD_NGSI_PREFIX    "https://uri.etsi.org/ngsi-ld/"
+#define LD_LOCAL_PATH     "/ngsi-ld/v1/jsonldContexts/" /* of hosted and implicit contexts */
+#define LD_RETIRED_US     (5 * MINUTE_US) /* a context that was dropped stays readable so long */
 
 struct ld_context;  /* compiled, immutable */
 struct ld_contexts; /* the registry; thread-safe */
@@ -28,13 +30,14 @@ struct ld_contexts; /* the registry; thread-safe */
 enum ld_kind { LD_HOSTED, LD_CACHED, LD_IMPLICIT }; /* clause 5.2.x kinds of @context entries */
 
 struct ld_limits {
-    uint32_t max_terms;  /* of one compiled context; default 20000 */
-    uint32_t max_depth;  /* nested imports; default 8; cycles are errors */
-    size_t max_bytes;    /* of one context document; default 1 MiB */
-    size_t max_cached;   /* compiled contexts kept; default 1000, least recently used go first */
+    uint32_t max_terms; /* of one compiled context; default 20000 */
+    uint32_t max_depth; /* nested imports; default 8; cycles are errors */
+    size_t max_bytes;   /* of one context document; default 1 MiB */
+    size_t max_cached;  /* compiled contexts kept; default 1000, least recently used go first */
 };
 
-/* Loads what the store keeps. The table is made by link's migrations. */
+/* Loads what the store keeps. The table is made by link's migrations. A NULL store keeps nothing on
+ * disk; NULL limits are the defaults. */
 struct ld_contexts *ld_contexts_new(struct store *s, const struct clock *clock,
                                     const struct ld_limits *l, struct error *e);
 void ld_contexts_free(struct ld_contexts *c);
@@ -43,8 +46,10 @@ const struct ld_context *ld_core(void);
 
 /*
  * The compiled context for a value of "@context" (URL text, object, array of both) or a Link
- * header's URL (as a JSON string); NULL value gives the core context. The result lives as long as
- * the registry. ERR_INVALID for a bad context, ERR_UNAVAILABLE when *missing (in a) must be fetched.
+ * header's URL (as a JSON string); NULL value gives the core context. A URL of any host that ends
+ * in the LD_LOCAL_PATH of a context kept here means that context. The result stays readable for
+ * LD_RETIRED_US at least: hold it during a request, ask again for later work (it is one lookup).
+ * ERR_INVALID for a bad context, ERR_UNAVAILABLE when *missing (in a) must be fetched.
  */
 enum err ld_context_get(struct ld_contexts *c, struct arena *a, const struct json *value,
                         const struct ld_context **out, struct str *missing, struct error *e);
@@ -66,7 +71,7 @@ enum err ld_context_delete(struct ld_contexts *c, struct str url, struct error *
 struct ld_entry {
     struct str url;
     enum ld_kind kind;
-    struct str body;      /* document text */
+    struct str body; /* document text */
     int64_t created_at, last_used;
     int64_t uses;
 };
@@ -80,8 +85,9 @@ bool ld_context_find(struct ld_contexts *c, struct arena *a, struct str url, str
 /* Term, prefixed name or IRI to IRI. Unknown terms get @vocab or LD_DEFAULT_PREFIX. Core members
  * ("type", "observedAt") are not attribute names and are the caller's business. */
 struct str ld_expand(const struct ld_context *c, struct arena *a, struct str term);
-/* IRI to the shortest term: exact term, else prefix:rest, else without @vocab / default prefix,
- * else the IRI. The result may point into the context or into iri. */
+/* IRI to the shortest term: exact term, else without @vocab / default prefix, else prefix:rest,
+ * else the IRI; always a text that expands to the IRI again. The result may point into the context
+ * or into iri. */
 struct str ld_compact(const struct ld_context *c, struct arena *a, struct str iri);
 
 /* @type of a term's definition: "@id", "@vocab", "@json", an IRI, or absent. */

@@ -1,0 +1,460 @@
+/*
+ * The registry: documents of contexts, and what was compiled from them.
+ *
+ *   1. Documents (hosted, cached, implicit) are kept by URL in order of creation; hosted and cached
+ *      ones are in the store too. A document is never changed in place: a new one replaces it.
+ *   2. Compiled contexts are kept by what they were asked for: a URL, or the local path that stands
+ *      for an inline value. They are only ever derived from documents of one generation; a change
+ *      of any document starts a new generation and retires all of them.
+ *   3. A retired context stays readable for LD_RETIRED_US, because requests may still hold it.
+ *   4. Compiling happens without the lock; text of documents is copied out under it.
+ */
+#include "context_impl.h"
+
+#include "crypto/hash.h"
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { INLINE_MAX = 64 * 1024, COMPILED_BYTES_MAX = 64 << 20, ATTEMPTS = 4 };
+
+struct document {
+    struct document *next; /* in order of creation */
+    struct arena arena;    /* owns this and the texts */
+    struct ld_entry entry;
+};
+
+struct compiled {
+    struct compiled *next; /* of the retired ones */
+    struct ld_context *ctx;
+    int64_t used_at; /* or retired at */
+    bool is_inline;
+};
+
+struct ld_contexts {
+    pthread_mutex_t lock;
+    struct store *store; /* NULL: nothing is kept */
+    const struct clock *clock;
+    struct ld_limits limits;
+    struct document *first, *last;
+    struct map documents; /* URL to struct document */
+    struct map compiled;  /* URL or path to struct compiled */
+    struct compiled *retired;
+    size_t bytes; /* of compiled contexts that are not retired */
+    uint64_t generation;
+};
+
+/* --- documents; the lock is held --- */
+
+static struct document *add_document(struct ld_contexts *c, struct str url, enum ld_kind kind,
+                                     struct str body, int64_t created)
+{
+    struct arena own = ARENA_INIT;
+    struct document *d = ARENA_NEW(&own, struct document);
+    d->entry.url = str_dup(&own, url);
+    d->entry.body = str_dup(&own, body);
+    d->entry.kind = kind;
+    d->entry.created_at = d->entry.last_used = created;
+    d->arena = own;
+    if (c->last)
+        c->last->next = d;
+    else
+        c->first = d;
+    c->last = d;
+    map_put(&c->documents, d->entry.url, d);
+    return d;
+}
+
+static void drop_document(struct ld_contexts *c, struct str url)
+{
+    struct document *d = map_del(&c->documents, url), *before = NULL;
+    if (!d)
+        return;
+    if (c->first != d)
+        for (before = c->first; before->next != d; before = before->next)
+            ;
+    if (before)
+        before->next = d->next;
+    else
+        c->first = d->next;
+    if (c->last == d)
+        c->last = before;
+    struct arena own = d->arena; /* d lives in it */
+    arena_release(&own);
+}
+
+/* The local path of a URL that points at a context of ours, whatever name this host goes by. */
+static struct str local_path(struct str url)
+{
+    ptrdiff_t scheme = str_find(url, S("://"));
+    struct str rest = scheme < 0 ? url : str_from(url, (size_t)scheme + 3);
+    ptrdiff_t slash = scheme < 0 ? 0 : str_find_char(rest, '/');
+    struct str path = slash < 0 ? STR_NONE : str_from(rest, (size_t)slash);
+    return str_starts(path, S(LD_LOCAL_PATH)) ? path : STR_NONE;
+}
+
+static struct document *find_document(struct ld_contexts *c, struct str url)
+{
+    struct document *d = map_get(&c->documents, url);
+    struct str path = d ? STR_NONE : local_path(url);
+    return path.p ? map_get(&c->documents, path) : d;
+}
+
+/* --- compiled contexts; the lock is held --- */
+
+static void retire(struct ld_contexts *c, struct compiled *k, int64_t now)
+{
+    c->bytes -= k->ctx->arena.total;
+    map_del(&c->compiled, k->ctx->url);
+    if (k->is_inline)
+        drop_document(c, k->ctx->url);
+    k->used_at = now;
+    k->next = c->retired;
+    c->retired = k;
+}
+
+static void free_retired(struct ld_contexts *c, int64_t before)
+{
+    struct compiled **at = &c->retired;
+    while (*at) {
+        struct compiled *k = *at;
+        if (k->used_at >= before) {
+            at = &k->next;
+            continue;
+        }
+        *at = k->next;
+        ld_context_free(k->ctx);
+        free(k);
+    }
+}
+
+static void retire_all(struct ld_contexts *c, int64_t now)
+{
+    struct map_iter it = {0};
+    while (map_next(&c->compiled, &it)) {
+        struct compiled *k = it.value;
+        c->bytes -= k->ctx->arena.total;
+        if (k->is_inline)
+            drop_document(c, k->ctx->url);
+        k->used_at = now;
+        k->next = c->retired;
+        c->retired = k;
+    }
+    map_release(&c->compiled);
+    c->generation++;
+}
+
+static void make_room(struct ld_contexts *c, int64_t now)
+{
+    while (c->compiled.n &&
+           (c->compiled.n >= c->limits.max_cached || c->bytes > COMPILED_BYTES_MAX)) {
+        struct map_iter it = {0};
+        struct compiled *oldest = NULL;
+        while (map_next(&c->compiled, &it)) {
+            struct compiled *k = it.value;
+            if (!oldest || k->used_at < oldest->used_at)
+                oldest = k;
+        }
+        retire(c, oldest, now);
+    }
+    free_retired(c, now - LD_RETIRED_US);
+}
+
+static const struct ld_context *use(struct ld_contexts *c, struct str key, int64_t now)
+{
+    struct compiled *k = map_get(&c->compiled, key);
+    struct document *d = k ? find_document(c, key) : NULL;
+    if (k)
+        k->used_at = now;
+    if (d) {
+        d->entry.last_used = now;
+        d->entry.uses++;
+    }
+    return k ? k->ctx : NULL;
+}
+
+/* --- asking for a context --- */
+
+static enum err source_document(void *ctx, struct arena *a, struct str url, struct str *body,
+                                struct error *e)
+{
+    struct ld_contexts *c = ctx;
+    pthread_mutex_lock(&c->lock);
+    const struct document *d = find_document(c, url);
+    if (d)
+        *body = str_dup(a, d->entry.body);
+    pthread_mutex_unlock(&c->lock);
+    if (d)
+        return OK;
+    if (!str_starts(url, S("http://")) && !str_starts(url, S("https://")))
+        return error_set(e, ERR_INVALID, "there is no context '%" STR_F "'",
+                         STR_A(str_sub(url, 0, 200)));
+    return error_set(e, ERR_UNAVAILABLE, "context %" STR_F " must be fetched first",
+                     STR_A(str_sub(url, 0, 200)));
+}
+
+/* Without the core context, which goes without saying: the one item that is left, or an array;
+ * NULL when nothing is left. */
+static const struct json *reduced(struct arena *a, const struct json *v)
+{
+    if (json_is(v, JSON_STRING))
+        return ld_is_core_url(json_text(v)) ? NULL : v;
+    if (!json_is(v, JSON_ARRAY))
+        return v;
+    struct json *items = arena_alloc(a, v->n * sizeof(*items)), *array;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < v->n; i++)
+        if (!json_is(&v->items[i], JSON_STRING) || !ld_is_core_url(json_text(&v->items[i])))
+            items[n++] = v->items[i];
+    if (n == 0)
+        return NULL;
+    if (n == 1)
+        return items;
+    array = arena_alloc(a, sizeof(*array));
+    *array = json_v_array(items, n);
+    return array;
+}
+
+static struct str path_of(struct arena *a, struct str text)
+{
+    struct hash h = hash_blake2b(text);
+    struct str id = hex_encode(a, str_n((const char *)h.b, 16));
+    return str_concat(a, S(LD_LOCAL_PATH), id);
+}
+
+/* Put what was compiled where others find it; another thread may have been faster. */
+static const struct ld_context *publish(struct ld_contexts *c, struct ld_context *ctx,
+                                        struct str text, uint64_t generation, int64_t now)
+{
+    if (generation != c->generation)
+        return NULL;
+    const struct ld_context *there = use(c, ctx->url, now);
+    if (there)
+        return there;
+    make_room(c, now);
+    struct compiled *k = calloc(1, sizeof(*k));
+    if (!k)
+        abort();
+    k->ctx = ctx;
+    k->is_inline = text.p != NULL;
+    c->bytes += ctx->arena.total;
+    map_put(&c->compiled, ctx->url, k);
+    if (k->is_inline && !find_document(c, ctx->url))
+        add_document(c, ctx->url, LD_IMPLICIT, text, now);
+    else if (k->is_inline)
+        k->is_inline = false; /* somebody hosts it under the same path */
+    return use(c, ctx->url, now);
+}
+
+static struct str inline_text(struct arena *a, struct str value)
+{
+    return value.p ? str_printf(a, "{\"@context\":%" STR_F "}", STR_A(value)) : STR_NONE;
+}
+
+static const struct ld_context *look_up(struct ld_contexts *c, struct str key, uint64_t *generation)
+{
+    pthread_mutex_lock(&c->lock);
+    const struct ld_context *found = use(c, key, clock_now(c->clock));
+    *generation = c->generation;
+    pthread_mutex_unlock(&c->lock);
+    return found;
+}
+
+enum err ld_context_get(struct ld_contexts *c, struct arena *a, const struct json *value,
+                        const struct ld_context **out, struct str *missing, struct error *e)
+{
+    struct ld_source source = {source_document, c, &c->limits};
+    struct str key, text = STR_NONE;
+    *missing = STR_NONE;
+    *out = ld_core();
+    value = value ? reduced(a, value) : NULL;
+    if (!value)
+        return OK;
+    if (json_is(value, JSON_STRING)) {
+        key = json_text(value);
+    } else {
+        text = json_to_text(a, value);
+        if (text.n > INLINE_MAX)
+            return error_set(e, ERR_INVALID,
+                             "an inline @context may have %d bytes: host it instead", INLINE_MAX);
+        key = path_of(a, text);
+    }
+    for (int i = 0; i < ATTEMPTS; i++) {
+        uint64_t generation;
+        if ((*out = look_up(c, key, &generation)))
+            return OK;
+        struct ld_context *ctx;
+        enum err err = ld_compile(&source, a, value, key, &ctx, missing, e);
+        if (err)
+            return err;
+        pthread_mutex_lock(&c->lock);
+        *out = publish(c, ctx, inline_text(a, text), generation, clock_now(c->clock));
+        pthread_mutex_unlock(&c->lock);
+        if (*out != ctx)
+            ld_context_free(ctx);
+        if (*out)
+            return OK;
+    }
+    return error_set(e, ERR_UNAVAILABLE, "the contexts keep changing");
+}
+
+/* --- keeping documents --- */
+
+struct row {
+    struct str url, body;
+    int64_t kind, created;
+};
+
+static enum err store_row(struct store_conn *conn, void *ctx, struct error *e)
+{
+    const struct row *r = ctx;
+    return store_exec(conn,
+                      "INSERT INTO ld_context(url, kind, body, created) VALUES ($1, $2, $3, $4)"
+                      " ON CONFLICT(url) DO UPDATE SET kind = $2, body = $3",
+                      SV(SV_TEXT(r->url), SV_INT(r->kind), SV_TEXT(r->body), SV_INT(r->created)),
+                      NULL, e);
+}
+
+static enum err delete_row(struct store_conn *conn, void *ctx, struct error *e)
+{
+    const struct row *r = ctx;
+    return store_exec(conn, "DELETE FROM ld_context WHERE url = $1", SV(SV_TEXT(r->url)), NULL, e);
+}
+
+static enum err check_document(const struct ld_contexts *c, struct str body, struct error *e)
+{
+    if (body.n > c->limits.max_bytes)
+        return error_set(e, ERR_TOO_LARGE, "the context has more than %zu bytes",
+                         c->limits.max_bytes);
+    struct arena a = ARENA_INIT;
+    struct error why = {0};
+    struct json_limits limits = {.max_depth = 32,
+                                 .max_bytes = c->limits.max_bytes,
+                                 .duplicates = JSON_DUP_LAST};
+    const struct json *doc = json_parse(&a, body, &limits, &why);
+    const struct json *value = json_get(doc, S("@context"));
+    enum err err = OK;
+    if (!doc)
+        err = error_set(e, ERR_INVALID, "not a context: %s", why.text);
+    else if (!json_is(value, JSON_OBJECT) && !json_is(value, JSON_ARRAY) &&
+             !json_is(value, JSON_STRING))
+        err = error_set(e, ERR_INVALID, "not a context: there is no @context in it");
+    arena_release(&a);
+    return err;
+}
+
+enum err ld_context_add(struct ld_contexts *c, struct str url, enum ld_kind kind, struct str body,
+                        struct error *e)
+{
+    if (url.n == 0 || ld_is_core_url(url))
+        return error_set(e, ERR_INVALID, "the core context cannot be replaced");
+    enum err err = check_document(c, body, e);
+    struct row row = {url, body, kind, clock_now(c->clock)};
+    if (!err && c->store)
+        err = store_write(c->store, store_row, &row, e);
+    if (err)
+        return err;
+    pthread_mutex_lock(&c->lock);
+    const struct document *before = map_get(&c->documents, url);
+    int64_t created = before ? before->entry.created_at : row.created;
+    retire_all(c, row.created);
+    drop_document(c, url);
+    add_document(c, url, kind, body, created);
+    pthread_mutex_unlock(&c->lock);
+    return OK;
+}
+
+enum err ld_context_delete(struct ld_contexts *c, struct str url, struct error *e)
+{
+    if (ld_is_core_url(url))
+        return error_set(e, ERR_INVALID, "the core context cannot be deleted");
+    pthread_mutex_lock(&c->lock);
+    bool there = map_get(&c->documents, url) != NULL;
+    pthread_mutex_unlock(&c->lock);
+    if (!there)
+        return error_set(e, ERR_NOT_FOUND, "there is no context '%" STR_F "'",
+                         STR_A(str_sub(url, 0, 200)));
+    struct row row = {.url = url};
+    enum err err = c->store ? store_write(c->store, delete_row, &row, e) : OK;
+    if (err)
+        return err;
+    pthread_mutex_lock(&c->lock);
+    retire_all(c, clock_now(c->clock));
+    drop_document(c, url);
+    pthread_mutex_unlock(&c->lock);
+    return OK;
+}
+
+void ld_context_each(struct ld_contexts *c, bool (*each)(void *ctx, const struct ld_entry *e),
+                     void *ctx)
+{
+    pthread_mutex_lock(&c->lock);
+    for (const struct document *d = c->first; d && each(ctx, &d->entry); d = d->next)
+        ;
+    pthread_mutex_unlock(&c->lock);
+}
+
+bool ld_context_find(struct ld_contexts *c, struct arena *a, struct str url, struct ld_entry *out)
+{
+    pthread_mutex_lock(&c->lock);
+    const struct document *d = find_document(c, url);
+    if (d) {
+        *out = d->entry;
+        out->url = str_dup(a, d->entry.url);
+        out->body = str_dup(a, d->entry.body);
+    }
+    pthread_mutex_unlock(&c->lock);
+    return d != NULL;
+}
+
+/* --- life --- */
+
+static enum err load(struct ld_contexts *c, struct error *e)
+{
+    struct store_conn *conn = store_read(c->store, e);
+    struct store_rows r;
+    if (!conn)
+        return e ? e->code : ERR_UNAVAILABLE;
+    store_query(conn, &r, "SELECT url, kind, body, created FROM ld_context ORDER BY created, url",
+                SV_EMPTY);
+    while (store_next(&r)) {
+        struct str url = store_text(&r, 0);
+        if (!map_get(&c->documents, url))
+            add_document(c, url, (enum ld_kind)store_int(&r, 1), store_text(&r, 2),
+                         store_int(&r, 3));
+    }
+    enum err err = store_end(&r, e);
+    store_read_done(conn);
+    return err;
+}
+
+struct ld_contexts *ld_contexts_new(struct store *s, const struct clock *clock,
+                                    const struct ld_limits *l, struct error *e)
+{
+    struct ld_contexts *c = calloc(1, sizeof(*c));
+    if (!c)
+        abort();
+    pthread_mutex_init(&c->lock, NULL);
+    c->store = s;
+    c->clock = clock;
+    c->limits = l ? *l : LD_DEFAULT_LIMITS;
+    if (s && load(c, e)) {
+        ld_contexts_free(c);
+        return NULL;
+    }
+    return c;
+}
+
+void ld_contexts_free(struct ld_contexts *c)
+{
+    if (!c)
+        return;
+    retire_all(c, 0);
+    free_retired(c, INT64_MAX);
+    while (c->first)
+        drop_document(c, c->first->entry.url);
+    map_release(&c->documents);
+    map_release(&c->compiled);
+    pthread_mutex_destroy(&c->lock);
+    free(c);
+}
