@@ -2,7 +2,7 @@
 
 #include "link/context.h"
 #include "link/repo.h"
-#include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 static struct clock_fake clock_now_at;
@@ -129,7 +129,7 @@ static void inline_terms(void **state)
         get(r, "{'fiware':'https://uri.fiware.org/ns#','short':'fiware:x','longername':'fiware:x',"
                "'ref':{'@id':'fiware:ref','@type':'@id'},'plain':{'@type':'@vocab'},"
                "'later':'other:y','other':'https://o.org/','notprefix':{'@id':'https://n.org/'},"
-               "'asprefix':{'@id':'https://p.org/q','@prefix':true},'self':'self','gone':null,"
+               "'asprefix':{'@id':'https://p.org/q/','@prefix':true},'self':'self','gone':null,"
                "'location':'https://evil.example/location','alias':'@type','fiware:z':{},"
                "'type':'https://evil.example/type'}");
     pair(c, "short", "https://uri.fiware.org/ns#x");
@@ -137,7 +137,7 @@ static void inline_terms(void **state)
     pair(c, "ref", "https://uri.fiware.org/ns#ref");
     pair(c, "later", "https://o.org/y");
     pair(c, "fiware:new", "https://uri.fiware.org/ns#new");
-    pair(c, "asprefix:r", "https://p.org/qr");
+    pair(c, "asprefix:r", "https://p.org/q/r");
     pair(c, "plain", DEFAULT "plain");
     pair(c, "self", DEFAULT "self");
     pair(c, "gone", DEFAULT "gone");
@@ -149,13 +149,14 @@ static void inline_terms(void **state)
     assert_text(ld_expand(c, &arena, S("type")), "@type");
     assert_text(ld_term_type(c, S("ref")), "@id");
     assert_text(ld_term_type(c, S("plain")), "@vocab");
-    assert_ptr_equal(c, get(r, "{'fiware':'https://uri.fiware.org/ns#','short':'fiware:x',"
-                               "'longername':'fiware:x','ref':{'@id':'fiware:ref','@type':'@id'},"
-                               "'plain':{'@type':'@vocab'},'later':'other:y','other':"
-                               "'https://o.org/','notprefix':{'@id':'https://n.org/'},'asprefix':"
-                               "{'@id':'https://p.org/q','@prefix':true},'self':'self','gone':null,"
-                               "'location':'https://evil.example/location','alias':'@type',"
-                               "'fiware:z':{},'type':'https://evil.example/type'}"));
+    assert_ptr_equal(c,
+                     get(r, "{'fiware':'https://uri.fiware.org/ns#','short':'fiware:x',"
+                            "'longername':'fiware:x','ref':{'@id':'fiware:ref','@type':'@id'},"
+                            "'plain':{'@type':'@vocab'},'later':'other:y','other':"
+                            "'https://o.org/','notprefix':{'@id':'https://n.org/'},'asprefix':"
+                            "{'@id':'https://p.org/q/','@prefix':true},'self':'self','gone':null,"
+                            "'location':'https://evil.example/location','alias':'@type',"
+                            "'fiware:z':{},'type':'https://evil.example/type'}"));
     ld_contexts_free(r);
 }
 
@@ -382,7 +383,7 @@ static void survives_a_restart(void **state)
     assert_int_equal(entry.kind, LD_HOSTED);
     ld_contexts_free(r);
     store_close(s);
-    const char *files[] = {"link.db", "link.db-wal", "link.db-shm"};
+    const char *files[] = {"link.db", "link.db-wal", "link.db-shm", "link.db.lock"};
     for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
         unlink(str_printf(&arena, "%s/%s", path, files[i]).p);
     assert_int_equal(rmdir(path), 0);
