@@ -32,6 +32,7 @@
 #include "engine.h"
 
 #include "core/log.h"
+#include "core/metrics.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,16 @@
 #include <time.h>
 
 enum { TICK_MS = 500, TIDY_US = 500000, PROBE_US = 1000000, SHRINK_US = 10000000 };
+
+static struct metric batch_seconds =
+    METRIC_HISTOGRAM("marugoto_store_batch_seconds", "from begin to durable commit of a batch");
+static struct metric batches = METRIC_COUNTER("marugoto_store_batches_total", "batches committed");
+static struct metric changes =
+    METRIC_COUNTER("marugoto_store_changes_total", "changes in committed batches, failed ones too");
+static struct metric failed_batches =
+    METRIC_COUNTER("marugoto_store_batches_failed_total", "batches that could not be committed");
+static struct metric queued =
+    METRIC_GAUGE("marugoto_store_queued", "changes left waiting when the last batch was taken");
 
 struct outcome {
     struct store_change *change;
@@ -292,6 +303,7 @@ static void run_batch(struct store *s, size_t n)
 {
     struct error e = {OK, ""};
     bool rows = false;
+    int64_t started = clock_steady(s->clock);
     enum batch_end end = run_transaction(s, n, false, &rows, &e);
     if (end == BATCH_SPOILT) {
         arena_reset(&s->writer.errors);
@@ -299,11 +311,15 @@ static void run_batch(struct store *s, size_t n)
     }
     if (end == BATCH_COMMITTED) {
         atomic_fetch_add(&s->commits, 1);
+        metric_time(&batch_seconds, clock_steady(s->clock) - started);
+        metric_add(&batches, 1);
+        metric_add(&changes, (int64_t)n);
         set_health(s, NULL);
         if (rows)
             journal_wake(s);
     } else {
         e.code = ERR_UNAVAILABLE;
+        metric_add(&failed_batches, 1);
         set_health(s, &e);
         arena_reset(&s->writer.errors);
         for (size_t i = 0; i < n; i++)
@@ -368,6 +384,8 @@ static size_t take_batch(struct store *s, bool *closing)
     if (!w->first)
         w->last = &w->first;
     w->queued -= (int64_t)n;
+    if (n)
+        metric_set(&queued, w->queued);
     *closing = w->closing;
     pthread_mutex_unlock(&w->lock);
     return n;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -363,6 +364,69 @@ static void many_threads_write_and_read(void **state)
     assert_int_equal(item_count(f->store), 8 * 50);
 }
 
+/* --- the write-ahead log --- */
+
+/* A clock that runs a second with each look, so that the writer tidies up after each batch. */
+static _Atomic int64_t fast_time;
+
+static int64_t fast_look(const struct clock *c)
+{
+    (void)c;
+    return atomic_fetch_add(&fast_time, SECOND_US);
+}
+static const struct clock fast_clock = {fast_look, fast_look};
+
+static enum err fat_apply(struct store_conn *c, void *ctx, struct error *e)
+{
+    static char text[50000];
+    memset(text, 'x', sizeof(text));
+    return store_exec(c,
+                      "INSERT INTO item (id, name, doc) VALUES (1, 'fat', $1)"
+                      " ON CONFLICT (id) DO UPDATE SET doc = excluded.doc || $2",
+                      SV(SV_TEXT(str_n(text, sizeof(text))), SV_TEXT(str_c(ctx))), NULL, e);
+}
+
+static void write_fat(struct store *s, int n)
+{
+    struct error e;
+    char salt[16];
+    for (int i = 0; i < n; i++) {
+        snprintf(salt, sizeof(salt), "%d", i);
+        assert_int_equal(store_write(s, fat_apply, salt, &e), OK);
+        if (i % 5 == 0)
+            item_count(s); /* leaves a snapshot in the pool */
+    }
+}
+
+static int64_t wal_size(const struct fixture *f)
+{
+    char path[100];
+    struct stat st;
+    fixture_path(f, "city.db-wal", path, sizeof(path));
+    assert_int_equal(stat(path, &st), 0);
+    return st.st_size;
+}
+
+static void the_log_stays_short(void **state)
+{
+    struct fixture *f = *state;
+    struct error e;
+    f->options.wal_bytes = 100000;
+    store_close(f->store);
+    assert_int_equal(store_open(&f->store, &f->options, &fast_clock, &fixture_module, 1, &e), OK);
+    write_fat(f->store, 200); /* 10 MB */
+    assert_true(wal_size(f) < 2000000);
+    /* a snapshot that is held keeps the log; returned, it goes */
+    struct store_conn *c = store_read(f->store, &e);
+    int64_t n = 0;
+    assert_int_equal(store_get_int(c, &n, "SELECT count(*) FROM item", SV_EMPTY, &e), OK);
+    write_fat(f->store, 100);
+    assert_true(wal_size(f) > 4000000);
+    store_read_done(c);
+    write_fat(f->store, 20);
+    assert_true(wal_size(f) < 2000000);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_free)
@@ -379,5 +443,6 @@ int main(void)
         T(waiting_on_the_writer_thread_is_refused),
         T(many_threads_write_and_read),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest sqlite[] = {T(the_log_stays_short)};
+    return fixture_run(TESTS(tests), TESTS(sqlite), NULL, 0);
 }
