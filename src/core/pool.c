@@ -76,7 +76,7 @@ static void *pool_thread(void *arg)
     struct pool *p = arg;
     pthread_mutex_lock(&p->lock);
     while (!p->stop || p->n) {
-        int64_t next, now = clock_steady(&clock_system);
+        int64_t next = INT64_MAX, now = clock_steady(&clock_system);
         struct timer *t = p->stop ? NULL : due_timer(p, now, &next);
         if (t)
             run_timer(p, t, now);

@@ -334,10 +334,11 @@ static struct MHD_Response *make_expired(struct server *s)
 
 static enum err start_daemon(struct server *s, const struct tls_pair *tls, struct error *e)
 {
+    static char priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"; /* of GnuTLS */
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     unsigned workers = (unsigned)(s->opt.workers ? s->opt.workers : cores > 0 ? cores : 1);
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE;
-    struct MHD_OptionItem extra[4] = {{MHD_OPTION_END, 0, NULL}};
+    struct MHD_OptionItem extra[5] = {{MHD_OPTION_END, 0, NULL}};
     size_t n = 0;
     if (workers > 1)
         extra[n++] = (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE, workers, NULL};
@@ -345,6 +346,7 @@ static enum err start_daemon(struct server *s, const struct tls_pair *tls, struc
         flags |= MHD_USE_TLS;
         extra[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, tls->cert};
         extra[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, tls->key};
+        extra[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0, priorities};
     }
     extra[n] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
     s->daemon =

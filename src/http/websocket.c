@@ -46,6 +46,7 @@ struct ws {
     struct ws *prev, *next;
     struct websockets *all;
     int fd;
+    int line; /* under TLS fd is a pair's end, and this the connection itself; else -1 */
     struct MHD_UpgradeResponseHandle *handle;
     wslay_event_context_ptr wslay;
     const struct ws_events *events;
@@ -53,7 +54,8 @@ struct ws {
     char *early; /* bytes that came with the request */
     size_t early_n, early_at;
     size_t budget;
-    bool opened, broken, writing;
+    bool opened, writing, lingering, dropped;
+    struct ws *next_dead;
     int64_t pinged, heard, closing; /* steady; closing 0: not yet */
     /* under the lock */
     struct message *first, *last;
@@ -68,7 +70,7 @@ struct websockets {
     pthread_mutex_t lock;
     pthread_t thread;
     int epoll, wake;
-    struct ws *open; /* of the thread */
+    struct ws *open, *dead; /* of the thread */
     struct ws *fresh, *dirty;
     size_t n; /* not dropped yet */
     bool closing, stop;
@@ -235,6 +237,8 @@ static void drop(struct ws *ws)
     if (ws->opened && ws->events->closed)
         ws->events->closed(ws, ws->ctx);
     epoll_ctl(all->epoll, EPOLL_CTL_DEL, ws->fd, NULL);
+    if (ws->line >= 0)
+        epoll_ctl(all->epoll, EPOLL_CTL_DEL, ws->line, NULL);
     *(ws->prev ? &ws->prev->next : &all->open) = ws->next;
     if (ws->next)
         ws->next->prev = ws->prev;
@@ -254,14 +258,40 @@ static void drop(struct ws *ws)
         free(m);
     }
     free(ws->early);
-    free(ws);
+    ws->dropped = true; /* freed later: this round of epoll may name it once more */
+    ws->next_dead = all->dead;
+    all->dead = ws;
     metric_add(&open_websockets, -1);
+}
+
+static void free_dead(struct websockets *all)
+{
+    while (all->dead) {
+        struct ws *ws = all->dead;
+        all->dead = ws->next_dead;
+        free(ws);
+    }
+}
+
+/* The close frame was sent, the peer talks on: closing now would reset the connection and might
+ * destroy the frame on its way. */
+static bool discard(struct ws *ws)
+{
+    char waste[4096];
+    ssize_t got;
+    do {
+        got = recv(ws->fd, waste, sizeof(waste), MSG_DONTWAIT);
+        ws->budget -= got > 0 && (size_t)got < ws->budget ? (size_t)got : ws->budget;
+    } while (got > 0 && ws->budget);
+    return got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
 /* Read and write what is possible now; false: it is over. */
 static bool serve(struct ws *ws, int64_t now)
 {
     ws->budget = READ_BUDGET;
+    if (ws->lingering)
+        return discard(ws);
     take_queue(ws);
     if (wslay_event_want_read(ws->wslay) && wslay_event_recv(ws->wslay) != 0)
         return false;
@@ -272,8 +302,11 @@ static bool serve(struct ws *ws, int64_t now)
         ws->closing = now;
     note_queue(ws);
     bool want_write = wslay_event_want_write(ws->wslay) != 0;
-    if (!want_write && !wslay_event_want_read(ws->wslay))
-        return false;
+    if (!want_write && !wslay_event_want_read(ws->wslay)) {
+        if (wslay_event_get_close_received(ws->wslay))
+            return false;
+        ws->lingering = true;
+    }
     if (want_write != ws->writing) {
         struct epoll_event ev = {.events = EPOLLIN, .data.ptr = ws};
         if (want_write)
@@ -286,8 +319,22 @@ static bool serve(struct ws *ws, int64_t now)
 
 static void serve_or_drop(struct ws *ws, int64_t now)
 {
-    if (!serve(ws, now))
+    if (!ws->dropped && !serve(ws, now))
         drop(ws);
+}
+
+static void take_event(struct websockets *all, const struct epoll_event *ev, int64_t now)
+{
+    struct ws *ws = ev->data.ptr;
+    uint64_t count;
+    if (!ws) {
+        ssize_t got = read(all->wake, &count, sizeof(count));
+        (void)got; /* only its arrival matters */
+    } else if (ws->line >= 0 && ev->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR) && !ws->dropped) {
+        drop(ws); /* libmicrohttpd 0.9.75 does not pass on that a TLS client has left */
+    } else {
+        serve_or_drop(ws, now);
+    }
 }
 
 static void open_fresh(struct websockets *all, int64_t now)
@@ -311,6 +358,9 @@ static void open_fresh(struct websockets *all, int64_t now)
         ws->pinged = ws->heard = now;
         struct epoll_event ev = {.events = EPOLLIN, .data.ptr = ws};
         epoll_ctl(all->epoll, EPOLL_CTL_ADD, ws->fd, &ev);
+        ev.events = EPOLLRDHUP;
+        if (ws->line >= 0)
+            epoll_ctl(all->epoll, EPOLL_CTL_ADD, ws->line, &ev);
         metric_add(&open_websockets, 1);
         ws->opened = true;
         if (ws->events->open)
@@ -362,15 +412,8 @@ static void *websocket_thread(void *arg)
     for (;;) {
         int n = epoll_wait(all->epoll, events, EVENTS, all->open ? TICK_MS : -1);
         int64_t now = clock_steady(all->server->clock);
-        for (int i = 0; i < n; i++) {
-            uint64_t count;
-            if (events[i].data.ptr) {
-                serve_or_drop(events[i].data.ptr, now);
-            } else {
-                ssize_t got = read(all->wake, &count, sizeof(count));
-                (void)got; /* only its arrival matters */
-            }
-        }
+        for (int i = 0; i < n; i++)
+            take_event(all, &events[i], now);
         pthread_mutex_lock(&all->lock);
         bool stop = all->stop;
         pthread_mutex_unlock(&all->lock);
@@ -382,6 +425,7 @@ static void *websocket_thread(void *arg)
             check_times(all, now);
             checked = now;
         }
+        free_dead(all);
     }
 }
 
@@ -444,6 +488,7 @@ static void on_upgrade(void *cls, struct MHD_Connection *mhd, void *con_cls, con
     connection_phase(x->conn, CONN_UPGRADED, x->steady);
     ws->all = all;
     ws->fd = fd;
+    ws->line = x->server->tls ? x->conn->fd : -1;
     ws->handle = handle;
     ws->events = x->ws_events;
     ws->ctx = x->ws_ctx;

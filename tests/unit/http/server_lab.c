@@ -269,6 +269,11 @@ void lab_start(struct lab *lab, void (*options)(struct http_options *o))
 void lab_stop(struct lab *lab)
 {
     server_stop(lab->server);
+    lab_clean(lab);
+}
+
+void lab_clean(struct lab *lab)
+{
     assert_int_equal(atomic_load(&lab->workers), 0);
     router_free(lab->router);
     rmdir(lab->spool);

@@ -50,6 +50,7 @@ struct reply {
 /* options may change lab->opt before the server starts; NULL: loopback, free port, 2 workers. */
 void lab_start(struct lab *lab, void (*options)(struct http_options *o));
 void lab_stop(struct lab *lab);
+void lab_clean(struct lab *lab); /* what remains after server_stop() */
 
 int lab_connect(const struct lab *lab);
 void lab_write(int fd, const char *text);

@@ -216,7 +216,7 @@ static void test_listener_leaves(void **state)
 
 static void *stop_later(void *arg)
 {
-    lab_stop(arg);
+    server_stop(arg);
     return NULL;
 }
 
@@ -231,7 +231,7 @@ static void test_graceful_stop(void **state)
     lab_write(stream, "GET /events HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_int_equal(lab_read_head(stream)->status, 200);
     assert_true(lab_wait_later(&other, 1, 2000));
-    assert_int_equal(pthread_create(&thread, NULL, stop_later, &other), 0);
+    assert_int_equal(pthread_create(&thread, NULL, stop_later, other.server), 0);
     assert_true(lab_is_closed(idle, 2000));
     assert_true(lab_is_closed(stream, 2000));
     lab_resume_all(&other); /* a running request may finish */
@@ -240,6 +240,7 @@ static void test_graceful_stop(void **state)
     assert_string_equal(reply_header(r, "Connection"), "close");
     pthread_join(thread, NULL);
     assert_int_equal(atomic_load(&other.stream_done), 1);
+    lab_clean(&other);
     close(waiting), close(idle), close(stream);
 }
 
@@ -254,8 +255,7 @@ static void test_stop_does_not_wait_for_ever(void **state)
     server_stop(other.server);
     assert_int_equal(lab_read(fd)->status, 503);
     lab_resume_all(&other); /* after the server is gone: harmless */
-    router_free(other.router);
-    rmdir(other.spool);
+    lab_clean(&other);
     close(fd);
 }
 
