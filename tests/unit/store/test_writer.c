@@ -379,20 +379,19 @@ static const struct clock fast_clock = {fast_look, fast_look};
 static enum err fat_apply(struct store_conn *c, void *ctx, struct error *e)
 {
     static char text[50000];
-    memset(text, 'x', sizeof(text));
+    memset(text, *(char *)ctx, sizeof(text)); /* SQLite leaves pages alone that do not change */
     return store_exec(c,
                       "INSERT INTO item (id, name, doc) VALUES (1, 'fat', $1)"
-                      " ON CONFLICT (id) DO UPDATE SET doc = excluded.doc || $2",
-                      SV(SV_TEXT(str_n(text, sizeof(text))), SV_TEXT(str_c(ctx))), NULL, e);
+                      " ON CONFLICT (id) DO UPDATE SET doc = excluded.doc",
+                      SV(SV_TEXT(str_n(text, sizeof(text)))), NULL, e);
 }
 
 static void write_fat(struct store *s, int n)
 {
     struct error e;
-    char salt[16];
     for (int i = 0; i < n; i++) {
-        snprintf(salt, sizeof(salt), "%d", i);
-        assert_int_equal(store_write(s, fat_apply, salt, &e), OK);
+        char letter = (char)('a' + i % 26);
+        assert_int_equal(store_write(s, fat_apply, &letter, &e), OK);
         if (i % 5 == 0)
             item_count(s); /* leaves a snapshot in the pool */
     }
