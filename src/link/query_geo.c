@@ -89,9 +89,7 @@ static bool value_holds(const struct geo_query *g, const struct json *v)
         return geo_test_holds(g->test, &point);
     }
     struct arena a = ARENA_INIT;
-    if (json_is(v, JSON_STRING)) /* GeoJSON as text: clause 4.7.1 */
-        v = json_parse(&a, json_text(v), &JSON_DEFAULT, NULL);
-    const struct geo *candidate = v ? geo_parse(&a, v, GEO_MAX_POSITIONS, NULL) : NULL;
+    const struct geo *candidate = geo_parse(&a, v, GEO_MAX_POSITIONS, NULL);
     bool hit = candidate && geo_test_holds(g->test, candidate);
     arena_release(&a);
     return hit;

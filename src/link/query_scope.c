@@ -2,7 +2,8 @@
  * query_scope.c - scope queries (ETSI GS CIM 009 clause 4.19).
  *
  * A scope is a path of levels. "+" stands for one level, "#" at the end for the scope itself and
- * everything below it; "/#" is any scope at all. The leading '/' may be missing on both sides.
+ * everything below it; "/#" is any scope at all. The leading '/' may be missing in the query.
+ * Stored scopes have it, and no empty level.
  */
 #include "query_impl.h"
 
@@ -63,10 +64,9 @@ const struct scope_node *query_parse_scope(struct arena *a, struct str text,
 
 static bool scope_matches(const struct scope_pattern *s, struct str scope)
 {
-    if (str_starts(scope, S("/")))
-        scope = str_from(scope, 1);
-    if (!scope.n)
+    if (!str_starts(scope, S("/")) || str_ends(scope, S("/")))
         return false;
+    scope = str_from(scope, 1);
     size_t i = 0;
     for (struct str level; str_split(&scope, '/', &level); i++) {
         if (i == s->n)
@@ -81,9 +81,7 @@ static enum err has_scope(const void *leaf, void *ctx, bool *hit)
 {
     const struct json *scopes = ctx;
     *hit = false;
-    if (scopes->type == JSON_STRING)
-        *hit = scope_matches(leaf, json_text(scopes));
-    for (uint32_t i = 0; scopes->type == JSON_ARRAY && i < scopes->n && !*hit; i++)
+    for (uint32_t i = 0; i < scopes->n && !*hit; i++)
         *hit = scope_matches(leaf, json_text(&scopes->items[i]));
     return OK;
 }
@@ -91,7 +89,7 @@ static enum err has_scope(const void *leaf, void *ctx, bool *hit)
 bool query_scope_holds(const struct scope_node *s, const struct json *scopes)
 {
     bool hit = false;
-    if (scopes)
+    if (json_is(scopes, JSON_ARRAY))
         query_expr_holds(s->root, has_scope, (void *)scopes, &hit);
     return hit;
 }

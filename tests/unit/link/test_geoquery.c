@@ -90,14 +90,6 @@ static void any_instance(void **state)
     assert_false(finds("within", "Polygon", SQUARE, NULL, two));
 }
 
-static void geojson_as_text(void **state)
-{
-    (void)state;
-    assert_true(finds("within", "Polygon", SQUARE, NULL,
-                      PLACE("'{\\\"type\\\":\\\"Point\\\",\\\"coordinates\\\":[140.5,36.5]}'")));
-    assert_false(finds("within", "Polygon", SQUARE, NULL, PLACE("'nonsense'")));
-}
-
 static void bad_parameters(void **state)
 {
     (void)state;
@@ -125,8 +117,8 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, lab_open, lab_close)
     const struct CMUnitTest tests[] = {
-        TEST(near),         TEST(relations),       TEST(only_geo_properties_count),
-        TEST(any_instance), TEST(geojson_as_text), TEST(bad_parameters),
+        TEST(near),         TEST(relations),      TEST(only_geo_properties_count),
+        TEST(any_instance), TEST(bad_parameters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

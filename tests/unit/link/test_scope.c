@@ -28,7 +28,8 @@ static void exact(void **state)
     assert_true(in_scope("Madrid", "['/Madrid']"));
     assert_true(in_scope("/Madrid", "['/Lisbon', '/Madrid']"));
     assert_true(in_scope("/つくば/谷田部", "['/つくば/谷田部']"));
-    assert_true(in_scope("/Madrid", "'/Madrid'"));
+    assert_false(in_scope("/Madrid", "['/Madrid/']"));
+    assert_false(in_scope("/Madrid", "'/Madrid'")); /* stored scopes are arrays */
     assert_false(in_scope("/Madrid", ""));
 }
 
