@@ -115,8 +115,9 @@ static enum err term_of(struct definitions *d, struct str key, const struct json
         if (err)
             return err;
     }
-    t->prefix = !keyword && ((simple && memchr(":/?#[]@", t->iri.p[t->iri.n - 1], 7)) ||
-                             json_true(json_get(v, S("@prefix"))));
+    t->prefix = !keyword && str_find_char(key, ':') < 0 &&
+                ((simple && memchr(":/?#[]@", t->iri.p[t->iri.n - 1], 7)) ||
+                 json_true(json_get(v, S("@prefix"))));
     *usable = true;
     return OK;
 }

@@ -40,13 +40,13 @@ static bool is_name(struct str s)
 }
 
 /* Names whose compact form would read as a member of an entity or of an instance. */
-static bool is_reserved(struct str iri)
+static bool is_reserved(const struct expansion *x, struct str iri)
 {
     if (iri.n && iri.p[0] == '@')
         return true;
     if (!str_starts(iri, S(LD_NGSI_PREFIX)) || str_starts(iri, S(LD_DEFAULT_PREFIX)))
         return false;
-    struct str name = ld_compact(ld_core(), NULL, iri);
+    struct str name = ld_compact(ld_core(), x->arena, iri);
     return entity_is_member(name) || slot_of(name, NULL) != SLOT_SUB;
 }
 
@@ -249,7 +249,7 @@ static enum err put_sub(struct expansion *x, struct draft *d, const struct json_
         return error_set(x->e, ERR_INVALID, "attribute %" STR_F ": '%" STR_F "' is not a name",
                          QUOTE(x->attribute), QUOTE(key));
     struct str iri = ld_expand(x->ctx, x->arena, key);
-    if (is_reserved(iri))
+    if (is_reserved(x, iri) || is_output_only(ld_compact(ld_core(), x->arena, iri)))
         return fail(x, "a sub-attribute has the name of a member");
     for (uint32_t i = 0; i < d->n_subs; i++)
         if (str_eq(json_key(&d->subs[i]), iri))
@@ -566,7 +566,7 @@ static enum err put_attr(struct expansion *x, struct entity_draft *d, const stru
     if (!is_name(key))
         return error_set(x->e, ERR_INVALID, "'%" STR_F "' is not the name of an attribute",
                          QUOTE(key));
-    if (is_reserved(iri))
+    if (is_reserved(x, iri))
         return error_set(x->e, ERR_INVALID, "attribute %" STR_F ": the name is reserved",
                          QUOTE(key));
     struct json instances;

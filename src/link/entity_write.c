@@ -191,6 +191,12 @@ static bool bare_when_concise(const struct shown *s, const struct entity_view *v
            s->value->items[0].type != JSON_OBJECT;
 }
 
+/* Without its type it would read back as a GeoProperty. */
+static bool misleads(const struct shown *s)
+{
+    return s->kind == KIND_PROPERTY && s->value && is_geometry(s->value);
+}
+
 static void write_simplified(struct json_writer *w, struct arena *a, const struct shown *s,
                              const struct entity_view *v)
 {
@@ -223,7 +229,7 @@ static void write_instance(struct json_writer *w, struct arena *a, const struct 
         return;
     }
     json_w_object(w);
-    if (v->form == FORM_NORMALIZED && s.kind < KINDS)
+    if (s.kind < KINDS && (v->form == FORM_NORMALIZED || misleads(&s)))
         write_kind(w, s.kind);
     write_members(w, a, &s, v);
     json_w_end(w);

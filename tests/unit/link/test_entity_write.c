@@ -104,6 +104,7 @@ static void concise_round_trip(void **state)
                            "[{'type':'Property','value':[1,{'object':'urn:x:1'}]}]",
                            "[{'type':'Property','value':{'value':1}}]",
                            "[{'type':'Property','value':{}}]",
+                           "[{'type':'Property','value':{'type':'Point','coordinates':[1,2]}}]",
                            "[{'type':'Property','value':[]}]",
                            "[{'type':'Property','value':'x'}]",
                            "[{'type':'GeoProperty','value':{'type':'Point','coordinates':[1,2]}}]",
