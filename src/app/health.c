@@ -1,6 +1,7 @@
 /* What operators and their tools ask: is it alive, is it ready, how much, what is offered. */
 #include "app.h"
 #include "core/metrics.h"
+#include "openapi.h"
 
 static enum http_answer healthz(struct request *req, struct response *res, void *ctx)
 {
@@ -36,10 +37,18 @@ static enum http_answer metrics(struct request *req, struct response *res, void 
     return HTTP_DONE;
 }
 
+static enum http_answer openapi(struct request *req, struct response *res, void *ctx)
+{
+    struct app *app = ctx;
+    response_body(req, res, 200, "application/json", openapi_text(req->arena, app->router));
+    return HTTP_DONE;
+}
+
 static const struct route routes[] = {
     {"GET", "/healthz", healthz, ROUTE_NO_LIMIT},
     {"GET", "/readyz", readyz, ROUTE_NO_LIMIT},
     {"GET", "/metrics", metrics, ROUTE_NO_LIMIT},
+    {"GET", "/openapi.json", openapi, ROUTE_PUBLIC_CORS},
 };
 
 void health_routes(struct app *app, struct router *r)

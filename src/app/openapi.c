@@ -1,0 +1,206 @@
+/*
+ * /openapi.json (OpenAPI 3.1.0): made from the table of routes, so that it lists what is served and
+ * nothing else. What a route is for stands in `summaries`; a test fails when one is missing there.
+ */
+#include "openapi.h"
+
+static const struct {
+    const char *method, *pattern, *tag, *summary;
+} summaries[] = {
+#define LD "/ngsi-ld/v1"
+    {"POST", LD "/entities", "entities", "Create an entity"},
+    {"GET", LD "/entities", "entities", "Query entities"},
+    {"DELETE", LD "/entities", "entities", "Purge entities"},
+    {"GET", LD "/entities/{id}", "entities", "Retrieve an entity"},
+    {"PUT", LD "/entities/{id}", "entities", "Replace an entity"},
+    {"PATCH", LD "/entities/{id}", "entities", "Merge into an entity"},
+    {"DELETE", LD "/entities/{id}", "entities", "Delete an entity"},
+    {"POST", LD "/entities/{id}/attrs", "entities", "Append attributes"},
+    {"PATCH", LD "/entities/{id}/attrs", "entities", "Update attributes"},
+    {"GET", LD "/entities/{id}/attrs/{attr}", "entities", "Retrieve one attribute"},
+    {"PATCH", LD "/entities/{id}/attrs/{attr}", "entities", "Update one attribute partially"},
+    {"PUT", LD "/entities/{id}/attrs/{attr}", "entities", "Replace one attribute"},
+    {"DELETE", LD "/entities/{id}/attrs/{attr}", "entities", "Delete one attribute"},
+    {"POST", LD "/entityOperations/create", "batch", "Create many entities"},
+    {"POST", LD "/entityOperations/upsert", "batch", "Create or update many entities"},
+    {"POST", LD "/entityOperations/update", "batch", "Update many entities"},
+    {"POST", LD "/entityOperations/delete", "batch", "Delete many entities"},
+    {"POST", LD "/entityOperations/merge", "batch", "Merge into many entities"},
+    {"POST", LD "/entityOperations/query", "entities", "Query entities by a body"},
+    {"GET", LD "/types", "discovery", "Types in use"},
+    {"GET", LD "/types/{type}", "discovery", "One type and its attributes"},
+    {"GET", LD "/attributes", "discovery", "Attributes in use"},
+    {"GET", LD "/attributes/{attr}", "discovery", "One attribute and its types"},
+    {"POST", LD "/subscriptions", "subscriptions", "Subscribe to changes"},
+    {"GET", LD "/subscriptions", "subscriptions", "List subscriptions"},
+    {"GET", LD "/subscriptions/{id}", "subscriptions", "Retrieve a subscription"},
+    {"PATCH", LD "/subscriptions/{id}", "subscriptions", "Update a subscription"},
+    {"DELETE", LD "/subscriptions/{id}", "subscriptions", "Delete a subscription"},
+    {"POST", LD "/temporal/entities", "history", "Add to the history of an entity"},
+    {"GET", LD "/temporal/entities", "history", "Query histories"},
+    {"GET", LD "/temporal/entities/{id}", "history", "History of an entity"},
+    {"DELETE", LD "/temporal/entities/{id}", "history", "Delete the history of an entity"},
+    {"POST", LD "/temporal/entities/{id}/attrs", "history", "Add attribute instances"},
+    {"DELETE", LD "/temporal/entities/{id}/attrs/{attr}", "history",
+     "Delete the history of an attribute"},
+    {"PATCH", LD "/temporal/entities/{id}/attrs/{attr}/{instance}", "history",
+     "Correct one instance"},
+    {"DELETE", LD "/temporal/entities/{id}/attrs/{attr}/{instance}", "history",
+     "Delete one instance"},
+    {"POST", LD "/temporal/entityOperations/query", "history", "Query histories by a body"},
+    {"POST", LD "/jsonldContexts", "contexts", "Host an @context"},
+    {"GET", LD "/jsonldContexts", "contexts", "List known @contexts"},
+    {"GET", LD "/jsonldContexts/{id}", "contexts", "Retrieve an @context"},
+    {"DELETE", LD "/jsonldContexts/{id}", "contexts", "Delete or reload an @context"},
+    {"GET", LD "/info/sourceIdentity", "discovery", "Who answers here"},
+#undef LD
+    {"GET", "/link/v1/stream", "streams", "Live changes (server-sent events or WebSocket)"},
+    {"GET", "/link/v1/sources", "operation", "Sources and their freshness"},
+    {"GET", "/link/v1/deliveries", "operation", "Subscriptions and their deliveries"},
+    {"POST", "/link/v1/import", "import", "Import a file of open data"},
+    {"GET", "/link/v1/imports", "import", "Imports and their progress"},
+    {"GET", "/link/v1/imports/{n:int}", "import", "Progress and report of an import"},
+    {"GET", "/link/v1/export.ndjson", "export", "Entities as newline-delimited JSON"},
+    {"GET", "/link/v1/export.csv", "export", "Entities as CSV"},
+    {"GET", "/link/v1/export.geojson", "export", "Entities as GeoJSON"},
+    {"GET", "/tiles/{layer}/{z:int}/{x:int}/{y:int}.mvt", "map", "Vector tile"},
+    {"GET", "/healthz", "operation", "The process is alive"},
+    {"GET", "/readyz", "operation", "Reads and writes work"},
+    {"GET", "/metrics", "operation", "Metrics for Prometheus"},
+    {"GET", "/openapi.json", "operation", "This description"},
+};
+
+struct listing {
+    struct json_writer w;
+    const struct router *router;
+    struct str path; /* whose operations are being written */
+};
+
+/* "{z:int}" becomes "{z}". */
+static struct str plain_path(struct arena *a, struct str pattern)
+{
+    struct buf b = BUF_INIT;
+    bool kind = false;
+    for (size_t i = 0; i < pattern.n; i++) {
+        if (pattern.p[i] == ':' && i && pattern.p[i - 1] != '/')
+            kind = true;
+        if (pattern.p[i] == '}')
+            kind = false;
+        if (!kind)
+            buf_char(&b, pattern.p[i]);
+    }
+    struct str out = buf_dup(&b, a);
+    buf_release(&b);
+    return out;
+}
+
+static void write_parameters(struct json_writer *w, struct str pattern)
+{
+    json_w_key(w, S("parameters"));
+    json_w_array(w);
+    while (pattern.n) {
+        ptrdiff_t open = str_find_char(pattern, '{'), close = str_find_char(pattern, '}');
+        if (open < 0)
+            break;
+        struct str name = str_sub(pattern, (size_t)open + 1, (size_t)(close - open - 1));
+        bool integer = str_ends(name, S(":int"));
+        ptrdiff_t colon = str_find_char(name, ':');
+        json_w_object(w);
+        json_w_kstr(w, S("name"), colon < 0 ? name : str_sub(name, 0, (size_t)colon));
+        json_w_kstr(w, S("in"), S("path"));
+        json_w_kbool(w, S("required"), true);
+        json_w_key(w, S("schema"));
+        json_w_object(w);
+        json_w_kstr(w, S("type"), integer ? S("integer") : S("string"));
+        json_w_end(w);
+        json_w_end(w);
+        pattern = str_from(pattern, (size_t)close + 1);
+    }
+    json_w_end(w);
+}
+
+static void write_operation(struct json_writer *w, const struct route *route)
+{
+    char method[8] = {0};
+    for (size_t i = 0; i < sizeof(method) - 1 && route->method[i]; i++)
+        method[i] = (char)(route->method[i] | 0x20);
+    json_w_key(w, str_c(method));
+    json_w_object(w);
+    for (size_t i = 0; i < sizeof(summaries) / sizeof(summaries[0]); i++) {
+        if (!str_eq(str_c(summaries[i].method), str_c(route->method)) ||
+            !str_eq(str_c(summaries[i].pattern), str_c(route->pattern)))
+            continue;
+        json_w_kstr(w, S("summary"), str_c(summaries[i].summary));
+        json_w_key(w, S("tags"));
+        json_w_array(w);
+        json_w_str(w, str_c(summaries[i].tag));
+        json_w_end(w);
+    }
+    write_parameters(w, str_c(route->pattern));
+    json_w_key(w, S("responses"));
+    json_w_object(w);
+    json_w_key(w, S("default"));
+    json_w_object(w);
+    json_w_kstr(w, S("description"), S("The result, or a problem (RFC 9457)"));
+    json_w_end(w);
+    json_w_end(w);
+    json_w_end(w);
+}
+
+static bool listed(const struct route *route)
+{
+    return !(route->flags & ROUTE_HIDDEN);
+}
+
+static void write_same_path(void *arg, const struct route *route)
+{
+    struct listing *l = arg;
+    if (listed(route) && str_eq(str_c(route->pattern), l->path))
+        write_operation(&l->w, route);
+}
+
+struct first_of_path {
+    struct listing *l;
+    struct arena *arena;
+    VEC(struct str) seen;
+};
+
+static void write_path_once(void *arg, const struct route *route)
+{
+    struct first_of_path *f = arg;
+    struct str pattern = str_c(route->pattern);
+    if (!listed(route))
+        return;
+    for (size_t i = 0; i < f->seen.n; i++)
+        if (str_eq(f->seen.v[i], pattern))
+            return;
+    *vec_push(f->arena, &f->seen) = pattern;
+    f->l->path = pattern;
+    json_w_key(&f->l->w, plain_path(f->arena, pattern));
+    json_w_object(&f->l->w);
+    router_each(f->l->router, write_same_path, f->l);
+    json_w_end(&f->l->w);
+}
+
+struct str openapi_text(struct arena *a, const struct router *router)
+{
+    struct buf out = BUF_INIT;
+    struct listing l = {.w = json_writer(&out), .router = router};
+    struct first_of_path paths = {.l = &l, .arena = a};
+    struct json_writer *w = &l.w;
+    json_w_object(w);
+    json_w_kstr(w, S("openapi"), S("3.1.0"));
+    json_w_key(w, S("info"));
+    json_w_object(w);
+    json_w_kstr(w, S("title"), S("Marugoto"));
+    json_w_kstr(w, S("version"), S(MARUGOTO_VERSION));
+    json_w_end(w);
+    json_w_key(w, S("paths"));
+    json_w_object(w);
+    router_each(router, write_path_once, &paths);
+    json_w_end(w);
+    json_w_end(w);
+    struct str text = buf_dup(&out, a);
+    buf_release(&out);
+    return text;
+}
