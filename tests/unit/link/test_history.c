@@ -588,6 +588,75 @@ static void entities_known_by_history_alone(void **state)
     assert_string_equal(read_back(*state, n.eid, (struct history_query){0}, NULL), "");
 }
 
+/* --- through the repository --- */
+
+struct step {
+    enum entity_op op;
+    const char *input; /* with ' for "; NULL: delete the entity */
+    int64_t now;
+    int64_t eid;
+};
+
+static enum err take_step(struct store_conn *c, void *ctx, struct error *e)
+{
+    static const struct repo_options options = {.history = true};
+    struct step *s = ctx;
+    struct entity_row row;
+    struct entity_delta delta = {0};
+    struct repo_put p = {.arena = &lab,
+                         .options = &options,
+                         .tenant = 1,
+                         .now = s->now,
+                         .id = S("urn:x:1"),
+                         .row = &row,
+                         .delta = &delta};
+    enum err rc = repo_get(c, &lab, 1, p.id, &row, e);
+    if (rc && rc != ERR_NOT_FOUND)
+        return rc;
+    if (!rc)
+        p.before = json_parse(&lab, row.doc, &JSON_DEFAULT, NULL);
+    if (s->input) {
+        const struct json *in =
+            entity_expand(&lab, lab_json(s->input), p.before ? ENTITY_FRAGMENT : ENTITY_WHOLE,
+                          false, ld_core(), e);
+        rc = in ? entity_apply(&lab, s->op, p.before, in, s->now, &delta, e) : ERR_INVALID;
+    } else {
+        entity_delete(&lab, p.before, &delta);
+        rc = OK;
+    }
+    if (!rc)
+        rc = repo_put(c, &p, NULL, e);
+    return rc ? rc
+              : store_get_int(c, &s->eid, "SELECT eid FROM entity WHERE id = 'urn:x:1'", SV_EMPTY,
+                              e);
+}
+
+static void changes_of_an_entity(void **state)
+{
+    struct fixture *f = *state;
+    struct step steps[] = {
+        {ENTITY_CREATE,
+         "{'id': 'urn:x:1', 'type': 'T', 'a': {'type': 'Property', 'value': 1, 'observedAt': "
+         "'2023-11-14T22:13:20Z'}, 'b': {'type': 'Property', 'value': 'x'}}",
+         T0 + 1 * SECOND, 0},
+        {ENTITY_UPDATE,
+         "{'a': {'type': 'Property', 'value': 2, 'observedAt': '2023-11-14T22:13:22Z'}}",
+         T0 + 5 * SECOND, 0},
+        {ENTITY_APPEND, "{'c': {'type': 'Property', 'value': 3, 'datasetId': 'urn:d'}}",
+         T0 + 6 * SECOND, 0},
+        {ENTITY_MERGE_PATCH, NULL, T0 + 9 * SECOND, 0},
+        {ENTITY_CREATE, "{'id': 'urn:x:1', 'type': 'T', 'a': {'type': 'Property', 'value': 4}}",
+         T0 + 20 * SECOND, 0},
+    };
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        struct error e = {0};
+        if (store_write(f->store, take_step, &steps[i], &e))
+            fail_msg("step %zu: %s", i, e.text);
+    }
+    assert_string_equal(read_back(*state, steps[4].eid, (struct history_query){0}, NULL),
+                        "a@0=1 a@2=2 a@9=gone a@20=4 b@1 b@9=gone c/urn:d@6=3 c/urn:d@9=gone");
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_store, close_store)
@@ -607,6 +676,7 @@ int main(void)
         TEST(deleting),
         TEST(adding),
         TEST(entities_known_by_history_alone),
+        TEST(changes_of_an_entity),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
