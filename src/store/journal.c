@@ -131,15 +131,15 @@ static struct str of_hash(const struct hash *h)
     return str_n((const char *)h->b, HASH_BYTES);
 }
 
-/* The head of a tenant, remembered or read; a tenant without rows starts at 0 and zeros. */
-static enum err head_of(struct store_conn *c, int64_t tenant, struct head **out, struct error *e)
+/* The head of a tenant, remembered or read; a tenant without rows starts at 0 and zeros. NULL with
+ * *err set when it cannot be read. */
+static struct head *head_of(struct store_conn *c, int64_t tenant, enum err *err, struct error *e)
 {
     struct journal_heads *h = c->store->writer.heads;
     struct head *head = map_get(&h->by_tenant, key_of(&tenant));
-    if (head) {
-        *out = head;
-        return OK;
-    }
+    *err = OK;
+    if (head)
+        return head;
     if (h->by_tenant.n >= HEADS_MAX && h->dirty == 0 && !h->touched)
         journal_heads_forget(h);
     head = ARENA_NEW(&h->arena, struct head);
@@ -152,14 +152,14 @@ static enum err head_of(struct store_conn *c, int64_t tenant, struct head **out,
         head->seq = store_int(&r, 0);
         good = to_hash(store_blob(&r, 1), &head->hash);
     }
-    enum err err = store_end(&r, e);
-    if (err)
-        return err;
-    if (!good)
-        return error_set(e, ERR_CORRUPT, "journal: bad head of tenant %" PRId64, tenant);
+    if ((*err = store_end(&r, e)))
+        return NULL;
+    if (!good) {
+        *err = error_set(e, ERR_CORRUPT, "journal: bad head of tenant %" PRId64, tenant);
+        return NULL;
+    }
     map_put(&h->by_tenant, key_of(&head->tenant), head);
-    *out = head;
-    return OK;
+    return head;
 }
 
 static void touch(struct journal_heads *h, struct head *head)
@@ -183,9 +183,9 @@ enum err journal_append(struct store_conn *c, struct journal_row *row, struct er
         return error_set(e, ERR_INTERNAL, "journal_append() outside of a change");
     if (row->tenant < 1 || row->tenant > tenant_max || !row->topic.p || !row->key.p || !row->body.p)
         return error_set(e, ERR_INTERNAL, "journal: row without tenant, topic, key or body");
-    struct head *head;
-    enum err err = head_of(c, row->tenant, &head, e);
-    if (err)
+    enum err err;
+    struct head *head = head_of(c, row->tenant, &err, e);
+    if (!head)
         return err;
     if (head->seq >= seq_max)
         return error_set(e, ERR_INTERNAL, "journal: tenant %" PRId64 " is full", row->tenant);
@@ -327,12 +327,12 @@ enum err journal_read(struct store_conn *c, int64_t tenant, int64_t after, size_
 
 enum err journal_trim(struct store_conn *c, int64_t tenant, int64_t upto, struct error *e)
 {
-    struct head *head;
     struct range range;
     enum err err;
     if (c->role != CONN_WRITER)
         return error_set(e, ERR_INTERNAL, "journal_trim() outside of a change");
-    if ((err = head_of(c, tenant, &head, e)) || (err = range_of(c, tenant, &range, e)))
+    struct head *head = head_of(c, tenant, &err, e);
+    if (!head || (err = range_of(c, tenant, &range, e)))
         return err;
     if (upto > head->seq)
         upto = head->seq;

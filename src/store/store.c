@@ -89,7 +89,8 @@ void store_free(struct store *s)
 
 static enum err check_options(const struct store_options *o, struct error *e)
 {
-    if (!o->durability || (strcmp(o->durability, "full") && strcmp(o->durability, "none")))
+    struct str durability = str_c(o->durability);
+    if (!str_eq(durability, S("full")) && !str_eq(durability, S("none")))
         return error_set(e, ERR_INVALID, "store.durability: neither full nor none");
     if (o->readers < 1 || o->queue_max < 1 || o->batch_max < 1)
         return error_set(e, ERR_INVALID,
@@ -161,12 +162,13 @@ enum err conn_fail(struct store_conn *c, enum err code, const char *fmt, ...)
 {
     if (c->failed)
         return code;
+    char text[sizeof(c->error.text)];
     va_list args;
     va_start(args, fmt);
-    c->failed = c->error.code = code;
-    vsnprintf(c->error.text, sizeof(c->error.text), fmt, args);
+    vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    return code;
+    c->failed = code;
+    return error_set(&c->error, code, "%s", text);
 }
 
 /* --- statements --- */

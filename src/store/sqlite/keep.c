@@ -13,12 +13,11 @@ enum { STEP_PAGES = 256 };
 
 static char *join(const char *path, const char *tail)
 {
-    size_t n = strlen(path), m = strlen(tail);
-    char *out = malloc(n + m + 1);
+    size_t n = strlen(path) + strlen(tail) + 1;
+    char *out = malloc(n);
     if (!out)
         abort();
-    memcpy(out, path, n);
-    memcpy(out + n, tail, m + 1);
+    snprintf(out, n, "%s%s", path, tail);
     return out;
 }
 

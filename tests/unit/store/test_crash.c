@@ -332,6 +332,8 @@ static void control(const char *what)
     char *argv[] = {(char *)program, (char *)what, NULL};
     pid_t pid;
     int status = -1;
+    if (!program)
+        fail();
     assert_int_equal(posix_spawn(&pid, program, NULL, NULL, argv, environ), 0);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
