@@ -205,7 +205,7 @@ int64_t ratelimit_take(struct ratelimit *r, const struct client_key *key, int64_
         if (e->tokens >= SECOND_US)
             e->tokens -= SECOND_US;
         else
-            wait = (SECOND_US - e->tokens) / r->rate / SECOND_US + 1;
+            wait = (SECOND_US - e->tokens - 1) / (r->rate * SECOND_US) + 1;
     }
     pthread_mutex_unlock(&r->lock);
     return wait;

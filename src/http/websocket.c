@@ -417,8 +417,10 @@ static void *websocket_thread(void *arg)
         pthread_mutex_lock(&all->lock);
         bool stop = all->stop;
         pthread_mutex_unlock(&all->lock);
-        if (stop)
+        if (stop) {
+            free_dead(all);
             return NULL;
+        }
         open_fresh(all, now);
         serve_dirty(all, now);
         if (now - checked >= TICK_MS * 1000) {

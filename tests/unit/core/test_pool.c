@@ -1,0 +1,137 @@
+#include "core/pool.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
+static _Atomic int runs;
+
+static void count(void *ctx)
+{
+    (void)ctx;
+    atomic_fetch_add(&runs, 1);
+}
+
+/* A task that holds its thread until the gate is opened. */
+struct gate {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    int arrived;
+    bool open;
+};
+
+static void wait_at_gate(void *ctx)
+{
+    struct gate *g = ctx;
+    pthread_mutex_lock(&g->lock);
+    g->arrived++;
+    pthread_cond_broadcast(&g->changed);
+    while (!g->open)
+        pthread_cond_wait(&g->changed, &g->lock);
+    pthread_mutex_unlock(&g->lock);
+}
+
+static void gate_wait_for(struct gate *g, int arrived)
+{
+    pthread_mutex_lock(&g->lock);
+    while (g->arrived < arrived)
+        pthread_cond_wait(&g->changed, &g->lock);
+    pthread_mutex_unlock(&g->lock);
+}
+
+static void gate_open(struct gate *g)
+{
+    pthread_mutex_lock(&g->lock);
+    g->open = true;
+    pthread_cond_broadcast(&g->changed);
+    pthread_mutex_unlock(&g->lock);
+}
+
+static void test_all_tasks_run(void **state)
+{
+    (void)state;
+    struct pool *p = pool_new(3, 1000);
+    atomic_store(&runs, 0);
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(pool_submit(p, count, NULL), OK);
+    pool_free(p); /* what is queued is finished first */
+    assert_int_equal(atomic_load(&runs), 1000);
+}
+
+static void test_full_queue_refuses(void **state)
+{
+    (void)state;
+    struct gate g = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    struct pool *p = pool_new(1, 3);
+    atomic_store(&runs, 0);
+    assert_int_equal(pool_submit(p, wait_at_gate, &g), OK);
+    gate_wait_for(&g, 1);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pool_submit(p, count, NULL), OK);
+    assert_int_equal(pool_submit(p, count, NULL), ERR_UNAVAILABLE);
+    gate_open(&g);
+    pool_free(p);
+    assert_int_equal(atomic_load(&runs), 3);
+}
+
+static void test_threads_work_side_by_side(void **state)
+{
+    (void)state;
+    struct gate g = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    struct pool *p = pool_new(2, 4);
+    assert_int_equal(pool_submit(p, wait_at_gate, &g), OK);
+    assert_int_equal(pool_submit(p, wait_at_gate, &g), OK);
+    gate_wait_for(&g, 2); /* would hang with one thread */
+    gate_open(&g);
+    pool_free(p);
+}
+
+/* Notes how many runs of a timer overlap, which must never be. */
+static _Atomic int inside, overlaps;
+
+static void slow_tick(void *ctx)
+{
+    struct gate *g = ctx;
+    if (atomic_fetch_add(&inside, 1) > 0)
+        atomic_fetch_add(&overlaps, 1);
+    struct timespec t = {0, 5 * 1000 * 1000};
+    nanosleep(&t, NULL);
+    atomic_fetch_sub(&inside, 1);
+    pthread_mutex_lock(&g->lock);
+    g->arrived++;
+    pthread_cond_broadcast(&g->changed);
+    pthread_mutex_unlock(&g->lock);
+}
+
+static void test_periodic_work(void **state)
+{
+    (void)state;
+    struct gate slow = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    struct pool *p = pool_new(3, 4);
+    atomic_store(&runs, 0);
+    pool_every(p, 1, slow_tick, &slow);
+    pool_every(p, 1, count, NULL);
+    gate_wait_for(&slow, 5);
+    assert_int_equal(pool_submit(p, count, NULL), OK); /* timers do not starve tasks */
+    pool_free(p);
+    assert_int_equal(atomic_load(&overlaps), 0);
+    assert_true(atomic_load(&runs) >= 5);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_all_tasks_run),
+        cmocka_unit_test(test_full_queue_refuses),
+        cmocka_unit_test(test_threads_work_side_by_side),
+        cmocka_unit_test(test_periodic_work),
+    };
+    return cmocka_run_group_tests_name("pool", tests, NULL, NULL);
+}
