@@ -9,6 +9,7 @@
 
 #include "core/map.h"
 #include "link/context.h"
+#include <stdatomic.h>
 
 struct ld_term {
     struct str name;
@@ -25,6 +26,7 @@ struct ld_context {
     struct str vocab;    /* absent: LD_DEFAULT_PREFIX */
     struct str url;
     const struct json *value;
+    atomic_uint holds; /* ld_context_hold(); the only member that changes after compiling */
 };
 
 /* What a compilation needs from outside: the text of an imported document, in the arena, or

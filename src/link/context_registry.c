@@ -4,9 +4,11 @@
  *   1. Documents (hosted, cached, implicit) are kept by URL in order of creation; hosted and cached
  *      ones are in the store too. A document is never changed in place: a new one replaces it.
  *   2. Compiled contexts are kept by what they were asked for: a URL, or the local path that stands
- *      for an inline value. They are only ever derived from documents of one generation; a change
- *      of any document starts a new generation and retires all of them.
- *   3. A retired context stays readable for LD_RETIRED_US, because requests may still hold it.
+ *      for an inline value. They are only ever derived from documents of one generation; replacing
+ *      or deleting a document starts a new generation and retires all of them. (A document that is
+ *      new cannot have been compiled into anything.)
+ *   3. A retired context stays readable while it is held, and for LD_RETIRED_US, because requests
+ *      that do not hold it may still read it.
  *   4. Compiling happens without the lock; text of documents is copied out under it.
  */
 #include "context_impl.h"
@@ -118,7 +120,7 @@ static void free_retired(struct ld_contexts *c, int64_t before)
     struct compiled **at = &c->retired;
     while (*at) {
         struct compiled *k = *at;
-        if (k->used_at >= before) {
+        if (k->used_at >= before || (before != INT64_MAX && atomic_load(&k->ctx->holds))) {
             at = &k->next;
             continue;
         }
@@ -357,8 +359,10 @@ enum err ld_context_add(struct ld_contexts *c, struct str url, enum ld_kind kind
     pthread_mutex_lock(&c->lock);
     const struct document *before = map_get(&c->documents, url);
     int64_t created = before ? before->entry.created_at : row.created;
-    retire_all(c, row.created);
-    drop_document(c, url);
+    if (before) {
+        retire_all(c, row.created);
+        drop_document(c, url);
+    }
     add_document(c, url, kind, body, created);
     pthread_mutex_unlock(&c->lock);
     return OK;

@@ -265,6 +265,7 @@ static void remote(void **state)
     /* a new document is seen at once; what was given out stays readable for a while */
     add(r, "https://b.org/c", LD_CACHED, "{'@context':{'b':'https://b.org/new'}}");
     const struct ld_context *fresh = get(r, "'https://a.org/c'");
+    ld_context_hold(fresh);
     pair(fresh, "b", "https://b.org/new");
     pair(c, "b", "https://b.org/b");
     struct error e = {0};
@@ -272,6 +273,8 @@ static void remote(void **state)
     must_fetch(r, "'https://a.org/c'", "https://b.org/c");
     clock_fake_move(&clock_now_at, LD_RETIRED_US + SECOND_US);
     get(r, "{'x':'https://x.org/'}"); /* frees what is too old */
+    pair(fresh, "b", "https://b.org/new");
+    ld_context_let_go(fresh);
     ld_contexts_free(r);
 }
 

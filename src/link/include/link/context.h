@@ -48,11 +48,17 @@ const struct ld_context *ld_core(void);
  * The compiled context for a value of "@context" (URL text, object, array of both) or a Link
  * header's URL (as a JSON string); NULL value gives the core context. A URL of any host that ends
  * in the LD_LOCAL_PATH of a context kept here means that context. The result stays readable for
- * LD_RETIRED_US at least: hold it during a request, ask again for later work (it is one lookup).
+ * LD_RETIRED_US at least, which is longer than any request; who keeps it longer holds it.
  * ERR_INVALID for a bad context, ERR_UNAVAILABLE when *missing (in a) must be fetched.
  */
 enum err ld_context_get(struct ld_contexts *c, struct arena *a, const struct json *value,
                         const struct ld_context **out, struct str *missing, struct error *e);
+
+/* Keep a context readable beyond LD_RETIRED_US (subscriptions do), until it is let go or the
+ * registry is freed; it stays what it was when its documents change. Any thread, any number of
+ * times. */
+void ld_context_hold(const struct ld_context *c);
+void ld_context_let_go(const struct ld_context *c);
 
 /* The URL that identifies the context for a Link header: the user's URL, or for an inline or mixed
  * context the local path of its ImplicitlyCreated copy ("/ngsi-ld/v1/jsonldContexts/..."). The core
