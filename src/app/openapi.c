@@ -3,6 +3,7 @@
  * nothing else. What a route is for stands in `summaries`; a test fails when one is missing there.
  */
 #include "openapi.h"
+#include "core/vec.h"
 
 static const struct {
     const char *method, *pattern, *tag, *summary;
