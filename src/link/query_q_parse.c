@@ -284,8 +284,8 @@ static struct str quoted_pattern(struct query_parser *p)
     size_t from = p->at++, n = 0;
     char *out = arena_alloc(p->arena, p->text.n);
     while (query_peek(p) >= 0 && query_peek(p) != '"') {
-        if (query_peek(p) == '\\' && p->at + 1 < p->text.n &&
-            memchr("\"\\/", p->text.p[p->at + 1], 3))
+        char next = p->at + 1 < p->text.n ? p->text.p[p->at + 1] : 0;
+        if (query_peek(p) == '\\' && (next == '"' || next == '\\' || next == '/'))
             p->at++;
         out[n++] = p->text.p[p->at++];
     }
