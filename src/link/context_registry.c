@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { INLINE_MAX = 64 * 1024, COMPILED_BYTES_MAX = 64 << 20, ATTEMPTS = 4 };
+enum { INLINE_MAX = 64 * 1024, COMPILED_BYTES_MAX = 64 << 20 };
 
 struct document {
     struct document *next; /* in order of creation */
@@ -224,27 +224,34 @@ static struct str path_of(struct arena *a, struct str text)
     return str_concat(a, S(LD_LOCAL_PATH), id);
 }
 
-/* Put what was compiled where others find it; another thread may have been faster. */
+/*
+ * Put what was compiled where others find it, unless another thread was faster. What documents have
+ * overtaken serves this one request only and is retired at once.
+ */
 static const struct ld_context *publish(struct ld_contexts *c, struct ld_context *ctx,
                                         struct str text, uint64_t generation, int64_t now)
 {
-    if (generation != c->generation)
-        return NULL;
     const struct ld_context *there = use(c, ctx->url, now);
-    if (there)
+    if (there) {
+        ld_context_free(ctx);
         return there;
+    }
     make_room(c, now);
     struct compiled *k = calloc(1, sizeof(*k));
     if (!k)
         abort();
     k->ctx = ctx;
-    k->is_inline = text.p != NULL;
+    k->used_at = now;
+    if (generation != c->generation) {
+        k->next = c->retired;
+        c->retired = k;
+        return ctx;
+    }
     c->bytes += ctx->arena.total;
     map_put(&c->compiled, ctx->url, k);
-    if (k->is_inline && !find_document(c, ctx->url))
+    k->is_inline = text.p && !find_document(c, ctx->url); /* else somebody hosts it there */
+    if (k->is_inline)
         add_document(c, ctx->url, LD_IMPLICIT, text, now);
-    else if (k->is_inline)
-        k->is_inline = false; /* somebody hosts it under the same path */
     return use(c, ctx->url, now);
 }
 
@@ -281,23 +288,18 @@ enum err ld_context_get(struct ld_contexts *c, struct arena *a, const struct jso
                              "an inline @context may have %d bytes: host it instead", INLINE_MAX);
         key = path_of(a, text);
     }
-    for (int i = 0; i < ATTEMPTS; i++) {
-        uint64_t generation;
-        if ((*out = look_up(c, key, &generation)))
-            return OK;
-        struct ld_context *ctx;
-        enum err err = ld_compile(&source, a, value, key, &ctx, missing, e);
-        if (err)
-            return err;
-        pthread_mutex_lock(&c->lock);
-        *out = publish(c, ctx, inline_text(a, text), generation, clock_now(c->clock));
-        pthread_mutex_unlock(&c->lock);
-        if (*out != ctx)
-            ld_context_free(ctx);
-        if (*out)
-            return OK;
-    }
-    return error_set(e, ERR_UNAVAILABLE, "the contexts keep changing");
+    uint64_t generation;
+    if ((*out = look_up(c, key, &generation)))
+        return OK;
+    struct ld_context *ctx;
+    enum err err = ld_compile(&source, a, value, key, &ctx, missing, e);
+    if (err)
+        return err;
+    text = inline_text(a, text);
+    pthread_mutex_lock(&c->lock);
+    *out = publish(c, ctx, text, generation, clock_now(c->clock));
+    pthread_mutex_unlock(&c->lock);
+    return OK;
 }
 
 /* --- keeping documents --- */

@@ -2,6 +2,7 @@
 
 #include "link/context.h"
 #include "link/repo.h"
+#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -392,6 +393,56 @@ static void survives_a_restart(void **state)
     assert_int_equal(rmdir(path), 0);
 }
 
+/* Readers of a context whose document is replaced all the time see one version or another, whole.
+ */
+static void *reader(void *arg)
+{
+    struct ld_contexts *r = arg;
+    struct arena a = ARENA_INIT;
+    uintptr_t wrong = 0;
+    for (int i = 0; i < 300; i++) {
+        const struct ld_context *c = NULL;
+        struct str missing;
+        struct error e;
+        struct json url = json_v_str(S("https://a.org/c"));
+        enum err err = ld_context_get(r, &a, &url, &c, &missing, &e);
+        if (err) {
+            wrong++;
+            break;
+        }
+        struct str x = ld_expand(c, &a, S("x")), y = ld_expand(c, &a, S("y"));
+        wrong += x.n != y.n || x.p[x.n - 1] != y.p[y.n - 1];
+        struct json_member m = json_m(S("t"), json_v_str(i % 2 ? S("u:a") : S("u:b")));
+        struct json inline_value = json_v_object(&m, 1);
+        wrong += ld_context_get(r, &a, &inline_value, &c, &missing, &e) != OK;
+        arena_reset(&a);
+    }
+    arena_release(&a);
+    return (void *)wrong;
+}
+
+static void many_threads(void **state)
+{
+    (void)state;
+    struct ld_limits l = {.max_terms = 100, .max_depth = 8, .max_bytes = 1000, .max_cached = 2};
+    struct ld_contexts *r = registry(NULL, &l);
+    pthread_t threads[3];
+    add(r, "https://a.org/c", LD_CACHED, "{'@context':{'x':'u:x0','y':'u:y0'}}");
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, reader, r), 0);
+    for (int i = 0; i < 200; i++) {
+        struct str body =
+            str_printf(&arena, "{'@context':{'x':'u:x%d','y':'u:y%d'}}", i % 10, i % 10);
+        add(r, "https://a.org/c", LD_CACHED, body.p);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        void *wrong;
+        assert_int_equal(pthread_join(threads[i], &wrong), 0);
+        assert_null(wrong);
+    }
+    ld_contexts_free(r);
+}
+
 static void uris(void **state)
 {
     (void)state;
@@ -418,6 +469,7 @@ int main(void)
         TEST(uris),
         TEST(implicit_contexts),
         TEST(survives_a_restart),
+        TEST(many_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
