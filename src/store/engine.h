@@ -92,8 +92,9 @@ struct store_engine {
     /* Begin; reconnects when needed. *foreign: another process may have committed since our last
      * commit, so nothing remembered about rows is true. */
     enum err (*begin)(struct store_conn *c, bool *foreign, struct error *e);
-    /* Durable when OK. Otherwise nothing is visible, or c->lost is set and the text of the error
-     * says that the outcome is unknown. Either way no transaction is open afterwards. */
+    /* Durable when OK. Otherwise nothing is visible, and the batch may be tried again unless
+     * c->lost is set; the error's text says so when the outcome is unknown. Failures of earlier
+     * statements may show here. */
     enum err (*commit)(struct store_conn *c, bool rows_added, struct error *e);
     /* Never fails; no transaction is open afterwards. Clears nothing but the engine's own state. */
     void (*rollback)(struct store_conn *c);

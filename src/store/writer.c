@@ -258,16 +258,15 @@ static enum batch_end run_transaction(struct store *s, size_t n, bool careful, b
     }
     *rows = journal_heads_dirty(w->heads);
     c->state = CONN_DIRTY; /* the flush is ours: it needs no savepoint */
-    if (journal_heads_flush(c) || s->engine->settle(c))
+    if (journal_heads_flush(c))
         goto fail;
-    if (s->engine->commit(c, *rows, e)) {
-        roll_back(s);
-        return BATCH_LOST;
-    }
+    if (s->engine->commit(c, *rows, e))
+        goto out;
     c->state = CONN_IDLE;
     return BATCH_COMMITTED;
 fail:
     *e = c->error;
+out:;
     enum batch_end end = c->lost || careful ? BATCH_LOST : BATCH_SPOILT;
     roll_back(s);
     return end;

@@ -2,16 +2,14 @@
 # pg.sh - run a program with a private PostgreSQL beside it, and stop that afterwards.
 #
 #   tests/lib/pg.sh PROGRAM [ARGUMENT...]
-#   "$MARUGOTO_TEST_PG_CONTROL" stop|start       from inside the program: crash it, and start it again
 #
 # The cluster lives in a fresh folder, listens on 127.0.0.1 at a free port, and does not sync to
 # disk. The program finds its URL in MARUGOTO_TEST_PG; when that is set already the program simply
 # runs. PostgreSQL refuses to run as root: then the account "postgres" runs it. Without PostgreSQL
 # the test is skipped.
 set -eu
-self=$(cd "$(dirname "$0")" && pwd)/pg.sh
 
-if [ -n "${MARUGOTO_TEST_PG:-}" ] && [ -z "${MARUGOTO_TEST_PG_FOLDER:-}" ]; then
+if [ -n "${MARUGOTO_TEST_PG:-}" ]; then
     exec "$@"
 fi
 
@@ -24,17 +22,6 @@ fi
 as=
 if [ "$(id -u)" = 0 ]; then
     as="setpriv --reuid=postgres --regid=postgres --init-groups"
-fi
-
-if [ -n "${MARUGOTO_TEST_PG_FOLDER:-}" ]; then
-    folder=$MARUGOTO_TEST_PG_FOLDER
-    cd "$folder"
-    case "$1" in
-    stop) $as "$bin/pg_ctl" -D "$folder/data" -m immediate -s stop ;;
-    start) $as "$bin/pg_ctl" -D "$folder/data" -s -w -t 30 -l "$folder/log" start >/dev/null ;;
-    *) exec "$@" ;;
-    esac
-    exit
 fi
 
 folder=$(mktemp -d /tmp/marugoto-pg-XXXXXX)
@@ -53,7 +40,7 @@ cat >>"$folder/data/postgresql.conf" <<END
 listen_addresses = '127.0.0.1'
 unix_socket_directories = '$folder'
 fsync = off
-max_connections = 60
+max_connections = 200
 shared_buffers = 32MB
 END
 started=
@@ -68,7 +55,5 @@ done
 [ -n "$started" ] || { cat "$folder/log" >&2; exit 1; }
 
 export MARUGOTO_TEST_PG="postgres://city@127.0.0.1:$port/postgres"
-export MARUGOTO_TEST_PG_FOLDER="$folder"
-export MARUGOTO_TEST_PG_CONTROL="$self"
 cd "$OLDPWD"
 "$@"

@@ -65,8 +65,8 @@ int fixture_new(void **state)
         f->postgres = true;
         snprintf(sql, sizeof(sql), "CREATE SCHEMA t%d_%d", (int)getpid(), ++number);
         admin_sql(pg, sql);
-        snprintf(f->url, sizeof(f->url), "%s%soptions=-csearch_path%%3Dt%d_%d", pg,
-                 strchr(pg, '?') ? "&" : "?", (int)getpid(), number);
+        snprintf(f->url, sizeof(f->url), "%s%sapplication_name=t%d&options=-csearch_path%%3Dt%d_%d",
+                 pg, strchr(pg, '?') ? "&" : "?", (int)getpid(), (int)getpid(), number);
     } else {
         snprintf(f->url, sizeof(f->url), "sqlite:%s/city.db", f->folder);
     }

@@ -14,9 +14,9 @@
 enum { PAIRS = 30 };
 
 struct proxy {
-    int listener, stop, port, server_port;
+    int listener, wake, port, server_port;
     pthread_t thread;
-    _Atomic bool armed;
+    _Atomic bool armed, down, stop;
     _Atomic int cuts;
     char bytes[32];
     size_t n;
@@ -37,11 +37,13 @@ static void add_pair(struct proxy *p)
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)p->server_port)};
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int client = accept4(p->listener, NULL, NULL, SOCK_CLOEXEC);
+    bool down = atomic_load(&p->down);
     int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int i = 0;
     while (i < PAIRS && p->pair[i].client >= 0)
         i++;
-    if (client < 0 || i == PAIRS || connect(server, (struct sockaddr *)&at, sizeof(at)) != 0) {
+    if (client < 0 || down || i == PAIRS ||
+        connect(server, (struct sockaddr *)&at, sizeof(at)) != 0) {
         close(client);
         close(server);
         return;
@@ -70,14 +72,25 @@ static void *run(void *arg)
 {
     struct proxy *p = arg;
     for (;;) {
-        struct pollfd fds[2 + 2 * PAIRS] = {{p->stop, POLLIN, 0}, {p->listener, POLLIN, 0}};
+        struct pollfd fds[2 + 2 * PAIRS] = {{p->wake, POLLIN, 0}, {p->listener, POLLIN, 0}};
         for (int i = 0; i < PAIRS; i++) {
             fds[2 + 2 * i] = (struct pollfd){p->pair[i].client, POLLIN, 0};
             fds[3 + 2 * i] = (struct pollfd){p->pair[i].server, POLLIN, 0};
         }
         poll(fds, 2 + 2 * PAIRS, -1);
+        eventfd_t ignored;
         if (fds[0].revents)
+            eventfd_read(p->wake, &ignored);
+        if (atomic_load(&p->stop))
             return NULL;
+        if (atomic_load(&p->down)) {
+            for (int i = 0; i < PAIRS; i++)
+                if (p->pair[i].client >= 0)
+                    cut(p, i);
+            if (fds[1].revents)
+                add_pair(p);
+            continue;
+        }
         for (int i = 0; i < PAIRS; i++) {
             if (fds[3 + 2 * i].revents)
                 carry(p, i, true);
@@ -99,7 +112,7 @@ struct proxy *proxy_new(int server_port)
         p->pair[i].client = p->pair[i].server = -1;
     p->server_port = server_port;
     p->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    p->stop = eventfd(0, EFD_CLOEXEC);
+    p->wake = eventfd(0, EFD_CLOEXEC);
     if (bind(p->listener, (struct sockaddr *)&at, sizeof(at)) || listen(p->listener, 30) ||
         getsockname(p->listener, (struct sockaddr *)&at, &n) ||
         pthread_create(&p->thread, NULL, run, p))
@@ -120,6 +133,12 @@ void proxy_arm(struct proxy *p, const char *bytes, int n)
     atomic_store(&p->armed, true);
 }
 
+void proxy_down(struct proxy *p, bool down)
+{
+    atomic_store(&p->down, down);
+    eventfd_write(p->wake, 1);
+}
+
 int proxy_cuts(struct proxy *p)
 {
     return atomic_load(&p->cuts);
@@ -127,12 +146,13 @@ int proxy_cuts(struct proxy *p)
 
 void proxy_free(struct proxy *p)
 {
-    eventfd_write(p->stop, 1);
+    atomic_store(&p->stop, true);
+    eventfd_write(p->wake, 1);
     pthread_join(p->thread, NULL);
     for (int i = 0; i < PAIRS; i++)
         if (p->pair[i].client >= 0)
             cut(p, i);
     close(p->listener);
-    close(p->stop);
+    close(p->wake);
     free(p);
 }
