@@ -104,10 +104,10 @@ static struct document *find_document(struct ld_contexts *c, struct str url)
 
 /* --- compiled contexts; the lock is held --- */
 
-static void retire(struct ld_contexts *c, struct compiled *k, int64_t now)
+/* The caller takes it out of c->compiled. */
+static void put_away(struct ld_contexts *c, struct compiled *k, int64_t now)
 {
     c->bytes -= k->ctx->arena.total;
-    map_del(&c->compiled, k->ctx->url);
     if (k->is_inline)
         drop_document(c, k->ctx->url);
     k->used_at = now;
@@ -133,15 +133,8 @@ static void free_retired(struct ld_contexts *c, int64_t before)
 static void retire_all(struct ld_contexts *c, int64_t now)
 {
     struct map_iter it = {0};
-    while (map_next(&c->compiled, &it)) {
-        struct compiled *k = it.value;
-        c->bytes -= k->ctx->arena.total;
-        if (k->is_inline)
-            drop_document(c, k->ctx->url);
-        k->used_at = now;
-        k->next = c->retired;
-        c->retired = k;
-    }
+    while (map_next(&c->compiled, &it))
+        put_away(c, it.value, now);
     map_release(&c->compiled);
     c->generation++;
 }
@@ -157,7 +150,8 @@ static void make_room(struct ld_contexts *c, int64_t now)
             if (!oldest || k->used_at < oldest->used_at)
                 oldest = k;
         }
-        retire(c, oldest, now);
+        map_del(&c->compiled, oldest->ctx->url);
+        put_away(c, oldest, now);
     }
     free_retired(c, now - LD_RETIRED_US);
 }

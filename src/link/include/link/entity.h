@@ -68,9 +68,10 @@ struct attr_change {
 
 struct entity_delta {
     const struct json *after; /* new stored form with times set; NULL: entity deleted */
-    VEC(struct attr_change)
-    changes;                     /* instances that differ; same value written again is UPDATED */
-    VEC(struct str) not_updated; /* names (IRIs) that the operation left alone, for 207 answers */
+    /* instances that differ; the same value written again is UPDATED */
+    VEC(struct attr_change) changes;
+    /* names (IRIs) that the operation left alone, for 207 answers */
+    VEC(struct str) not_updated;
     bool types_changed, scope_changed;
 };
 
@@ -124,7 +125,7 @@ struct entity_view {
     bool with_context; /* put "@context" into the object: application/ld+json */
 };
 
-/* Append one entity in the asked form. before/op pairs are for notifications with showChanges. */
+/* Append one entity in the asked form. */
 void entity_write(struct buf *out, struct arena *a, const struct json *stored,
                   const struct entity_view *v);
 /* The parts, for other representations (temporal, notifications). */
