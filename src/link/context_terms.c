@@ -128,12 +128,14 @@ struct str ld_term_type(const struct ld_context *c, struct str term)
 
 void ld_context_hold(const struct ld_context *c)
 {
-    atomic_fetch_add(&((struct ld_context *)(uintptr_t)c)->holds, 1);
+    if (c)
+        atomic_fetch_add(&((struct ld_context *)(uintptr_t)c)->holds, 1);
 }
 
 void ld_context_let_go(const struct ld_context *c)
 {
-    atomic_fetch_sub(&((struct ld_context *)(uintptr_t)c)->holds, 1);
+    if (c)
+        atomic_fetch_sub(&((struct ld_context *)(uintptr_t)c)->holds, 1);
 }
 
 struct str ld_context_url(const struct ld_context *c)
