@@ -9,6 +9,8 @@
 #include "sqlite.h"
 
 #include "core/log.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +73,15 @@ enum err sqlite_open_file(const char *path, int flags, sqlite3 **db, struct erro
     return err;
 }
 
+enum err sqlite_make_file(const char *path, struct error *e)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return error_set(e, ERR_UNAVAILABLE, "%s: %s", path, strerror(errno));
+    close(fd);
+    return OK;
+}
+
 static enum err run(sqlite3 *db, const char *sql, struct error *e)
 {
     if (sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK)
@@ -90,7 +101,8 @@ static enum err engine_open(struct store *s, struct error *e)
     if (!d->path)
         abort();
     s->engine_data = d;
-    return sqlite_lock(d->path, &d->lock_fd, e);
+    enum err err = sqlite_lock(d->path, &d->lock_fd, e);
+    return err ? err : sqlite_make_file(d->path, e);
 }
 
 static enum err engine_start(struct store *s, struct error *e)
@@ -154,8 +166,7 @@ static enum err engine_connect(struct store *s, enum conn_role role, struct stor
         abort();
     q->base.store = s;
     q->base.role = role;
-    int flags = SQLITE_OPEN_READWRITE | (role == CONN_READER ? 0 : SQLITE_OPEN_CREATE);
-    enum err err = sqlite_open_file(d->path, flags, &q->db, e);
+    enum err err = sqlite_open_file(d->path, SQLITE_OPEN_READWRITE, &q->db, e);
     if (!err)
         err = set_up(s, q, e);
     if (err) {

@@ -98,7 +98,9 @@ static enum err copy_file(sqlite3 *from, const char *path, struct error *e)
     sqlite3 *to = NULL;
     int rc;
     unlink(path);
-    enum err err = sqlite_open_file(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &to, e);
+    enum err err = sqlite_make_file(path, e);
+    if (!err)
+        err = sqlite_open_file(path, SQLITE_OPEN_READWRITE, &to, e);
     if (err)
         return err;
     sqlite3_exec(to, "PRAGMA synchronous = OFF", NULL, NULL, NULL); /* one fsync at the end */

@@ -34,6 +34,9 @@ struct sqlite_conn {
 
 /* --- connect.c --- */
 enum err sqlite_open_file(const char *path, int flags, sqlite3 **db, struct error *e);
+/* Make an empty file that only we may read; what SQLite puts beside it gets the same rights. Never
+ * while the file is open in SQLite: closing any descriptor of a file drops its POSIX locks. */
+enum err sqlite_make_file(const char *path, struct error *e);
 enum err sqlite_error(sqlite3 *db, struct error *e, const char *what); /* fill e, return the code */
 enum err sqlite_code(int rc);
 

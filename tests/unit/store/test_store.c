@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static enum err write_values(struct store_conn *c, void *ctx, struct error *e)
@@ -280,6 +281,66 @@ static void parameters_may_change_their_type(void **state)
     store_read_done(c);
 }
 
+/* --- one engine only --- */
+
+static void a_file_that_is_no_store_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct error e = {OK, ""};
+    struct store *s = NULL;
+    char path[100], url[120];
+    fixture_path(f, "other.db", path, sizeof(path));
+    snprintf(url, sizeof(url), "sqlite:%s", path);
+    FILE *file = fopen(path, "w");
+    for (int i = 0; i < 1000; i++)
+        fputs("id,name,address\n", file);
+    fclose(file);
+    struct store_options o = store_options_for(url);
+    assert_int_equal(store_open(&s, &o, &clock_system, NULL, 0, &e), ERR_CORRUPT);
+    assert_null(s);
+}
+
+static void files_are_the_owners_only(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const names[] = {"city.db", "city.db-wal", "city.db-shm", "copy"};
+    struct error e;
+    char path[100];
+    struct stat st;
+    add_items(f->store, 1, 1);
+    fixture_path(f, "copy", path, sizeof(path));
+    assert_int_equal(store_backup(f->store, path, &e), OK);
+    for (size_t i = 0; i < 4; i++) {
+        fixture_path(f, names[i], path, sizeof(path));
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_mode & 0777, 0600);
+    }
+}
+
+static enum err slow_apply(struct store_conn *c, void *ctx, struct error *e)
+{
+    (void)ctx;
+    int64_t n;
+    return store_get_int(c, &n, "SELECT 1 FROM pg_sleep(30)", SV_EMPTY, e);
+}
+
+static void slow_statements_are_ended(void **state)
+{
+    struct fixture *f = *state;
+    struct error e;
+    int64_t n;
+    f->options.statement_ms = 50;
+    fixture_reopen(f);
+    struct store_conn *c = store_read(f->store, &e);
+    assert_int_equal(store_get_int(c, &n, "SELECT 1 FROM pg_sleep(30)", SV_EMPTY, &e), ERR_TIMEOUT);
+    store_read_done(c);
+    assert_int_equal(item_count(f->store), 0);
+    assert_int_equal(store_write(f->store, slow_apply, NULL, &e), ERR_TIMEOUT);
+    assert_false(store_degraded(f->store, NULL));
+    add_items(f->store, 1, 2);
+    assert_int_equal(item_count(f->store), 2);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_free)
@@ -296,5 +357,10 @@ int main(void)
         T(statements_are_bounded),
         T(parameters_may_change_their_type),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest sqlite[] = {
+        T(a_file_that_is_no_store_is_refused),
+        T(files_are_the_owners_only),
+    };
+    const struct CMUnitTest postgres[] = {T(slow_statements_are_ended)};
+    return fixture_run(TESTS(tests), TESTS(sqlite), TESTS(postgres));
 }
