@@ -39,17 +39,6 @@ static bool is_name(struct str s)
     return true;
 }
 
-/* Names whose compact form would read as a member of an entity or of an instance. */
-static bool is_reserved(const struct expansion *x, struct str iri)
-{
-    if (iri.n && iri.p[0] == '@')
-        return true;
-    if (!str_starts(iri, S(LD_NGSI_PREFIX)) || str_starts(iri, S(LD_DEFAULT_PREFIX)))
-        return false;
-    struct str name = ld_compact(ld_core(), x->arena, iri);
-    return entity_is_member(name) || slot_of(name, NULL) != SLOT_SUB;
-}
-
 /* Members that only answers have. */
 static bool is_output_only(struct str key)
 {
@@ -69,6 +58,26 @@ static bool is_output_only(struct str key)
         if (str_eq(key, names[i]))
             return true;
     return false;
+}
+
+/* The core term of an IRI; absent when it has none. */
+static struct str core_name(const struct expansion *x, struct str iri)
+{
+    if (!str_starts(iri, S(LD_NGSI_PREFIX)) || str_starts(iri, S(LD_DEFAULT_PREFIX)))
+        return STR_NONE;
+    return ld_compact(ld_core(), x->arena, iri);
+}
+
+/* Names whose compact form would read as a member of the entity, or of an instance. */
+static bool is_entity_word(const struct expansion *x, struct str iri)
+{
+    return iri.p[0] == '@' || entity_is_member(core_name(x, iri));
+}
+
+static bool is_instance_word(const struct expansion *x, struct str iri)
+{
+    struct str name = core_name(x, iri);
+    return iri.p[0] == '@' || slot_of(name, NULL) != SLOT_SUB || is_output_only(name);
 }
 
 static const struct json *either(const struct json *object, struct str key, struct str alias)
@@ -249,7 +258,7 @@ static enum err put_sub(struct expansion *x, struct draft *d, const struct json_
         return error_set(x->e, ERR_INVALID, "attribute %" STR_F ": '%" STR_F "' is not a name",
                          QUOTE(x->attribute), QUOTE(key));
     struct str iri = ld_expand(x->ctx, x->arena, key);
-    if (is_reserved(x, iri) || is_output_only(ld_compact(ld_core(), x->arena, iri)))
+    if (is_instance_word(x, iri))
         return fail(x, "a sub-attribute has the name of a member");
     for (uint32_t i = 0; i < d->n_subs; i++)
         if (str_eq(json_key(&d->subs[i]), iri))
@@ -566,7 +575,7 @@ static enum err put_attr(struct expansion *x, struct entity_draft *d, const stru
     if (!is_name(key))
         return error_set(x->e, ERR_INVALID, "'%" STR_F "' is not the name of an attribute",
                          QUOTE(key));
-    if (is_reserved(x, iri))
+    if (is_entity_word(x, iri))
         return error_set(x->e, ERR_INVALID, "attribute %" STR_F ": the name is reserved",
                          QUOTE(key));
     struct json instances;

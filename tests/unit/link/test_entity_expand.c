@@ -237,7 +237,12 @@ static void bad_entities(void **state)
         assert_non_null(strstr(e.text, "not the name of an attribute"));
     }
     refused_in("{'ngsi-ld:createdAt':1}", ENTITY_FRAGMENT, "reserved");
-    refused_in("{'" NGSI "hasValue':1}", ENTITY_FRAGMENT, "reserved");
+    refused_in("{'" NGSI "scope':1}", ENTITY_FRAGMENT, "reserved");
+    refused_in("{'a':{'value':1,'" NGSI "hasObject':1}}", ENTITY_FRAGMENT, "name of a member");
+    refused_in("{'a':{'value':1,'ngsi-ld:lang':1}}", ENTITY_FRAGMENT, "name of a member");
+    assert_tree(expand("{'value':1,'status':2}", ENTITY_FRAGMENT, false),
+                "{'" NGSI "hasValue':[{'type':'Property','value':1}],'" NGSI
+                "status':[{'type':'Property','value':2}]}");
     refused_in("{'a':1,'" DEFAULT "a':2}", ENTITY_FRAGMENT, "there twice");
     refused_in("{'expiresAt':'tomorrow'}", ENTITY_FRAGMENT, "expiresAt");
 }

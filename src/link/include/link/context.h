@@ -56,7 +56,7 @@ enum err ld_context_get(struct ld_contexts *c, struct arena *a, const struct jso
 
 /* Keep a context readable beyond LD_RETIRED_US (subscriptions do), until it is let go or the
  * registry is freed; it stays what it was when its documents change. Any thread, any number of
- * times. */
+ * times; NULL does nothing. */
 void ld_context_hold(const struct ld_context *c);
 void ld_context_let_go(const struct ld_context *c);
 
