@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "core/log.h"
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -227,6 +228,16 @@ static const struct route routes[] = {
 
 /* --- start and stop --- */
 
+static int64_t lab_now(const struct clock *c)
+{
+    return clock_now(&clock_system) + atomic_load(&((const struct lab_clock *)c)->ahead);
+}
+
+static int64_t lab_steady(const struct clock *c)
+{
+    return clock_steady(&clock_system) + atomic_load(&((const struct lab_clock *)c)->ahead);
+}
+
 static void *worker_new(void *ctx)
 {
     struct lab *lab = ctx;
@@ -246,8 +257,10 @@ void lab_start(struct lab *lab, void (*options)(struct http_options *o))
     struct config_bind bind = {&http_config, &lab->opt};
     struct error e = {0};
     memset(lab, 0, sizeof(*lab));
+    lab->clock.base = (struct clock){lab_now, lab_steady};
     pthread_mutex_init(&lab->lock, NULL);
     config_defaults(&bind);
+    log_set_level(LOG_OFF);
     lab->opt.port = 0;
     lab->opt.workers = 2;
     lab->opt.access_log = false;
@@ -262,7 +275,7 @@ void lab_start(struct lab *lab, void (*options)(struct http_options *o))
     const struct server_hooks hooks = {.ctx = lab,
                                        .worker_new = worker_new,
                                        .worker_free = worker_free};
-    if (server_start(&lab->server, &lab->opt, &clock_system, lab->router, &hooks, &e) != OK)
+    if (server_start(&lab->server, &lab->opt, &lab->clock.base, lab->router, &hooks, &e) != OK)
         fail_msg("%s", e.text);
 }
 

@@ -103,6 +103,27 @@ static void test_dribbling_is_ended(void **state)
     assert_int_equal(atomic_load(&lab.handled), 0);
 }
 
+static void test_slow_body_is_ended(void **state)
+{
+    static char some[20000];
+    (void)state;
+    int slow = lab_connect(&lab), fair = lab_connect(&lab);
+    static const char head[] = "POST /size HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n";
+    memset(some, 'b', sizeof(some));
+    lab_write(slow, head);
+    lab_write_n(slow, some, 100);
+    lab_write(fair, head);
+    lab_write_n(fair, some, 19999);
+    lab_write(slow, "b"); /* after this the server has seen all of it, or soon will */
+    assert_false(lab_is_closed(slow, 50));
+    atomic_fetch_add(&lab.clock.ahead, 8 * SECOND_US); /* 101 of 8000 bytes, 19999 of 8000 */
+    assert_true(lab_is_closed(slow, 2500));
+    lab_write(fair, "b");
+    assert_int_equal(lab_read(fair)->status, 200);
+    close(slow);
+    close(fair);
+}
+
 /* --- HTTP_LATER --- */
 
 static void test_later(void **state)
@@ -266,6 +287,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SHORT(test_dribbling_is_ended),
+        SHORT(test_slow_body_is_ended),
         TEST(test_later),
         TEST(test_a_thousand_wait),
         SHORT(test_deadline_and_late_owner),

@@ -7,10 +7,11 @@
 
 #include <cmocka.h>
 
+#include "core/log.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -97,6 +98,26 @@ static void test_keep_alive_and_pipelining(void **state)
     assert_has(r, "\"body\":\"abc\"");
     assert_string_equal(lab_read(fd)->body, "at once");
     assert_string_equal(lab_read(fd)->body, "hello");
+    assert_true(lab_is_closed(fd, 1000));
+    close(fd);
+}
+
+static void test_old_protocol(void **state)
+{
+    (void)state;
+    int fd = lab_connect(&lab);
+    lab_write(fd, "GET /hello HTTP/1.0\r\n\r\n");
+    assert_string_equal(lab_read(fd)->body, "hello");
+    assert_true(lab_is_closed(fd, 1000));
+    close(fd);
+    fd = lab_connect(&lab); /* a stream without chunks ends with the connection */
+    lab_write(fd, "GET /events HTTP/1.0\r\n\r\n");
+    assert_int_equal(lab_read_head(fd)->status, 200);
+    lab_say(&lab, "data: x\n\n");
+    char text[16] = {0};
+    assert_int_equal(recv(fd, text, 9, MSG_WAITALL), 9);
+    assert_string_equal(text, "data: x\n\n");
+    lab_end_stream(&lab);
     assert_true(lab_is_closed(fd, 1000));
     close(fd);
 }
@@ -489,6 +510,39 @@ static void test_limits_per_client(void **state)
     close(fd);
 }
 
+static void with_log(struct http_options *o)
+{
+    o->access_log = true;
+}
+
+static void test_access_log(void **state)
+{
+    (void)state;
+    char text[4096] = {0};
+    lab_stop(&lab);
+    lab_start(&lab, with_log);
+    FILE *f = tmpfile();
+    assert_non_null(f);
+    log_set_fd(fileno(f));
+    log_set_level(LOG_INFO);
+    int fd = lab_connect(&lab);
+    lab_write(fd, "GET /echo/1?token=secret HTTP/1.1\r\nHost: x\r\nX-Request-Id: r-7\r\n"
+                  "Authorization: Bearer secret\r\n\r\nGET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(lab_read(fd)->status, 200);
+    assert_int_equal(lab_read(fd)->status, 200);
+    lab_stop(&lab); /* after it nobody writes */
+    log_set_level(LOG_OFF);
+    log_set_fd(2);
+    rewind(f);
+    assert_true(fread(text, 1, sizeof(text) - 1, f) > 0);
+    assert_non_null(strstr(text, "\"event\":\"http.request\",\"id\":\"r-7\",\"method\":\"GET\","
+                                 "\"path\":\"/echo/1\",\"status\":200,"));
+    assert_null(strstr(text, "secret"));
+    close(fd);
+    fclose(f);
+    lab_start(&lab, NULL);
+}
+
 static void test_cannot_start(void **state)
 {
     (void)state;
@@ -513,6 +567,7 @@ int main(void)
         TEST(test_answers),
         TEST(test_request_is_understood),
         TEST(test_keep_alive_and_pipelining),
+        TEST(test_old_protocol),
         TEST(test_methods),
         TEST(test_errors),
         TEST(test_pages_are_armoured),
@@ -528,6 +583,7 @@ int main(void)
         TEST(test_cors),
         TEST(test_friends_and_proxies),
         TEST(test_limits_per_client),
+        TEST(test_access_log),
         TEST(test_cannot_start),
     };
     return cmocka_run_group_tests_name("server", tests, NULL, NULL);
