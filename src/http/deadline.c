@@ -45,6 +45,7 @@ struct deadlines {
     pthread_cond_t stopped;
     pthread_t thread;
     bool stop;
+    bool closed; /* nothing may be suspended any more */
     struct connection *first;
     struct exchange **waiting; /* suspended ones, in no order */
     size_t n_waiting, cap_waiting;
@@ -118,19 +119,25 @@ void connection_phase(struct connection *c, enum conn_phase phase, int64_t now)
     atomic_store_explicit(&c->phase, (int)phase, memory_order_release);
 }
 
-void deadlines_watch(struct deadlines *d, struct exchange *x, enum conn_phase phase)
+bool deadlines_watch(struct deadlines *d, struct exchange *x, enum conn_phase phase)
 {
     connection_phase(x->conn, phase, clock_steady(d->server->clock));
     pthread_mutex_lock(&d->lock);
+    if (d->closed) {
+        pthread_mutex_unlock(&d->lock);
+        return false;
+    }
     if (d->n_waiting == d->cap_waiting) {
         d->cap_waiting = d->cap_waiting ? d->cap_waiting * 2 : 64;
         d->waiting = realloc(d->waiting, d->cap_waiting * sizeof(struct exchange *));
         if (!d->waiting)
             abort();
     }
+    x->waiting = true;
     x->waiting_at = d->n_waiting;
     d->waiting[d->n_waiting++] = x;
     pthread_mutex_unlock(&d->lock);
+    return true;
 }
 
 void deadlines_unwatch(struct deadlines *d, struct exchange *x)
@@ -139,6 +146,7 @@ void deadlines_unwatch(struct deadlines *d, struct exchange *x)
     struct exchange *last = d->waiting[--d->n_waiting];
     d->waiting[x->waiting_at] = last;
     last->waiting_at = x->waiting_at;
+    x->waiting = false;
     pthread_mutex_unlock(&d->lock);
 }
 
@@ -312,6 +320,7 @@ bool deadlines_drain(struct deadlines *d)
 bool deadlines_expire_all(struct deadlines *d)
 {
     pthread_mutex_lock(&d->lock);
+    d->closed = true;
     for (size_t i = 0; i < d->n_waiting; i++)
         exchange_expire(d->waiting[i], false);
     bool none = d->n_waiting == 0;

@@ -46,13 +46,14 @@ struct connection *connection_open(struct deadlines *d, int fd, const struct soc
 void connection_close(struct deadlines *d, struct connection *c); /* before the fd is closed */
 void connection_phase(struct connection *c, enum conn_phase phase, int64_t now);
 
-/* A suspended exchange is watched for its deadline and for its client leaving. */
-void deadlines_watch(struct deadlines *d, struct exchange *x, enum conn_phase phase);
+/* A suspended exchange is watched for its deadline and for its client leaving. False once
+ * deadlines_expire_all() was called: it must not be suspended any more. */
+bool deadlines_watch(struct deadlines *d, struct exchange *x, enum conn_phase phase);
 void deadlines_unwatch(struct deadlines *d, struct exchange *x);
 
 /* Stop: close idle connections, end streams. True when no request is running any more. */
 bool deadlines_drain(struct deadlines *d);
-/* Stop: answer 503 to what still waits; true when nothing is suspended any more. */
+/* Stop: answer 503 to what still waits; true when nothing is suspended, nor ever will be. */
 bool deadlines_expire_all(struct deadlines *d);
 
 #endif

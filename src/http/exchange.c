@@ -64,22 +64,23 @@ static void unwatch(struct exchange *x)
 {
     if (x->waiting)
         deadlines_unwatch(x->server->deadlines, x);
-    x->waiting = false;
 }
 
 /* --- HTTP_LATER --- */
 
-bool exchange_suspend(struct exchange *x)
+enum exchange_wait exchange_suspend(struct exchange *x)
 {
     int running = PHASE_RUNNING;
     if (atomic_load(&x->phase) == PHASE_RESUMED)
-        return false;
-    x->waiting = true;
-    deadlines_watch(x->server->deadlines, x, CONN_WAITING);
+        return WAIT_OVER;
+    if (!deadlines_watch(x->server->deadlines, x, CONN_WAITING)) {
+        bool expired = atomic_compare_exchange_strong(&x->phase, &running, PHASE_EXPIRED);
+        return expired ? WAIT_REFUSED : WAIT_OVER;
+    }
     MHD_suspend_connection(x->mhd);
     if (!atomic_compare_exchange_strong(&x->phase, &running, PHASE_SUSPENDED))
         resume(x); /* the owner came between: libmicrohttpd calls again at once */
-    return true;
+    return WAIT_BEGUN;
 }
 
 enum exchange_phase exchange_woken(struct exchange *x)
@@ -157,8 +158,8 @@ ptrdiff_t exchange_stream_read(struct exchange *x, char *out, size_t max)
     if (n != 0)
         return n;
     int awake = STREAM_AWAKE;
-    x->waiting = true;
-    deadlines_watch(x->server->deadlines, x, CONN_STREAM);
+    if (!deadlines_watch(x->server->deadlines, x, CONN_STREAM))
+        return -1;
     MHD_suspend_connection(x->mhd);
     if (!atomic_compare_exchange_strong(&x->sleep, &awake, STREAM_ASLEEP))
         resume(x);

@@ -8,7 +8,8 @@
  * phase says who may touch the exchange (all moves are compare-and-swap):
  *
  *   state      meaning                                     left by
- *   RUNNING    the handler runs, or has answered           worker: SUSPENDED; owner: RESUMED
+ *   RUNNING    the handler runs, or has answered           worker: SUSPENDED, or EXPIRED at stop;
+ *                                                          owner: RESUMED
  *   SUSPENDED  HTTP_LATER: it belongs to the owner         owner: RESUMED; reaper: EXPIRED
  *   RESUMED    the owner is done, the worker answers       end
  *   EXPIRED    503 was sent instead (or the client left);  owner: LATE; worker, when the
@@ -102,8 +103,10 @@ struct exchange *exchange_new(struct http_worker *w);
 /* Back to the worker's list (w may be NULL: freed). */
 void exchange_free(struct exchange *x, struct http_worker *w);
 
-/* Worker: the handler said HTTP_LATER. False when the owner was faster: answer now. */
-bool exchange_suspend(struct exchange *x);
+/* Worker: the handler said HTTP_LATER. OVER: the owner was faster, answer now; REFUSED: the server
+ * stops, answer 503. */
+enum exchange_wait { WAIT_BEGUN, WAIT_OVER, WAIT_REFUSED };
+enum exchange_wait exchange_suspend(struct exchange *x);
 /* Worker: libmicrohttpd calls again after a suspension. RESUMED: answer; EXPIRED or LATE: 503. */
 enum exchange_phase exchange_woken(struct exchange *x);
 /* Reaper, with the table locked: answer 503, or nothing when the client left. */

@@ -103,6 +103,14 @@ static enum MHD_Result answer(struct exchange *x, struct http_worker *w)
     return exchange_send(x, w) ? MHD_YES : MHD_NO;
 }
 
+/* Without touching what the late owner may be writing. */
+static enum MHD_Result answer_expired(struct exchange *x)
+{
+    x->status = 503;
+    connection_phase(x->conn, CONN_SENDING, x->steady);
+    return MHD_queue_response(x->mhd, 503, x->server->expired);
+}
+
 static enum MHD_Result run_handler(struct exchange *x, struct http_worker *w)
 {
     struct server *s = x->server;
@@ -110,9 +118,17 @@ static enum MHD_Result run_handler(struct exchange *x, struct http_worker *w)
     connection_phase(x->conn, CONN_HANDLER, x->steady);
     if (s->hooks.before && !s->hooks.before(s->hooks.ctx, req, &x->res))
         return answer(x, w);
-    /* After HTTP_LATER x may belong to another thread already. */
-    if (req->route->handler(req, &x->res, x->route_ctx) == HTTP_LATER && exchange_suspend(x))
+    if (req->route->handler(req, &x->res, x->route_ctx) == HTTP_DONE)
+        return answer(x, w);
+    /* From here on x may belong to another thread. */
+    switch (exchange_suspend(x)) {
+    case WAIT_BEGUN:
         return MHD_YES;
+    case WAIT_REFUSED:
+        return answer_expired(x);
+    case WAIT_OVER:
+        break;
+    }
     return answer(x, w);
 }
 
@@ -176,9 +192,7 @@ static enum MHD_Result woken_call(struct exchange *x, struct http_worker *w)
         return answer(x, w);
     if (atomic_load(&x->gone))
         return MHD_NO;
-    x->status = 503;
-    connection_phase(x->conn, CONN_SENDING, x->steady);
-    return MHD_queue_response(x->mhd, 503, x->server->expired);
+    return answer_expired(x);
 }
 
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const char *url,

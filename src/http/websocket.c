@@ -136,6 +136,10 @@ enum http_answer http_websocket(struct request *req, struct response *res,
         response_problem(req, res, 403, NULL, NULL, S("this origin may not open a WebSocket here"));
         return HTTP_DONE;
     }
+    if (atomic_load(&x->server->stopping)) {
+        response_problem(req, res, 503, NULL, NULL, S("the server stops"));
+        return HTTP_DONE;
+    }
     response_empty(res, 101);
     response_header(req, res, "Upgrade", S("websocket"));
     response_header(req, res, "Sec-WebSocket-Accept", accept_key(req->arena, key));

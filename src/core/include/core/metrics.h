@@ -27,9 +27,18 @@ struct metric {
     struct metric *next;
 };
 
-#define METRIC_COUNTER(name, help) {name, help, METRIC_IS_COUNTER, 0, {0}, 0, 0}
-#define METRIC_GAUGE(name, help) {name, help, METRIC_IS_GAUGE, 0, {0}, 0, 0}
-#define METRIC_HISTOGRAM(name, help) {name, help, METRIC_IS_HISTOGRAM, 0, {0}, 0, 0}
+#define METRIC_COUNTER(name, help)                                                                 \
+    {                                                                                              \
+        name, help, METRIC_IS_COUNTER, 0, {0}, 0, 0                                                \
+    }
+#define METRIC_GAUGE(name, help)                                                                   \
+    {                                                                                              \
+        name, help, METRIC_IS_GAUGE, 0, {0}, 0, 0                                                  \
+    }
+#define METRIC_HISTOGRAM(name, help)                                                               \
+    {                                                                                              \
+        name, help, METRIC_IS_HISTOGRAM, 0, {0}, 0, 0                                              \
+    }
 
 void metric_add(struct metric *m, int64_t by);
 void metric_set(struct metric *m, int64_t value);

@@ -2,8 +2,9 @@
  * pool.h - a few threads for slow work: password hashing, imports, tiles, tallies.
  *
  * An HTTP worker never does slow work: it submits a task, suspends its connection and lets the task
- * resume it. The queue is bounded; when it is full pool_submit() refuses and the caller answers 503.
- * Periodic work ("every 5 s look for stale sources") runs on the same threads, one run at a time.
+ * resume it. The queue is bounded; when it is full pool_submit() refuses and the caller answers
+ * 503. Periodic work ("every 5 s look for stale sources") runs on the same threads, one run at a
+ * time.
  */
 #ifndef CORE_POOL_H
 #define CORE_POOL_H

@@ -35,11 +35,11 @@ typedef enum http_answer (*http_handler)(struct request *req, struct response *r
 /* --- routes --- */
 
 enum {
-    ROUTE_PUBLIC_CORS = 1,  /* any origin may read: open data and the shared-data API */
-    ROUTE_BIG_BODY = 2,     /* bodies up to http.upload_bytes instead of http.body_bytes; long ones
-                               are spooled to a temporary file and mapped */
-    ROUTE_NO_LIMIT = 4,     /* not counted by the rate limit: health checks */
-    ROUTE_HIDDEN = 8        /* left out of the API description */
+    ROUTE_PUBLIC_CORS = 1, /* any origin may read: open data and the shared-data API */
+    ROUTE_BIG_BODY = 2,    /* bodies up to http.upload_bytes instead of http.body_bytes; long ones
+                              are spooled to a temporary file and mapped */
+    ROUTE_NO_LIMIT = 4,    /* not counted by the rate limit: health checks */
+    ROUTE_HIDDEN = 8       /* left out of the API description */
 };
 
 /*
@@ -63,27 +63,28 @@ struct router *router_new(void);
 void router_add(struct router *r, const struct route *routes, size_t n, void *ctx);
 void router_free(struct router *r);
 /* Each route once, in the order added: for the API description. */
-void router_each(const struct router *r, void (*fn)(void *arg, const struct route *route), void *arg);
+void router_each(const struct router *r, void (*fn)(void *arg, const struct route *route),
+                 void *arg);
 
 /* --- the request --- */
 
 struct request {
     struct arena *arena;
     struct server *server;
-    struct str method;   /* "GET" */
-    struct str path;     /* as sent, percent-encoded, without query */
-    struct str query;    /* as sent, without '?'; may be empty */
-    struct str body;     /* whole body; absent when none was sent */
-    struct str id;       /* request id: X-Request-Id if it was well-formed, else made here */
-    struct str client;   /* address of the client (behind trusted proxies: the one they name) */
-    bool tls;            /* the client's side is encrypted */
-    int64_t started;     /* instant */
-    int64_t deadline;    /* steady clock: work for this request should stop then */
+    struct str method; /* "GET" */
+    struct str path;   /* as sent, percent-encoded, without query */
+    struct str query;  /* as sent, without '?'; may be empty */
+    struct str body;   /* whole body; absent when none was sent */
+    struct str id;     /* request id: X-Request-Id if it was well-formed, else made here */
+    struct str client; /* address of the client (behind trusted proxies: the one they name) */
+    bool tls;          /* the client's side is encrypted */
+    int64_t started;   /* instant */
+    int64_t deadline;  /* steady clock: work for this request should stop then */
     const struct route *route;
-    void *worker;        /* this thread's own object, see server_options.worker_new */
-    struct str user;     /* who asks, set by authentication; absent: nobody */
-    struct str tenant;   /* set by the API that knows tenants; absent: default */
-    void *impl;          /* the server's */
+    void *worker;      /* this thread's own object, see server_options.worker_new */
+    struct str user;   /* who asks, set by authentication; absent: nobody */
+    struct str tenant; /* set by the API that knows tenants; absent: default */
+    void *impl;        /* the server's */
 };
 
 struct str request_param(const struct request *req, const char *name); /* decoded path parameter */
@@ -144,15 +145,15 @@ struct http_stream {
 
 struct response {
     int status;
-    struct str type;      /* media type of the body */
-    struct str body;      /* must live in the request's arena or be static */
+    struct str type; /* media type of the body */
+    struct str body; /* must live in the request's arena or be static */
     struct http_header *headers;
     size_t n_headers, cap_headers;
     struct http_stream stream; /* used when stream.next is set */
-    struct str etag;      /* quoted; conditional requests are answered from it */
-    int64_t modified;     /* instant, 0: unknown */
-    const char *file;     /* path to send, with ranges; instead of body */
-    bool no_gzip;         /* already compressed, or must not be */
+    struct str etag;           /* quoted; conditional requests are answered from it */
+    int64_t modified;          /* instant, 0: unknown */
+    const char *file;          /* path to send, with ranges; instead of body */
+    bool no_gzip;              /* already compressed, or must not be */
     void *impl;
 };
 
@@ -170,7 +171,8 @@ void response_cookie(struct request *req, struct response *res, const char *name
  */
 void response_problem(struct request *req, struct response *res, int status, const char *type,
                       const char *title, struct str detail);
-/* The usual one: status and title from e->code, detail from e->text; 503 and 429 get Retry-After. */
+/* The usual one: status and title from e->code, detail from e->text; 503 and 429 get Retry-After.
+ */
 void response_error(struct request *req, struct response *res, const struct error *e);
 int http_status_of(enum err code);
 const char *http_reason(int status);
@@ -202,7 +204,8 @@ void ws_close(struct ws *ws, int code);
 
 /* --- small helpers --- */
 
-struct str url_decode(struct arena *a, struct str s, bool plus_is_blank); /* absent when malformed */
+struct str url_decode(struct arena *a, struct str s,
+                      bool plus_is_blank);            /* absent when malformed */
 struct str url_encode(struct arena *a, struct str s); /* all but unreserved characters */
 struct str html_escape(struct arena *a, struct str s);
 

@@ -13,37 +13,38 @@
 #include "http/http.h"
 
 struct http_options {
-    const char *address;          /* "0.0.0.0", "::" (both families) or "127.0.0.1" */
-    int64_t port;                 /* 0: any free one, see server_port() */
-    int64_t workers;              /* threads; 0: one a core */
-    int64_t connections;          /* in all */
+    const char *address; /* "0.0.0.0", "::" (both families) or "127.0.0.1" */
+    int64_t port;        /* 0: any free one, see server_port() */
+    int64_t workers;     /* threads; 0: one a core */
+    int64_t connections; /* in all */
     int64_t connections_per_client;
-    int64_t header_bytes;         /* request line and headers */
-    int64_t body_bytes;           /* bodies */
-    int64_t upload_bytes;         /* bodies of routes marked ROUTE_BIG_BODY */
+    int64_t header_bytes; /* request line and headers */
+    int64_t body_bytes;   /* bodies */
+    int64_t upload_bytes; /* bodies of routes marked ROUTE_BIG_BODY */
     int64_t header_deadline_s;
-    int64_t body_min_rate;        /* bytes per second, after the first 5 s */
-    int64_t idle_s;               /* keep-alive */
-    int64_t request_deadline_s;   /* sets request.deadline; suspended requests get 503 then */
-    int64_t rate_per_s;           /* requests per second and client; 0: no limit */
+    int64_t body_min_rate;      /* bytes per second, after the first 5 s */
+    int64_t idle_s;             /* keep-alive */
+    int64_t request_deadline_s; /* sets request.deadline; suspended requests get 503 then */
+    int64_t rate_per_s;         /* requests per second and client; 0: no limit */
     int64_t rate_burst;
     int64_t ws_queue_bytes;
-    int64_t gzip_min_bytes;       /* smaller bodies are sent as they are */
-    int64_t stop_grace_s;         /* running requests may finish this long at stop */
-    const char *trusted_proxies;  /* addresses whose X-Forwarded-For and -Proto count, by blanks */
-    const char *cors_origins;     /* origins that may use all routes with credentials, by blanks */
-    const char *tls_cert;         /* PEM file; "self" makes a self-signed one for trials; "" none */
-    const char *tls_key;          /* PEM file */
-    const char *spool_dir;        /* for long bodies; "" is TMPDIR or /tmp */
+    int64_t gzip_min_bytes;      /* smaller bodies are sent as they are */
+    int64_t stop_grace_s;        /* running requests may finish this long at stop */
+    const char *trusted_proxies; /* addresses whose X-Forwarded-For and -Proto count, by blanks */
+    const char *cors_origins;    /* origins that may use all routes with credentials, by blanks */
+    const char *tls_cert;        /* PEM file; "self" makes a self-signed one for trials; "" none */
+    const char *tls_key;         /* PEM file */
+    const char *spool_dir;       /* for long bodies; "" is TMPDIR or /tmp */
     bool access_log;
 };
 extern const struct config_table http_config;
 
 struct server_hooks {
     void *ctx;
-    void *(*worker_new)(void *ctx);            /* per worker thread, when it first serves */
+    void *(*worker_new)(void *ctx); /* per worker thread, when it first serves */
     void (*worker_free)(void *ctx, void *worker);
-    /* Before the handler: may set user and tenant, or answer itself and return false. NULL: none. */
+    /* Before the handler: may set user and tenant, or answer itself and return false. NULL: none.
+     */
     bool (*before)(void *ctx, struct request *req, struct response *res);
     /* An error for a browser, in the reader's language; NULL: a plain page in English. */
     void (*error_page)(void *ctx, struct request *req, struct response *res, int status,
