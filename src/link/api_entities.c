@@ -1,14 +1,11 @@
 /* /entities and /entities/{id}: create, read, replace, merge, delete (clauses 6.4, 6.5). */
 #include "api.h"
 
-/* An entity of the body in stored form, its id checked; NULL: the response is filled. */
+/* An entity of the body in stored form; NULL: the response is filled. */
 static const struct json *body_entity(struct api *c, enum entity_in mode)
 {
     struct error e = {0};
-    bool simplified = api_option(c, "options", "keyValues") ||
-                      str_eq(request_query(c->req, "format"), S("simplified")) ||
-                      str_eq(request_query(c->req, "format"), S("keyValues"));
-    const struct json *in = entity_expand(c->arena, c->body, mode, simplified, c->ctx, &e);
+    const struct json *in = entity_expand(c->arena, c->body, mode, api_simplified(c), c->ctx, &e);
     if (!in)
         api_fail(c, &e);
     return in;
@@ -18,21 +15,18 @@ static const struct json *body_entity(struct api *c, enum entity_in mode)
 
 static void created(struct api *c)
 {
-    struct op *op = &c->ops.ops[0];
-    if (op->result) {
-        op->error.code = op->result;
-        api_fail(c, &op->error);
+    if (api_write_failed(c))
         return;
-    }
     response_empty(c->res, 201);
     response_header(c->req, c->res, "Location",
-                    str_concat(c->arena, S("/ngsi-ld/v1/entities/"), url_encode(c->arena, op->id)));
+                    str_concat(c->arena, S("/ngsi-ld/v1/entities/"),
+                               api_segment(c->arena, c->ops.ops[0].id)));
 }
 
 static enum http_answer create_entity(struct request *req, struct response *res, void *ctx)
 {
     struct api c;
-    if (!api_begin(&c, req, res, ctx, create_entity, API_BODY))
+    if (!api_open(&c, req, res, ctx, create_entity, API_BODY, "options format local"))
         return c.answer;
     const struct json *in = body_entity(&c, ENTITY_WHOLE);
     if (!in)
@@ -44,15 +38,30 @@ static enum http_answer create_entity(struct request *req, struct response *res,
 
 /* --- read --- */
 
-static struct str version_tag(struct arena *a, int64_t version)
+/* The entity's row and tree; NULL: the response is filled. */
+static const struct json *load(struct api *c, struct str id, struct entity_row *row)
 {
-    return str_printf(a, "\"%lld\"", (long long)version);
+    int64_t tenant;
+    struct error e = {0};
+    struct store_conn *conn = api_reader(c, &tenant);
+    if (!conn)
+        return NULL;
+    enum err err = repo_get(conn, c->arena, tenant, id, row, &e);
+    store_read_done(conn);
+    if (err) {
+        api_fail(c, &e);
+        return NULL;
+    }
+    const struct json *stored = json_parse(c->arena, row->doc, &JSON_DEFAULT, &e);
+    if (!stored)
+        api_fail_text(c, ERR_CORRUPT, "entity row %lld holds no JSON", (long long)row->eid);
+    return stored;
 }
 
-/* Retrieving with attrs= or pick= an entity that has none of them is 404 (clause 5.7.1.4). */
-static bool has_any_picked(const struct json *stored, const struct entity_view *v, bool by_attrs)
+/* Retrieving with attrs= an entity that has none of them is 404 (clause 5.7.1.4). */
+static bool has_wanted(struct api *c, const struct json *stored, const struct entity_view *v)
 {
-    if (!by_attrs)
+    if (!request_query(c->req, "attrs").p || request_query(c->req, "pick").p)
         return true;
     for (size_t i = 3; i < v->n_pick; i++)
         if (entity_attr(stored, v->pick[i]))
@@ -64,34 +73,27 @@ static enum http_answer read_entity(struct request *req, struct response *res, v
 {
     struct api c;
     struct entity_view view;
-    const char *type;
     struct str id;
-    int64_t tenant;
     struct entity_row row;
-    struct error e = {0};
-    if (!api_begin(&c, req, res, ctx, read_entity, 0) || !api_id(&c, "id", &id) ||
-        !api_view(&c, &view, &type))
+    const struct type_node *types;
+    if (!api_open(&c, req, res, ctx, read_entity, 0,
+                  "attrs pick omit type options format lang datasetId geometryProperty local") ||
+        !api_id(&c, "id", &id) || !api_accept(&c, true) || !api_view(&c, &view) ||
+        !api_type_of(&c, &types))
         return c.answer;
-    struct store_conn *conn = api_reader(&c, &tenant);
-    if (!conn)
-        return c.answer;
-    enum err err = repo_get(conn, c.arena, tenant, id, &row, &e);
-    store_read_done(conn);
-    if (err)
-        return api_fail(&c, &e);
-    const struct json *stored = json_parse(c.arena, row.doc, &JSON_DEFAULT, &e);
+    const struct json *stored = load(&c, id, &row);
     if (!stored)
-        return api_fail_text(&c, ERR_INTERNAL, "the entity cannot be read");
-    bool by_attrs = request_query(req, "attrs").p && !request_query(req, "pick").p;
-    if (!has_any_picked(stored, &view, by_attrs))
+        return c.answer;
+    if (api_expired(&c, stored) || (types && !query_types_hold(types, entity_types(stored))))
+        return api_fail_text(&c, ERR_NOT_FOUND, "no entity %" STR_F, STR_A(id));
+    if (!has_wanted(&c, stored, &view))
         return api_fail_text(&c, ERR_NOT_FOUND, "entity %" STR_F " has none of the attributes",
                              STR_A(id));
     struct buf out = BUF_INIT;
     buf_reserve(&out, row.doc.n);
     entity_write(&out, c.arena, stored, &view);
-    api_answer(&c, 200, type, buf_dup(&out, c.arena));
-    buf_release(&out);
-    res->etag = version_tag(c.arena, row.version);
+    api_answer_buf(&c, 200, &out);
+    res->etag = api_version_tag(c.arena, row.version);
     return HTTP_DONE;
 }
 
@@ -100,12 +102,12 @@ static enum http_answer read_entity(struct request *req, struct response *res, v
 /* The id in the body, when there is one, must be the one of the path. */
 static bool same_id(struct api *c, struct str id)
 {
-    struct str in_body = json_text(json_get(c->body, S("id")));
-    if (!in_body.p)
-        in_body = json_text(json_get(c->body, S("@id")));
-    if (!in_body.p || str_eq(in_body, id))
+    const struct json *in_body = json_get(c->body, S("id"));
+    if (!in_body)
+        in_body = json_get(c->body, S("@id"));
+    if (!in_body || str_eq(json_text(in_body), id))
         return true;
-    api_fail_text(c, ERR_INVALID, "the body is of entity %" STR_F, STR_A(in_body));
+    api_fail_text(c, ERR_INVALID, "the body is of another entity than the path");
     return false;
 }
 
@@ -116,24 +118,27 @@ static enum http_answer write_entity(struct api *c, enum op_kind kind, const str
     *op = (struct op){.kind = kind,
                       .id = id,
                       .input = in,
-                      .if_version = request_header(c->req, "If-Match")};
+                      .if_version = request_header_all(c->req, "If-Match")};
+    if (!api_type_of(c, &op->types))
+        return c->answer;
     return api_write(c, op, 1, api_written_empty);
 }
 
+/* id and type may be left out of a replacement: they are those of the entity (clause 5.6.18). */
 static enum http_answer replace_entity(struct request *req, struct response *res, void *ctx)
 {
     struct api c;
     struct str id;
-    if (!api_begin(&c, req, res, ctx, replace_entity, API_BODY) || !api_id(&c, "id", &id) ||
-        !same_id(&c, id))
+    if (!api_open(&c, req, res, ctx, replace_entity, API_BODY, "options format type local") ||
+        !api_id(&c, "id", &id) || !same_id(&c, id))
         return c.answer;
     if (json_is(c.body, JSON_OBJECT) && !json_get(c.body, S("id")) && !json_get(c.body, S("@id"))) {
-        struct json with = json_with(c.arena, c.body, S("id"), json_v_str(id));
-        struct json *copy = ARENA_NEW(c.arena, struct json);
-        *copy = with;
-        c.body = copy;
+        struct json *with = ARENA_NEW(c.arena, struct json);
+        *with = json_with(c.arena, c.body, S("id"), json_v_str(id));
+        c.body = with;
     }
-    const struct json *in = body_entity(&c, ENTITY_WHOLE);
+    bool typed = json_get(c.body, S("type")) || json_get(c.body, S("@type"));
+    const struct json *in = body_entity(&c, typed ? ENTITY_WHOLE : ENTITY_FRAGMENT);
     return in ? write_entity(&c, OP_REPLACE, in, id) : c.answer;
 }
 
@@ -141,7 +146,8 @@ static enum http_answer merge_entity(struct request *req, struct response *res, 
 {
     struct api c;
     struct str id;
-    if (!api_begin(&c, req, res, ctx, merge_entity, API_BODY | API_MERGE_PATCH) ||
+    if (!api_open(&c, req, res, ctx, merge_entity, API_BODY | API_MERGE_PATCH,
+                  "options format type lang observedAt local") ||
         !api_id(&c, "id", &id) || !same_id(&c, id))
         return c.answer;
     const struct json *in = body_entity(&c, ENTITY_MERGE);
@@ -152,13 +158,14 @@ static enum http_answer delete_entity(struct request *req, struct response *res,
 {
     struct api c;
     struct str id;
-    if (!api_begin(&c, req, res, ctx, delete_entity, 0) || !api_id(&c, "id", &id))
+    if (!api_open(&c, req, res, ctx, delete_entity, 0, "type local") || !api_id(&c, "id", &id))
         return c.answer;
     return write_entity(&c, OP_DELETE, NULL, id);
 }
 
 static const struct route routes[] = {
     {"POST", "/ngsi-ld/v1/entities", create_entity, ROUTE_PUBLIC_CORS},
+    {"POST", "/ngsi-ld/v1/entities/", create_entity, ROUTE_PUBLIC_CORS | ROUTE_HIDDEN},
     {"GET", "/ngsi-ld/v1/entities/{id}", read_entity, ROUTE_PUBLIC_CORS},
     {"PUT", "/ngsi-ld/v1/entities/{id}", replace_entity, ROUTE_PUBLIC_CORS},
     {"PATCH", "/ngsi-ld/v1/entities/{id}", merge_entity, ROUTE_PUBLIC_CORS},

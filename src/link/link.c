@@ -44,6 +44,7 @@ enum err link_start(struct link *l, struct error *e)
                                             .max_depth = 8,
                                             .max_bytes = 1 << 20,
                                             .max_cached = 1000};
+    l->started = clock_steady(l->clock);
     l->contexts = ld_contexts_new(l->store, l->clock, &limits, e);
     if (!l->contexts)
         return e->code;
@@ -76,6 +77,7 @@ void link_routes(struct link *l, struct router *r)
     api_temporal_routes(l, r);
     api_type_routes(l, r);
     api_context_routes(l, r);
+    api_export_routes(l, r);
     subscriptions_routes(l, r);
     streams_routes(l, r);
 }

@@ -26,8 +26,7 @@ static enum err check_version(const struct op *op, const struct entity_row *row,
         return OK;
     char tag[32];
     int n = snprintf(tag, sizeof(tag), "\"%lld\"", (long long)row->version);
-    bool same = str_eq(op->if_version, S("*")) || str_eq(op->if_version, str_n(tag, (size_t)n));
-    if (row->doc.p && same)
+    if (row->doc.p && http_etag_listed(op->if_version, str_n(tag, (size_t)n)))
         return OK;
     return error_set(e, ERR_PRECONDITION, "entity %" STR_F " is not at version %" STR_F,
                      STR_A(op->id), STR_A(op->if_version));
@@ -48,10 +47,20 @@ static enum err work_out(struct ops *o, struct op *op, const struct json *before
     return entity_apply(o->arena, apply_as[op->kind], before, op->input, now, &op->delta, e);
 }
 
-static bool changes_something(const struct op *op, const struct json *before)
+/* Serialising to measure is only needed where the limit is in sight. */
+static enum err check_size(struct ops *o, struct op *op, const struct entity_row *row,
+                           struct error *e)
 {
-    const struct entity_delta *d = &op->delta;
-    return !before || !d->after || d->changes.n || d->types_changed || d->scope_changed;
+    size_t limit = (size_t)o->link->options.entity_bytes;
+    if (!op->delta.after || row->doc.n + op->input_bytes <= limit)
+        return OK;
+    struct buf text = {.limit = limit};
+    json_write(&text, op->delta.after);
+    bool over = text.over;
+    buf_release(&text);
+    return over ? error_set(e, ERR_TOO_LARGE, "entity %" STR_F " would be larger than %zu bytes",
+                            STR_A(op->id), limit)
+                : OK;
 }
 
 /* One operation. Errors of its own go to op->error; the return value is the store's. */
@@ -77,10 +86,17 @@ static enum err apply_op(struct store_conn *c, struct ops *o, struct op *op, int
             error_set(&op->error, ERR_EXISTS, "entity %" STR_F " exists already", STR_A(op->id));
         return OK;
     }
+    if (before && op->types && !query_types_hold(op->types, entity_types(before))) {
+        op->result = error_set(&op->error, ERR_NOT_FOUND, "no entity %" STR_F " of that type",
+                               STR_A(op->id));
+        return OK;
+    }
     op->result = check_version(op, &row, &op->error);
     if (!op->result)
         op->result = work_out(o, op, before, now, &op->error);
-    if (op->result || !changes_something(op, before))
+    if (!op->result)
+        op->result = check_size(o, op, &row, &op->error);
+    if (op->result || op->delta.after == before) /* nothing changed */
         return OK;
     op->created = !before;
     struct repo_options options = {.history = o->link->options.history};

@@ -45,6 +45,7 @@ struct link {
     struct ld_contexts *contexts;
     struct subscriptions *subscriptions;
     struct streams *streams;
+    int64_t started; /* steady clock, set by link_start() */
 };
 
 /* Everything given must outlive it. Loads contexts and subscriptions, starts notifying. */

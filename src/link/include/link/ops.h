@@ -33,9 +33,11 @@ struct op {
     enum op_kind kind;
     struct str id;
     const struct json *input;
+    size_t input_bytes; /* upper bound of the input's text; 0: small, known to be harmless */
     struct str attr, dataset;
     bool all_datasets;
-    struct str if_version; /* ETag that must match ("*": must exist); absent: no condition */
+    struct str if_version; /* If-Match header: an ETag must be the entity's ("*": any) */
+    const struct type_node *types; /* the entity must meet them, else it is not found; or NULL */
     /* results */
     enum err result;
     struct error error;

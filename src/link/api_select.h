@@ -1,0 +1,45 @@
+/*
+ * api_select.h - which entities a call speaks of: the parameters of GET /entities and their like
+ * in the body of POST /entityOperations/query (clauses 5.2.23, 6.4.3.2). Private to link.
+ */
+#ifndef LINK_API_SELECT_H
+#define LINK_API_SELECT_H
+
+#include "api.h"
+
+/* Names of the parameters that api_select_get() reads, to add to those of an operation. */
+#define API_SELECT_PARAMS                                                                          \
+    " id idPattern type attrs q georel geometry coordinates geoproperty scopeQ csf local"          \
+    " expandValues jsonKeys"
+
+/* One of several {id, idPattern, type} of a query in a body. */
+struct api_selector {
+    const struct str *ids;
+    size_t n_ids;
+    struct regex *pattern;
+    const struct type_node *types; /* NULL: any */
+};
+
+struct api_select {
+    struct entity_query query;
+    struct geo_query geo; /* query.geo points here when there is one */
+    /* Of a body with several of them: an entity must meet one besides query. */
+    const struct api_selector *any;
+    size_t n_any;
+    /* Of a body, absent in GET: what shows. */
+    const struct json *body;
+};
+
+/* false: the response is filled, nothing is to be released. A selection that would match
+ * everything is refused (clause 5.7.2.4) unless wide is allowed. */
+bool api_select_get(struct api *c, struct api_select *s, bool wide);
+bool api_select_body(struct api *c, struct api_select *s, bool wide);
+void api_select_release(struct api_select *s);
+
+/* Does the entity meet one of the selectors of the body? */
+enum err api_select_any(const struct api_select *s, const struct json *stored, bool *hit);
+/* pick, omit, attrs, lang and datasetId of the body into the view; false: the response is filled.
+ */
+bool api_select_view(struct api *c, const struct api_select *s, struct entity_view *v);
+
+#endif

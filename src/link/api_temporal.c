@@ -1,0 +1,551 @@
+/*
+ * GET /temporal/entities, GET /temporal/entities/{id}, POST /temporal/entityOperations/query
+ * (clauses 4.11, 5.7.3, 5.7.4, 6.18, 6.19, 6.24). Runs on pool threads.
+ *
+ * q and geo-queries are about the instances in the range of time: for them the range is read into
+ * an entity whose attributes have all those instances, and evaluated as usual.
+ */
+#include "api_temporal.h"
+#include "api_select.h"
+
+#define TIME_PARAMS                                                                                \
+    "timerel timeAt endTimeAt timeproperty lastN aggrMethods aggrPeriodDuration options format"    \
+    " pick omit lang datasetId"
+
+/* --- what is asked --- */
+
+/* A text of a query parameter, or of temporalQ in the body. */
+struct time_source {
+    struct api *c;
+    const struct json *object; /* NULL: query parameters */
+};
+
+static struct str source_text(const struct time_source *s, const char *name)
+{
+    struct str text = request_query(s->c->req, name);
+    const struct json *v = json_get(s->object, str_c(name));
+    if (json_is(v, JSON_ARRAY)) { /* of texts, for aggrMethods */
+        text = S("");
+        for (uint32_t i = 0; i < v->n; i++)
+            text = str_printf(s->c->arena, "%" STR_F "%s%" STR_F, STR_A(text), i ? "," : "",
+                              STR_A(json_text(&v->items[i])));
+    } else if (v) {
+        text = json_text(v);
+    }
+    return text;
+}
+
+static bool bad_time(struct api *c, const char *what)
+{
+    api_fail_text(c, ERR_INVALID, "%s", what);
+    return false;
+}
+
+static bool read_property(const struct time_source *s, struct history_query *q)
+{
+    static const struct {
+        const char *name;
+        enum time_property property;
+    } names[] = {{"observedAt", TIME_OBSERVED},
+                 {"createdAt", TIME_CREATED},
+                 {"modifiedAt", TIME_MODIFIED},
+                 {"deletedAt", TIME_DELETED}};
+    struct str text = source_text(s, "timeproperty");
+    if (!text.p)
+        return true;
+    for (size_t i = 0; i < 4; i++)
+        if (str_eq(text, str_c(names[i].name))) {
+            q->property = names[i].property;
+            return true;
+        }
+    return bad_time(s->c, "timeproperty is observedAt, createdAt, modifiedAt or deletedAt");
+}
+
+static bool read_relation(const struct time_source *s, struct history_query *q)
+{
+    struct str relation = source_text(s, "timerel"), at = source_text(s, "timeAt");
+    struct str end = source_text(s, "endTimeAt");
+    if (!relation.p)
+        return (!at.p && !end.p) || bad_time(s->c, "timeAt needs timerel");
+    if (str_eq(relation, S("before")))
+        q->relation = TIME_BEFORE;
+    else if (str_eq(relation, S("after")))
+        q->relation = TIME_AFTER;
+    else if (str_eq(relation, S("between")))
+        q->relation = TIME_BETWEEN;
+    else
+        return bad_time(s->c, "timerel is before, after or between");
+    if (!datetime_parse(at, &q->from))
+        return bad_time(s->c, "timeAt must be a date-time such as 2026-01-01T00:00:00Z");
+    if (q->relation != TIME_BETWEEN) /* history.h reads before's instant from the same place */
+        return !end.p || bad_time(s->c, "endTimeAt goes with between only");
+    if (!datetime_parse(end, &q->to))
+        return bad_time(s->c, "endTimeAt must be a date-time such as 2026-01-01T00:00:00Z");
+    return true;
+}
+
+static bool read_aggregates(const struct time_source *s, struct temporal_view *v)
+{
+    struct str list = source_text(s, "aggrMethods"), word;
+    struct str period = source_text(s, "aggrPeriodDuration");
+    v->form = TEMPORAL_AGGREGATES;
+    while (list.p && str_split(&list, ',', &word)) {
+        int m = 0;
+        while (m < AGGR_METHODS && !str_eq(word, str_c(history_method_names[m])))
+            m++;
+        if (m == AGGR_METHODS)
+            return bad_time(s->c, "aggrMethods: totalCount, distinctCount, sum, avg, min, max, "
+                                  "stddev or sumsq");
+        v->methods |= 1u << m;
+    }
+    if (!v->methods)
+        return bad_time(s->c, "aggregatedValues needs aggrMethods");
+    if (period.p && !duration_parse(period, &v->period))
+        return bad_time(s->c, "aggrPeriodDuration must be a duration such as PT5M");
+    return true;
+}
+
+/* Attributes that pick= or attrs= name; history is read for these only. */
+static void read_attrs(struct api *c, struct temporal_view *v)
+{
+    const struct entity_view *e = &v->entity;
+    struct str *names = ARENA_ARRAY(c->arena, struct str, e->n_pick);
+    if (!e->pick)
+        return;
+    for (size_t i = 0; i < e->n_pick; i++)
+        if (!entity_is_member(e->pick[i]))
+            names[v->history.n_attrs++] = e->pick[i];
+    v->history.attrs = names;
+    v->no_attrs = v->history.n_attrs == 0;
+}
+
+static bool read_view(struct api *c, const struct json *temporal_q, const struct api_select *s,
+                      struct temporal_view *v)
+{
+    struct time_source src = {c, temporal_q};
+    int64_t last_n;
+    *v = (struct temporal_view){0};
+    if (!api_view(c, &v->entity) || (s && !api_select_view(c, s, &v->entity)) ||
+        !read_property(&src, &v->history) || !read_relation(&src, &v->history))
+        return false;
+    struct str n = source_text(&src, "lastN");
+    if (n.p && (!str_to_i64(n, &last_n) || last_n < 1))
+        return bad_time(c, "lastN must be a whole number above 0");
+    v->history.last_n = n.p ? (uint64_t)last_n : 0;
+    v->history.max = (uint64_t)c->link->options.temporal_max;
+    v->history.datasets = v->entity.datasets;
+    v->history.n_datasets = v->entity.n_datasets;
+    read_attrs(c, v);
+    if (api_wants(c, "aggregatedValues"))
+        return read_aggregates(&src, v);
+    if (api_wants(c, "temporalValues") || v->entity.form == FORM_SIMPLIFIED) {
+        v->form = TEMPORAL_VALUES;
+        v->entity.form = FORM_SIMPLIFIED;
+    }
+    return true;
+}
+
+/* --- entities by their evolution --- */
+
+struct last_state {
+    struct arena *arena;
+    struct temporal_entity *t;
+};
+
+/* The journal row of a deletion holds the state before it. */
+static bool keep_state(void *ctx, const struct journal_row *row)
+{
+    struct last_state *l = ctx;
+    struct entity_event event;
+    if (str_eq(row->topic, S("entity")) && str_eq(row->key, l->t->id) &&
+        !entity_event_parse(l->arena, str_dup(l->arena, row->body), &event, NULL)) {
+        l->t->stored = event.doc;
+        l->t->types = entity_types(event.doc);
+    }
+    return false;
+}
+
+/* Types (and state) of an entity that is not there now. */
+static enum err load_gone(struct store_conn *conn, struct arena *a, int64_t tenant, int64_t version,
+                          struct temporal_entity *t, struct error *e)
+{
+    struct last_state l = {a, t};
+    enum err err = history_types(conn, a, t->eid, &t->types, e);
+    if (err || t->types || version < 1)
+        return err;
+    err = journal_read(conn, tenant, version - 1, 1, keep_state, &l, e);
+    return err == ERR_NOT_FOUND ? OK : err; /* trimmed */
+}
+
+static bool stop_at_once(void *ctx, const struct history_row *row)
+{
+    (void)row;
+    *(bool *)ctx = true;
+    return false;
+}
+
+static enum err has_history(struct store_conn *conn, int64_t eid, bool *any, struct error *e)
+{
+    struct history_query all = {.max = 1};
+    struct history_cut cut;
+    *any = false;
+    return history_read(conn, eid, &all, stop_at_once, any, &cut, e);
+}
+
+/* --- one entity --- */
+
+static void content_range(struct api *c, const struct temporal_view *v,
+                          const struct history_cut *cut)
+{
+    char from[DATETIME_MAX], to[DATETIME_MAX];
+    bool newest_first = v->history.last_n > 0;
+    datetime_format(newest_first ? cut->to : cut->from, from);
+    datetime_format(newest_first ? cut->from : cut->to, to);
+    struct str size = v->history.last_n
+                          ? str_printf(c->arena, "%llu", (unsigned long long)v->history.last_n)
+                          : S("*");
+    response_header(c->req, c->res, "Content-Range",
+                    str_printf(c->arena, "date-time %s-%s/%" STR_F, from, to, STR_A(size)));
+}
+
+struct retrieval {
+    struct str id;
+    struct temporal_view view;
+    const struct type_node *types;
+};
+
+static enum err find_entity(struct api *c, struct store_conn *conn, int64_t tenant,
+                            struct temporal_entity *t, struct error *e)
+{
+    struct entity_row row;
+    enum err err = repo_get(conn, c->arena, tenant, t->id, &row, e);
+    t->eid = row.eid;
+    if (!err) {
+        t->stored = json_parse(c->arena, row.doc, &JSON_DEFAULT, e);
+        t->types = entity_types(t->stored);
+        return t->stored ? OK : error_set(e, ERR_CORRUPT, "an entity row holds no JSON");
+    }
+    if (err != ERR_NOT_FOUND || !row.eid)
+        return err;
+    bool any;
+    err = has_history(conn, row.eid, &any, e);
+    if (!err && !any)
+        return error_set(e, ERR_NOT_FOUND, "no entity %" STR_F, STR_A(t->id));
+    return err ? err : load_gone(conn, c->arena, tenant, row.version, t, e);
+}
+
+static void retrieve_run(struct api *c)
+{
+    struct retrieval *r = c->ctx_then;
+    struct temporal_entity t = {.id = r->id};
+    struct temporal_shown shown;
+    struct error e = {0};
+    struct buf out = BUF_INIT;
+    int64_t tenant;
+    struct store_conn *conn = api_reader(c, &tenant);
+    if (!conn)
+        return;
+    enum err err = find_entity(c, conn, tenant, &t, &e);
+    if (!err && r->types && !(t.types && query_types_hold(r->types, t.types)))
+        err = error_set(&e, ERR_NOT_FOUND, "no entity %" STR_F " of that type", STR_A(r->id));
+    if (!err)
+        err = temporal_show(&out, c->arena, conn, &t, &r->view, &shown, &e);
+    store_read_done(conn);
+    if (err) {
+        buf_release(&out);
+        api_fail(c, &e);
+        return;
+    }
+    if (shown.cut.cut)
+        content_range(c, &r->view, &shown.cut);
+    api_answer_buf(c, shown.cut.cut ? 206 : 200, &out);
+}
+
+static enum http_answer get_evolution(struct request *req, struct response *res, void *ctx)
+{
+    struct api c;
+    struct retrieval *r = ARENA_NEW(req->arena, struct retrieval);
+    if (!api_open(&c, req, res, ctx, get_evolution, 0, TIME_PARAMS " attrs type local") ||
+        !api_id(&c, "id", &r->id) || !api_accept(&c, false) ||
+        !read_view(&c, NULL, NULL, &r->view) || !api_type_of(&c, &r->types))
+        return c.answer;
+    return api_slowly(&c, retrieve_run, r);
+}
+
+/* --- several entities --- */
+
+struct evolution_query {
+    struct api *c;
+    struct api_select select;
+    struct temporal_view view;
+    int64_t limit, offset, position;
+    bool count;
+    /* while running */
+    struct store_conn *conn;
+    int64_t tenant;
+    struct arena arena; /* of one candidate */
+    struct buf out;
+    struct history_cut cut;
+    uint64_t met, given;
+    bool more;
+    struct error *e;
+    enum err err;
+};
+
+/* The instances in the range as one entity, for q and geo-queries. */
+struct gathering {
+    struct arena *arena;
+    VEC(struct json_member) attrs;
+    VEC(struct json) instances;
+};
+
+static void gather_attr(struct gathering *g)
+{
+    if (g->attrs.n && g->instances.n)
+        g->attrs.v[g->attrs.n - 1].value = json_v_array(g->instances.v, g->instances.n);
+    g->instances.v = NULL;
+    g->instances.n = g->instances.cap = 0;
+}
+
+static bool gather_row(void *ctx, const struct history_row *row)
+{
+    struct gathering *g = ctx;
+    const struct json *v =
+        json_parse(g->arena, str_dup(g->arena, row->instance), &JSON_DEFAULT, NULL);
+    if (!v || str_eq(json_text(json_get(v, S("type"))), S("deleted")))
+        return true;
+    if (!g->attrs.n || !str_eq(json_key(&g->attrs.v[g->attrs.n - 1]), row->attr)) {
+        gather_attr(g);
+        *vec_push(g->arena, &g->attrs) =
+            json_m(str_dup(g->arena, row->attr), json_v_array(NULL, 0));
+    }
+    *vec_push(g->arena, &g->instances) = *v;
+    return true;
+}
+
+static enum err holds_in_range(struct evolution_query *x, const struct temporal_entity *t,
+                               bool *hit)
+{
+    struct gathering g = {.arena = &x->arena};
+    struct history_query all = x->view.history;
+    struct history_cut cut;
+    struct entity_query filter = {.q = x->select.query.q, .geo = x->select.query.geo};
+    *hit = true;
+    if (!filter.q && !filter.geo)
+        return OK;
+    all.attrs = NULL;
+    all.n_attrs = 0;
+    *vec_push(g.arena, &g.attrs) = json_m(S("id"), json_v_str(t->id));
+    *vec_push(g.arena, &g.attrs) = json_m(S("type"), t->types ? *t->types : json_v_array(NULL, 0));
+    enum err err = history_read(x->conn, t->eid, &all, gather_row, &g, &cut, x->e);
+    gather_attr(&g);
+    struct json entity = json_v_object(g.attrs.v, g.attrs.n);
+    return err ? err : query_holds(&filter, &entity, hit, x->e);
+}
+
+static void widen(struct history_cut *sum, const struct history_cut *cut)
+{
+    if (!cut->cut)
+        return;
+    if (!sum->cut || cut->from < sum->from)
+        sum->from = cut->from;
+    if (!sum->cut || cut->to > sum->to)
+        sum->to = cut->to;
+    sum->cut = true;
+}
+
+/* A candidate that the selection's other parts let through. false: enough. */
+static bool consider(struct evolution_query *x, const struct temporal_entity *t)
+{
+    bool hit = true;
+    struct temporal_shown shown;
+    size_t mark = x->out.n;
+    x->err = holds_in_range(x, t, &hit);
+    if (x->err || !hit)
+        return !x->err;
+    if (x->given && x->given < (uint64_t)x->limit)
+        buf_char(&x->out, ',');
+    x->err = temporal_show(&x->out, &x->arena, x->conn, t, &x->view, &shown, x->e);
+    bool met = shown.instances || x->view.no_attrs;
+    x->met += met;
+    bool give = met && x->met > (uint64_t)x->offset && x->given < (uint64_t)x->limit;
+    if (x->err || !give) {
+        x->out.n = mark;
+        x->more = x->more || (met && x->met > (uint64_t)x->offset + x->given);
+        return !x->err && (!x->more || x->count);
+    }
+    x->given++;
+    widen(&x->cut, &shown.cut);
+    return true;
+}
+
+static bool each_current(void *ctx, const struct entity_row *row, const struct json *stored)
+{
+    struct evolution_query *x = ctx;
+    struct temporal_entity t = {row->eid, row->id, entity_types(stored), stored};
+    bool hit;
+    arena_reset(&x->arena);
+    x->err = api_select_any(&x->select, stored, &hit);
+    return x->err ? false : !hit || consider(x, &t);
+}
+
+static enum err run_current(struct evolution_query *x)
+{
+    struct entity_query narrow = x->select.query; /* all but what is about the range */
+    struct repo_result result;
+    struct link *l = x->c->link;
+    narrow.q = NULL;
+    narrow.geo = NULL;
+    narrow.attrs = NULL;
+    narrow.n_attrs = 0;
+    struct repo_query q = {.query = &narrow,
+                           .tenant = x->tenant,
+                           .limit = UINT64_MAX,
+                           .clock = l->clock,
+                           .deadline = clock_steady(l->clock) + l->options.query_ms * 1000};
+    return repo_query(x->conn, &q, each_current, x, &result, x->e);
+}
+
+/* Entities that were deleted, or never were but in their evolution. */
+static enum err run_gone(struct evolution_query *x)
+{
+    struct entity_query narrow = x->select.query;
+    struct store_rows r;
+    bool go_on = true;
+    narrow.q = NULL;
+    narrow.geo = NULL;
+    narrow.attrs = NULL;
+    narrow.n_attrs = 0;
+    store_query(x->conn, &r,
+                "SELECT eid, id, version FROM entity WHERE tenant = $1 AND doc IS NULL"
+                " ORDER BY eid",
+                SV(SV_INT(x->tenant)));
+    while (go_on && !x->err && store_next(&r)) {
+        arena_reset(&x->arena);
+        struct temporal_entity t = {.eid = store_int(&r, 0),
+                                    .id = str_dup(&x->arena, store_text(&r, 1))};
+        bool hit = false;
+        x->err = load_gone(x->conn, &x->arena, x->tenant, store_int(&r, 2), &t, x->e);
+        struct json_member m[3] = {json_m(S("id"), json_v_str(t.id)),
+                                   json_m(S("type"), t.types ? *t.types : json_v_array(NULL, 0))};
+        const struct json *scope = json_get(t.stored, S("scope"));
+        if (scope)
+            m[2] = json_m(S("scope"), *scope);
+        struct json head = json_v_object(m, scope ? 3 : 2);
+        if (!x->err)
+            x->err = query_holds(&narrow, &head, &hit, x->e);
+        if (!x->err && hit)
+            x->err = api_select_any(&x->select, &head, &hit);
+        if (!x->err && hit)
+            go_on = consider(x, &t);
+    }
+    enum err end = store_end(&r, x->err ? NULL : x->e);
+    return x->err ? x->err : end;
+}
+
+static void evolution_links(struct evolution_query *x)
+{
+    struct api *c = x->c;
+    if (!x->more || !x->given || !str_eq(c->req->method, S("GET")))
+        return;
+    struct buf url = BUF_INIT;
+    struct str rest = c->req->query, field;
+    buf_printf(&url, "<%" STR_F "?", STR_A(c->req->path));
+    while (rest.p && str_split(&rest, '&', &field))
+        if (field.n && !str_starts(field, S("offset="))) {
+            buf_str(&url, field);
+            buf_char(&url, '&');
+        }
+    buf_printf(&url, "offset=%lld>; rel=\"next\"; type=\"%s\"",
+               (long long)(x->offset + (int64_t)x->given), c->type);
+    response_header(c->req, c->res, "Link", buf_view(&url));
+    buf_release(&url);
+}
+
+static void query_run(struct api *c)
+{
+    struct evolution_query *x = c->ctx_then;
+    struct error e = {0};
+    x->c = c;
+    x->e = &e;
+    x->conn = api_reader(c, &x->tenant);
+    if (!x->conn) {
+        api_select_release(&x->select);
+        return;
+    }
+    buf_char(&x->out, '[');
+    enum err err = run_current(x);
+    if (!err && !x->err && (!x->more || x->count))
+        err = run_gone(x);
+    err = x->err ? x->err : err;
+    store_read_done(x->conn);
+    api_select_release(&x->select);
+    arena_release(&x->arena);
+    if (err) {
+        buf_release(&x->out);
+        api_fail(c, &e);
+        return;
+    }
+    buf_char(&x->out, ']');
+    if (x->count)
+        response_header(c->req, c->res, "NGSILD-Results-Count",
+                        str_printf(c->arena, "%llu", (unsigned long long)x->met));
+    evolution_links(x);
+    if (x->cut.cut)
+        content_range(c, &x->view, &x->cut);
+    api_answer_buf(c, x->cut.cut ? 206 : 200, &x->out);
+}
+
+static bool read_page(struct api *c, struct evolution_query *x)
+{
+    const struct link_options *o = &c->link->options;
+    return api_bool(c, "count", &x->count) &&
+           api_number(c, "limit", o->page_default, 0, o->page_max, &x->limit) &&
+           api_number(c, "offset", 0, 0, INT64_MAX, &x->offset);
+}
+
+static enum http_answer query(struct api *c, struct evolution_query *x, const struct json *time)
+{
+    bool good = api_accept(c, false) && read_view(c, time, &x->select, &x->view) && read_page(c, x);
+    if (good && x->view.history.relation == TIME_ANY)
+        good = bad_time(c, "a temporal query is needed: timerel and timeAt");
+    enum http_answer answer = good ? api_slowly(c, query_run, x) : c->answer;
+    if (answer == HTTP_DONE)
+        api_select_release(&x->select);
+    return answer;
+}
+
+static enum http_answer get_evolutions(struct request *req, struct response *res, void *ctx)
+{
+    struct api c;
+    struct evolution_query *x = ARENA_NEW(req->arena, struct evolution_query);
+    if (!api_open(&c, req, res, ctx, get_evolutions, 0,
+                  TIME_PARAMS " limit offset count" API_SELECT_PARAMS) ||
+        !api_select_get(&c, &x->select, false))
+        return c.answer;
+    return query(&c, x, NULL);
+}
+
+static enum http_answer post_evolutions(struct request *req, struct response *res, void *ctx)
+{
+    struct api c;
+    struct evolution_query *x = ARENA_NEW(req->arena, struct evolution_query);
+    if (!api_open(&c, req, res, ctx, post_evolutions, API_BODY,
+                  "options format limit offset count local") ||
+        !api_select_body(&c, &x->select, false))
+        return c.answer;
+    return query(&c, x, json_get(c.body, S("temporalQ")));
+}
+
+static const struct route routes[] = {
+    {"GET", "/ngsi-ld/v1/temporal/entities", get_evolutions, ROUTE_PUBLIC_CORS},
+    {"GET", "/ngsi-ld/v1/temporal/entities/", get_evolutions, ROUTE_PUBLIC_CORS | ROUTE_HIDDEN},
+    {"GET", "/ngsi-ld/v1/temporal/entities/{id}", get_evolution, ROUTE_PUBLIC_CORS},
+    {"POST", "/ngsi-ld/v1/temporal/entityOperations/query", post_evolutions, ROUTE_PUBLIC_CORS},
+};
+
+void api_temporal_routes(struct link *l, struct router *r)
+{
+    router_add(r, routes, sizeof(routes) / sizeof(routes[0]), l);
+    temporal_write_routes(l, r);
+}

@@ -1,0 +1,50 @@
+/*
+ * api_temporal.h - the temporal interface in three parts: what is asked (api_temporal.c), how it is
+ * shown (api_temporal_show.c), how evolution is written (api_temporal_write.c). Private to link.
+ */
+#ifndef LINK_API_TEMPORAL_H
+#define LINK_API_TEMPORAL_H
+
+#include "api.h"
+
+enum temporal_form {
+    TEMPORAL_INSTANCES, /* normalized (clause 4.5.6) */
+    TEMPORAL_VALUES,    /* pairs of value and time (clause 4.5.9) */
+    TEMPORAL_AGGREGATES /* triples of value, from, to (clause 4.5.19) */
+};
+
+struct temporal_view {
+    struct history_query history;
+    enum temporal_form form;
+    unsigned methods; /* bits of enum history_method */
+    struct duration period;
+    bool no_attrs; /* pick= names none: id and type only */
+    struct entity_view entity;
+};
+
+/* An entity by its evolution: current, deleted, or never anything else. */
+struct temporal_entity {
+    int64_t eid;
+    struct str id;
+    const struct json *types;  /* array of IRIs; may be NULL */
+    const struct json *stored; /* state now, or before its deletion; may be NULL */
+};
+
+/* What was shown of an entity. */
+struct temporal_shown {
+    size_t instances; /* or values, or periods */
+    struct history_cut cut;
+};
+
+/* Appends the entity. */
+enum err temporal_show(struct buf *out, struct arena *a, struct store_conn *conn,
+                       const struct temporal_entity *entity, const struct temporal_view *v,
+                       struct temporal_shown *shown, struct error *e);
+
+/* "urn:ngsi-ld:Instance:SEQ" with ":DATASET" for instances of a dataset. */
+struct str temporal_instance_id(struct arena *a, int64_t seq, struct str dataset);
+bool temporal_instance_parse(struct str id, int64_t *seq, struct str *dataset);
+
+void temporal_write_routes(struct link *l, struct router *r);
+
+#endif

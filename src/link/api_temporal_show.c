@@ -1,0 +1,387 @@
+/* Temporal representations (clauses 4.5.6 to 4.5.9, 4.5.19). */
+#include "api_temporal.h"
+#include "entity_impl.h"
+#include <math.h>
+
+#define INSTANCE_PREFIX "urn:ngsi-ld:Instance:"
+
+struct str temporal_instance_id(struct arena *a, int64_t seq, struct str dataset)
+{
+    return str_printf(a, INSTANCE_PREFIX "%lld%s%" STR_F, (long long)seq, dataset.p ? ":" : "",
+                      STR_A(dataset));
+}
+
+bool temporal_instance_parse(struct str id, int64_t *seq, struct str *dataset)
+{
+    if (!str_starts(id, S(INSTANCE_PREFIX)))
+        return false;
+    id = str_from(id, sizeof(INSTANCE_PREFIX) - 1);
+    ptrdiff_t colon = str_find_char(id, ':');
+    *dataset = colon < 0 ? STR_NONE : str_from(id, (size_t)colon + 1);
+    return str_to_i64(colon < 0 ? id : str_sub(id, 0, (size_t)colon), seq) && *seq > 0;
+}
+
+/* Rows come grouped by attribute, then by dataset, in order of time. */
+struct showing {
+    struct buf *out;
+    struct arena *arena;
+    const struct temporal_view *v;
+    struct temporal_shown *shown;
+    struct str attr;    /* open one; absent: none */
+    struct str dataset; /* of the open series */
+    bool in_series;     /* values: a series is open */
+    size_t n_series;    /* of the open attribute */
+    size_t attr_start;  /* offset in out of the attribute's value */
+    size_t n_instances; /* of the open attribute or series */
+    enum kind kind;     /* last one seen in the series: deletions have none */
+};
+
+static bool wanted(const struct temporal_view *v, struct str iri)
+{
+    for (size_t i = 0; i < v->entity.n_omit; i++)
+        if (str_eq(v->entity.omit[i], iri))
+            return false;
+    return true;
+}
+
+static void write_time(struct buf *out, int64_t at)
+{
+    char text[DATETIME_MAX];
+    buf_char(out, '"');
+    buf_add(out, text, datetime_format(at, text));
+    buf_char(out, '"');
+}
+
+static void close_series(struct showing *s)
+{
+    if (s->in_series)
+        BUF_LIT(s->out, "]}");
+    s->in_series = false;
+}
+
+/* Several series of one attribute stand in an array, a single one does not. */
+static void close_attr(struct showing *s)
+{
+    if (!s->attr.p)
+        return;
+    close_series(s);
+    if (s->v->form == TEMPORAL_INSTANCES) {
+        buf_char(s->out, ']');
+    } else if (s->n_series > 1) {
+        buf_reserve(s->out, 1);
+        memmove(s->out->p + s->attr_start + 1, s->out->p + s->attr_start,
+                s->out->n - s->attr_start);
+        s->out->p[s->attr_start] = '[';
+        s->out->n++;
+        buf_char(s->out, ']');
+    }
+    s->attr = STR_NONE;
+}
+
+static void open_attr(struct showing *s, struct str iri)
+{
+    if (str_eq(s->attr, iri))
+        return;
+    close_attr(s);
+    s->attr = str_dup(s->arena, iri);
+    s->dataset = STR_NONE;
+    s->n_series = s->n_instances = 0;
+    s->kind = KIND_PROPERTY;
+    buf_char(s->out, ',');
+    json_write_str(s->out, ld_compact(s->v->entity.ctx, s->arena, s->attr));
+    buf_char(s->out, ':');
+    s->attr_start = s->out->n;
+    if (s->v->form == TEMPORAL_INSTANCES)
+        buf_char(s->out, '[');
+}
+
+/* --- instances --- */
+
+static void write_deleted(struct showing *s, const struct json *instance)
+{
+    static const char *const nulls[KINDS] = {[KIND_PROPERTY] = "\"value\":\"" NGSI_NULL "\"",
+                                             [KIND_GEO] = "\"value\":\"" NGSI_NULL "\"",
+                                             [KIND_RELATIONSHIP] = "\"object\":\"" NGSI_NULL "\"",
+                                             [KIND_LANGUAGE] =
+                                                 "\"languageMap\":{\"@none\":\"" NGSI_NULL "\"}",
+                                             [KIND_JSON] = "\"json\":\"" NGSI_NULL "\"",
+                                             [KIND_VOCAB] = "\"vocab\":\"" NGSI_NULL "\"",
+                                             [KIND_LIST] = "\"valueList\":[\"" NGSI_NULL "\"]",
+                                             [KIND_LIST_RELATIONSHIP] =
+                                                 "\"objectList\":[\"" NGSI_NULL "\"]"};
+    const struct json *at = json_get(instance, S("deletedAt"));
+    BUF_LIT(s->out, "{\"type\":");
+    json_write_str(s->out, kind_names[s->kind]);
+    buf_char(s->out, ',');
+    buf_str(s->out, str_c(nulls[s->kind]));
+    if (at) {
+        BUF_LIT(s->out, ",\"deletedAt\":");
+        json_write(s->out, at);
+    }
+    buf_char(s->out, '}');
+}
+
+static void show_instance(struct showing *s, const struct history_row *row,
+                          const struct json *instance, bool deleted)
+{
+    struct json_writer w = json_writer(s->out);
+    if (s->n_instances++)
+        buf_char(s->out, ',');
+    if (deleted)
+        write_deleted(s, instance);
+    else
+        entity_write_instance(&w, s->arena, instance, &s->v->entity);
+    if (s->out->p[s->out->n - 1] != '}')
+        return; /* a bare value of the concise form */
+    s->out->n--;
+    BUF_LIT(s->out, ",\"instanceId\":");
+    json_write_str(s->out, temporal_instance_id(s->arena, row->seq, row->dataset));
+    buf_char(s->out, '}');
+}
+
+/* --- pairs --- */
+
+static const char *const list_names[KINDS] = {
+    [KIND_PROPERTY] = "values",      [KIND_GEO] = "values",
+    [KIND_RELATIONSHIP] = "objects", [KIND_LANGUAGE] = "languageMaps",
+    [KIND_JSON] = "jsons",           [KIND_VOCAB] = "vocabs",
+    [KIND_LIST] = "valueLists",      [KIND_LIST_RELATIONSHIP] = "objectLists"};
+
+static void open_series(struct showing *s, struct str dataset, enum kind kind)
+{
+    if (s->in_series && str_eq(s->dataset, dataset) && s->kind == kind)
+        return;
+    close_series(s);
+    s->dataset = dataset.p ? str_dup(s->arena, dataset) : STR_NONE;
+    s->in_series = true;
+    s->kind = kind;
+    s->n_instances = 0;
+    if (s->n_series++)
+        buf_char(s->out, ',');
+    BUF_LIT(s->out, "{\"type\":");
+    json_write_str(s->out, kind_names[kind]);
+    if (dataset.p) {
+        BUF_LIT(s->out, ",\"datasetId\":");
+        json_write_str(s->out, dataset);
+    }
+    buf_char(s->out, ',');
+    json_write_str(s->out, str_c(list_names[kind]));
+    BUF_LIT(s->out, ":[");
+}
+
+static void write_pair_value(struct showing *s, const struct json *instance, enum kind kind)
+{
+    const struct json *value = instance_value(instance);
+    struct json_writer w = json_writer(s->out);
+    if (kind != KIND_LIST && kind != KIND_LIST_RELATIONSHIP) {
+        entity_write_instance(&w, s->arena, instance, &s->v->entity);
+        return;
+    }
+    json_w_array(&w);
+    for (uint32_t i = 0; json_is(value, JSON_ARRAY) && i < value->n; i++) {
+        const struct json *object = json_get(&value->items[i], S("object"));
+        json_w_value(&w, object ? object : &value->items[i]);
+    }
+    json_w_end(&w);
+}
+
+static void show_pair(struct showing *s, const struct history_row *row, const struct json *instance,
+                      enum kind kind)
+{
+    open_series(s, row->dataset, kind);
+    if (s->n_instances++)
+        buf_char(s->out, ',');
+    buf_char(s->out, '[');
+    write_pair_value(s, instance, kind);
+    buf_char(s->out, ',');
+    const struct json *observed = json_get(instance, S("observedAt"));
+    if (s->v->history.property == TIME_OBSERVED && observed)
+        json_write(s->out, observed);
+    else
+        write_time(s->out, row->at);
+    buf_char(s->out, ']');
+}
+
+static bool show_row(void *ctx, const struct history_row *row)
+{
+    struct showing *s = ctx;
+    const struct json *instance = json_parse(s->arena, row->instance, &JSON_DEFAULT, NULL);
+    enum kind kind = kind_of_name(json_text(json_get(instance, S("type"))));
+    bool deleted = kind == KIND_DELETED;
+    const struct history_query *h = &s->v->history;
+    if (!instance || kind == KIND_NONE || !wanted(s->v, row->attr))
+        return true;
+    /* a deletion was not observed: it shows where it was asked for */
+    if (deleted &&
+        (s->v->form == TEMPORAL_VALUES || (h->property != TIME_DELETED && h->relation != TIME_ANY)))
+        return true;
+    open_attr(s, row->attr);
+    s->shown->instances++;
+    if (s->v->form == TEMPORAL_VALUES) {
+        show_pair(s, row, instance, kind);
+        return true;
+    }
+    if (!deleted)
+        s->kind = kind;
+    show_instance(s, row, instance, deleted);
+    return true;
+}
+
+/* --- aggregates --- */
+
+struct aggregates {
+    struct showing s;
+    VEC(struct history_bucket) series; /* periods of the series at work */
+};
+
+static void write_number(struct buf *out, double v)
+{
+    struct json_writer w = json_writer(out);
+    if (v == floor(v) && fabs(v) < 1e15)
+        json_w_i64(&w, (int64_t)v);
+    else
+        json_w_double(&w, v);
+}
+
+static bool write_result(struct buf *out, const struct history_bucket *b, enum history_method m)
+{
+    double v;
+    struct str text = m == AGGR_MIN ? b->min_text : m == AGGR_MAX ? b->max_text : STR_NONE;
+    if (history_value(b, m, &v)) {
+        write_number(out, v);
+        return true;
+    }
+    if (text.p)
+        json_write_str(out, text);
+    return text.p != NULL;
+}
+
+/* Each method has a list of [value, from, to]. */
+static void flush_series(struct aggregates *g)
+{
+    struct showing *s = &g->s;
+    if (!g->series.n)
+        return;
+    if (s->n_series++)
+        buf_char(s->out, ',');
+    BUF_LIT(s->out, "{\"type\":\"Property\"");
+    if (s->dataset.p) {
+        BUF_LIT(s->out, ",\"datasetId\":");
+        json_write_str(s->out, s->dataset);
+    }
+    for (int m = 0; m < AGGR_METHODS; m++) {
+        if (!(s->v->methods & 1u << m))
+            continue;
+        bool any = false;
+        buf_printf(s->out, ",\"%s\":[", history_method_names[m]);
+        for (size_t i = 0; i < g->series.n; i++) {
+            const struct history_bucket *b = &g->series.v[i];
+            size_t mark = s->out->n;
+            buf_str(s->out, any ? S(",[") : S("["));
+            if (!write_result(s->out, b, (enum history_method)m)) {
+                s->out->n = mark;
+                continue;
+            }
+            any = true;
+            buf_char(s->out, ',');
+            write_time(s->out, b->from);
+            buf_char(s->out, ',');
+            write_time(s->out, b->to);
+            buf_char(s->out, ']');
+        }
+        buf_char(s->out, ']');
+    }
+    buf_char(s->out, '}');
+    g->series.n = 0;
+}
+
+static bool show_bucket(void *ctx, const struct history_bucket *b)
+{
+    struct aggregates *g = ctx;
+    struct showing *s = &g->s;
+    if (!wanted(s->v, b->attr))
+        return true;
+    if (!str_eq(s->attr, b->attr) || !str_eq(s->dataset, b->dataset))
+        flush_series(g);
+    open_attr(s, b->attr);
+    s->dataset = b->dataset.p ? str_dup(s->arena, b->dataset) : STR_NONE;
+    struct history_bucket *kept = vec_push(s->arena, &g->series);
+    *kept = *b;
+    kept->min_text = b->min_text.p ? str_dup(s->arena, b->min_text) : STR_NONE;
+    kept->max_text = b->max_text.p ? str_dup(s->arena, b->max_text) : STR_NONE;
+    s->shown->instances++;
+    return true;
+}
+
+/* --- the entity --- */
+
+static bool head_wanted(const struct temporal_view *v, struct str name)
+{
+    const struct entity_view *e = &v->entity;
+    bool in = !e->pick;
+    for (size_t i = 0; i < e->n_pick && !in; i++)
+        in = str_eq(e->pick[i], name);
+    return in && wanted(v, name);
+}
+
+static void write_head(struct buf *out, struct arena *a, const struct temporal_entity *t,
+                       const struct temporal_view *v)
+{
+    struct json_writer w = json_writer(out);
+    const struct json *scope = json_get(t->stored, S("scope"));
+    json_w_object(&w);
+    if (head_wanted(v, S("id")))
+        json_w_kstr(&w, S("id"), t->id);
+    if (t->types && head_wanted(v, S("type"))) {
+        bool one = t->types->n == 1;
+        json_w_key(&w, S("type"));
+        if (!one)
+            json_w_array(&w);
+        for (uint32_t i = 0; i < t->types->n; i++)
+            json_w_str(&w, ld_compact(v->entity.ctx, a, json_text(&t->types->items[i])));
+        if (!one)
+            json_w_end(&w);
+    }
+    if (scope && head_wanted(v, S("scope"))) {
+        json_w_key(&w, S("scope"));
+        json_w_value(&w, scope->n == 1 ? &scope->items[0] : scope);
+    }
+    if (v->entity.sys_attrs && t->stored) {
+        static const struct str names[] = {S_INIT("createdAt"), S_INIT("modifiedAt"),
+                                           S_INIT("expiresAt")};
+        for (size_t i = 0; i < 3; i++)
+            if (json_get(t->stored, names[i]))
+                json_w_kstr(&w, names[i], json_text(json_get(t->stored, names[i])));
+    }
+    /* left open for what follows; attributes begin with a comma */
+}
+
+enum err temporal_show(struct buf *out, struct arena *a, struct store_conn *conn,
+                       const struct temporal_entity *t, const struct temporal_view *v,
+                       struct temporal_shown *shown, struct error *e)
+{
+    size_t start = out->n;
+    enum err err = OK;
+    *shown = (struct temporal_shown){0};
+    write_head(out, a, t, v);
+    bool bare = out->n == start + 1; /* pick= left out id and type */
+    struct aggregates g = {.s = {.out = out, .arena = a, .v = v, .shown = shown}};
+    if (v->no_attrs)
+        err = OK;
+    else if (v->form == TEMPORAL_AGGREGATES)
+        err = history_aggregate(conn, t->eid, &v->history, &v->period, show_bucket, &g, e);
+    else
+        err = history_read(conn, t->eid, &v->history, show_row, &g.s, &shown->cut, e);
+    flush_series(&g);
+    close_attr(&g.s);
+    if (bare && out->n > start + 1) { /* the first comma is one too many */
+        memmove(out->p + start + 1, out->p + start + 2, out->n - start - 2);
+        out->n--;
+    }
+    if (v->entity.with_context) {
+        buf_str(out, out->n > start + 1 ? S(",\"@context\":") : S("\"@context\":"));
+        json_write(out, ld_context_json(v->entity.ctx));
+    }
+    buf_char(out, '}');
+    return err;
+}
