@@ -116,7 +116,7 @@ static enum err term_of(struct definitions *d, struct str key, const struct json
             return err;
     }
     t->prefix = !keyword && str_find_char(key, ':') < 0 &&
-                ((simple && memchr(":/?#[]@", t->iri.p[t->iri.n - 1], 7)) ||
+                ((simple && ld_is_delimiter(t->iri.p[t->iri.n - 1])) ||
                  json_true(json_get(v, S("@prefix"))));
     *usable = true;
     return OK;

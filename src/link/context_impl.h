@@ -40,6 +40,12 @@ struct ld_source {
 
 extern const struct ld_limits LD_DEFAULT_LIMITS;
 
+/* Whether a prefix may end in it (gen-delims of RFC 3986). */
+static inline bool ld_is_delimiter(char c)
+{
+    return str_find_char(S(":/?#[]@"), c) >= 0;
+}
+
 /* Names that the core context, in whichever version, is known by. */
 bool ld_is_core_url(struct str url);
 

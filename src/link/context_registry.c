@@ -144,10 +144,11 @@ static void make_room(struct ld_contexts *c, int64_t now)
     while (c->compiled.n &&
            (c->compiled.n >= c->limits.max_cached || c->bytes > COMPILED_BYTES_MAX)) {
         struct map_iter it = {0};
-        struct compiled *oldest = NULL;
+        map_next(&c->compiled, &it);
+        struct compiled *oldest = it.value;
         while (map_next(&c->compiled, &it)) {
             struct compiled *k = it.value;
-            if (!oldest || k->used_at < oldest->used_at)
+            if (k->used_at < oldest->used_at)
                 oldest = k;
         }
         map_del(&c->compiled, oldest->ctx->url);

@@ -93,7 +93,7 @@ static struct str with_prefix(const struct ld_context *c, struct arena *a, struc
 {
     size_t cuts = 0;
     for (size_t n = iri.n; n-- > 1 && cuts < MAX_CUTS;) {
-        if (!memchr(":/?#[]@", iri.p[n - 1], 7) || n == iri.n)
+        if (!ld_is_delimiter(iri.p[n - 1]) || n == iri.n)
             continue;
         cuts++;
         const struct ld_term *t = prefix_of(c, str_sub(iri, 0, n));
@@ -164,7 +164,7 @@ bool ld_is_uri(struct str s)
         return false;
     for (i++; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
-        if (c <= ' ' || c == 0x7f || memchr("<>\"{}|\\^`", c, 9))
+        if (c <= ' ' || c == 0x7f || str_find_char(S("<>\"{}|\\^`"), s.p[i]) >= 0)
             return false;
     }
     return true;

@@ -8,7 +8,7 @@
  *   3. createdAt of an instance survives everything but its deletion.
  *   4. Nothing that stands for deletion (urn:ngsi-ld:null, "deleted") gets into the next state.
  */
-#include "core/geo.h"
+#include "core/map.h"
 #include "entity_impl.h"
 
 #include <string.h>
@@ -84,30 +84,77 @@ static struct json_member plain(struct str key, struct json v)
 
 /* --- values --- */
 
-/* RFC 7396 with urn:ngsi-ld:null for null. Depth is that of parsed JSON. */
+enum { LINEAR_MEMBERS = 16 }; /* larger patches are looked up through a map */
+
+/* The members of a patch, and which of them met one of the state before. */
+struct patch {
+    const struct json *object;
+    struct map index; /* empty when the object is small */
+    bool *met;
+};
+
+static struct patch patch_open(struct arena *a, const struct json *object)
+{
+    struct patch p = {object, MAP_INIT, arena_calloc(a, object->n, sizeof(bool))};
+    for (uint32_t i = 0; object->n > LINEAR_MEMBERS && i < object->n; i++)
+        map_put(&p.index, json_key(&object->members[i]), &p.met[i]);
+    return p;
+}
+
+/* The member's value, marked as met; NULL when there is none. */
+static const struct json *patch_take(struct patch *p, struct str key)
+{
+    uint32_t i = 0;
+    if (p->index.n) {
+        const bool *met = map_get(&p->index, key);
+        i = met ? (uint32_t)(met - p->met) : p->object->n;
+    } else {
+        while (i < p->object->n && !str_eq(json_key(&p->object->members[i]), key))
+            i++;
+    }
+    if (i == p->object->n)
+        return NULL;
+    p->met[i] = true;
+    return &p->object->members[i].value;
+}
+
+static struct json merge_value(struct arena *a, const struct json *old, const struct json *patch);
+
+/* RFC 7396 with urn:ngsi-ld:null for null, on the members of an object (n_old may be 0). */
+static struct json merge_members(struct arena *a, const struct json_member *old, size_t n_old,
+                                 const struct json *object)
+{
+    struct patch p = patch_open(a, object);
+    struct json_member *m = arena_alloc(a, (n_old + object->n) * sizeof(*m));
+    size_t n = 0;
+    for (size_t i = 0; i < n_old; i++) {
+        const struct json *v = patch_take(&p, json_key(&old[i]));
+        if (json_is_null_text(v))
+            continue;
+        m[n] = old[i];
+        if (v)
+            m[n].value = merge_value(a, &old[i].value, v);
+        n++;
+    }
+    const struct json_member *given = object->members;
+    for (uint32_t i = 0; given && i < object->n; i++) {
+        if (p.met[i] || json_is_null_text(&given[i].value))
+            continue;
+        m[n] = given[i];
+        m[n++].value = merge_value(a, NULL, &given[i].value);
+    }
+    map_release(&p.index);
+    return json_v_object(m, n);
+}
+
+/* Depth is that of parsed JSON. */
 static struct json merge_value(struct arena *a, const struct json *old, const struct json *patch)
 {
     if (!json_is(patch, JSON_OBJECT))
         return *patch;
-    size_t n_old = json_is(old, JSON_OBJECT) ? old->n : 0, n = 0;
-    struct json_member *m = arena_alloc(a, (n_old + patch->n) * sizeof(*m));
-    for (size_t i = 0; i < n_old; i++) {
-        const struct json *p = json_get(patch, json_key(&old->members[i]));
-        if (json_is_null_text(p))
-            continue;
-        m[n] = old->members[i];
-        if (p)
-            m[n].value = merge_value(a, &old->members[i].value, p);
-        n++;
-    }
-    for (uint32_t i = 0; i < patch->n; i++) {
-        const struct json_member *p = &patch->members[i];
-        if (json_is_null_text(&p->value) || (n_old && json_get(old, json_key(p))))
-            continue;
-        m[n] = *p;
-        m[n++].value = merge_value(a, NULL, &p->value);
-    }
-    return json_v_object(m, n);
+    if (!old || old->type != JSON_OBJECT)
+        return merge_members(a, NULL, 0, patch);
+    return merge_members(a, old->members, old->n, patch);
 }
 
 static bool merges_deeply(enum kind kind)
@@ -265,34 +312,40 @@ static enum err merged_value(const struct change *x, struct str attr, const stru
 static enum err apply_instances(const struct change *x, struct str attr, const struct json *old,
                                 const struct json *fragments, bool top, struct json *out);
 
+/* One sub-attribute: what is there (NULL: nothing) with what the fragment says of it. */
+static enum err merge_sub(const struct change *sub, const struct json_member *any,
+                          const struct json *old, const struct json *fragments,
+                          struct json_member *m, size_t *n)
+{
+    struct json next = {0};
+    enum err err = apply_instances(sub, json_key(any), old, fragments, false, &next);
+    if (err || next.n == 0)
+        return err;
+    m[*n] = *any;
+    m[(*n)++].value = next;
+    return OK;
+}
+
 static enum err merge_subs(const struct change *x, const struct inst *was, const struct inst *in,
                            struct json_member *m, size_t *n)
 {
     struct change sub = *x;
+    enum err err = OK;
     sub.rule = x->rule->deep ? x->rule : &sub_partial;
-    for (uint32_t i = 0; i < was->n_subs; i++) {
+    for (uint32_t i = 0; !err && was->subs && i < was->n_subs; i++) {
         const struct json_member *s = &was->subs[i];
         const struct json *fragments = sub_of(in, json_key(s));
-        m[*n] = *s;
-        if (fragments) {
-            enum err err =
-                apply_instances(&sub, json_key(s), &s->value, fragments, false, &m[*n].value);
-            if (err)
-                return err;
-        }
-        *n += m[*n].value.n > 0;
+        if (fragments)
+            err = merge_sub(&sub, s, &s->value, fragments, m, n);
+        else
+            m[(*n)++] = *s;
     }
-    for (uint32_t i = 0; i < in->n_subs; i++) {
+    for (uint32_t i = 0; !err && in->subs && i < in->n_subs; i++) {
         const struct json_member *s = &in->subs[i];
-        if (sub_of(was, json_key(s)))
-            continue;
-        m[*n] = *s;
-        enum err err = apply_instances(&sub, json_key(s), NULL, &s->value, false, &m[*n].value);
-        if (err)
-            return err;
-        *n += m[*n].value.n > 0;
+        if (!sub_of(was, json_key(s)))
+            err = merge_sub(&sub, s, NULL, &s->value, m, n);
     }
-    return OK;
+    return err;
 }
 
 /* Members of the fragment over those of the instance that is there. */

@@ -33,7 +33,7 @@ static bool is_name(struct str s)
         return false;
     for (size_t i = 0; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
-        if (c <= ' ' || c == 0x7f || memchr("<>\"'=;()", c, 8))
+        if (c <= ' ' || c == 0x7f || str_find_char(S("<>\"'=;()"), s.p[i]) >= 0)
             return false;
     }
     return true;
@@ -263,7 +263,7 @@ static enum err put_sub(struct expansion *x, struct draft *d, const struct json_
     for (uint32_t i = 0; i < d->n_subs; i++)
         if (str_eq(json_key(&d->subs[i]), iri))
             return fail(x, "the same sub-attribute twice");
-    struct json instances;
+    struct json instances = {0};
     enum err err = expand_instances(x, key, &m->value, depth + 1, &instances);
     if (!err)
         d->subs[d->n_subs++] = json_m(iri, instances);
@@ -531,7 +531,7 @@ static enum err one_scope(const struct expansion *x, struct str s, struct str *o
     bool good = s.n > 1 && s.p[0] == '/' && s.p[s.n - 1] != '/';
     for (size_t i = 1; good && i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
-        good = c > ' ' && c != 0x7f && !memchr("#+;,|()<>\"'=", c, 12) &&
+        good = c > ' ' && c != 0x7f && str_find_char(S("#+;,|()<>\"'="), s.p[i]) < 0 &&
                !(c == '/' && s.p[i - 1] == '/');
     }
     if (!good)
@@ -578,7 +578,7 @@ static enum err put_attr(struct expansion *x, struct entity_draft *d, const stru
     if (is_entity_word(x, iri))
         return error_set(x->e, ERR_INVALID, "attribute %" STR_F ": the name is reserved",
                          QUOTE(key));
-    struct json instances;
+    struct json instances = {0};
     x->attribute = key;
     enum err err = expand_instances(x, key, &m->value, 1, &instances);
     if (!err)

@@ -318,6 +318,34 @@ static void growth_is_limited(void **state)
     refused(ENTITY_APPEND, v, "{'onemore':1}", ERR_TOO_LARGE);
 }
 
+/* An entity whose value has 20000 members; every second one is null when nulls is set. */
+static const char *large(int first, bool nulls)
+{
+    struct buf b = BUF_INIT;
+    BUF_LIT(&b, "{'id':'urn:x:1','type':'T','a':{'value':{'k':0");
+    for (int i = 0; i < 20000; i++)
+        buf_printf(&b, ",'key%d':%s", first + i, nulls && i % 2 ? "'urn:ngsi-ld:null'" : "1");
+    BUF_LIT(&b, "}}}");
+    struct str text = buf_dup(&b, &arena);
+    buf_release(&b);
+    return text.p;
+}
+
+/* They merge in a time that grows with their size, not with its square. */
+static void large_values(void **state)
+{
+    (void)state;
+    const struct json *v = created(large(0, false));
+    struct entity_delta d = change(ENTITY_MERGE_PATCH, v, large(10000, true));
+    const struct json *value = instance_value(json_at(entity_attr(d.after, S(DEFAULT "a")), 0));
+    assert_int_equal(value->n, 1 + 10000 + 10000 / 2 + 10000 / 2);
+    assert_non_null(json_get(value, S("key9999")));
+    assert_non_null(json_get(value, S("key10000")));
+    assert_null(json_get(value, S("key10001")));
+    assert_non_null(json_get(value, S("key29998")));
+    assert_null(json_get(value, S("key29999")));
+}
+
 static void looking(void **state)
 {
     (void)state;
@@ -340,7 +368,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(creation),          TEST(append),      TEST(nothing_changes), TEST(update),
         TEST(replace),           TEST(merge_patch), TEST(partial),         TEST(deletion),
-        TEST(growth_is_limited), TEST(looking),
+        TEST(growth_is_limited), TEST(looking),     TEST(large_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
