@@ -16,10 +16,12 @@ static const char tables_1[] =
     "CREATE TABLE ld_context(url {text} NOT NULL PRIMARY KEY, kind {int} NOT NULL,"
     " body {text} NOT NULL, created {int} NOT NULL);"
     /* doc: the subscription as its owner reads it, names expanded; state: status and counters as
-     * JSON; cursor: journal seq up to which all is delivered */
+     * JSON; pending 1: all up to journal seq cursor is delivered; 0: all up to notify_position */
     "CREATE TABLE subscription(sid {id}, tenant {int} NOT NULL, id {text} NOT NULL,"
     " doc {text} NOT NULL, context {text} NOT NULL, state {text} NOT NULL, cursor {int} NOT NULL,"
-    " created {int} NOT NULL, modified {int} NOT NULL, UNIQUE(tenant, id));";
+    " pending {int} NOT NULL, created {int} NOT NULL, modified {int} NOT NULL, UNIQUE(tenant, id));"
+    /* how far the subscriptions of a tenant that keep up have been told */
+    "CREATE TABLE notify_position(tenant {int} NOT NULL PRIMARY KEY, pos {int} NOT NULL);";
 
 /* Index rows are small and always found by their whole key: clustered where the engine can. */
 #define INDEX_TABLES(INT, REAL, TEXT, TAIL)                                                        \

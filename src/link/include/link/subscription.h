@@ -32,12 +32,13 @@ struct subscription_status {
     int64_t cursor;                     /* delivered up to */
     int64_t lag;                        /* journal rows behind */
     int64_t sent, failed;               /* requests that succeeded, that failed */
+    int64_t gaps;                       /* times that the journal was trimmed past the cursor */
     int64_t last_success, last_failure; /* instants, 0: never */
     struct str last_error;
     int64_t next_attempt; /* instant; 0: not waiting */
     enum { SUB_ACTIVE, SUB_PAUSED, SUB_EXPIRED, SUB_RETRYING } state;
 };
-/* For the console and metrics; texts live during the call. */
+/* For the console and metrics; texts live during the call, which must not come back here. */
 void subscriptions_each(struct subscriptions *s, int64_t tenant,
                         bool (*each)(void *ctx, const struct subscription_status *st), void *ctx);
 

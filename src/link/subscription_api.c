@@ -1,0 +1,552 @@
+/*
+ * /ngsi-ld/v1/subscriptions (clauses 5.8, 6.10, 6.11) and /link/v1/deliveries for the console.
+ *
+ * A change is written on the writer thread and taken over by the outbox after its commit; what a
+ * client reads comes from the row, with the outbox's live counters.
+ */
+#include "api.h"
+#include "crypto/hash.h"
+#include "subscription_impl.h"
+#include <stdio.h>
+
+/* --- reading --- */
+
+static void live_counters(struct subscriptions *h, int64_t tenant, struct str id,
+                          struct sub_counters *n, const char **status)
+{
+    pthread_mutex_lock(&h->lock);
+    const struct sub *s = sub_find(h, tenant, id);
+    *n = s ? s->count : (struct sub_counters){0};
+    *status = s ? sub_status(s) : "paused";
+    pthread_mutex_unlock(&h->lock);
+}
+
+/* Columns: id, doc, created, modified. */
+static void write_row(struct api *c, struct buf *out, const struct store_rows *r, int64_t tenant)
+{
+    struct str doc = str_dup(c->arena, store_text(r, 1));
+    const struct json *tree = json_parse(c->arena, doc, &JSON_DEFAULT, NULL);
+    struct sub_counters n;
+    const char *status;
+    live_counters(c->link->subscriptions, tenant, store_text(r, 0), &n, &status);
+    if (tree)
+        sub_write(out, c->arena, tree, &n, status, c->ctx, c->embed,
+                  api_option(c, "options", "sysAttrs"), store_int(r, 2), store_int(r, 3));
+}
+
+static enum http_answer read_one(struct request *req, struct response *res, void *ctx)
+{
+    struct api c;
+    struct str id;
+    int64_t tenant;
+    struct error e = {0};
+    struct store_rows r;
+    struct buf out = BUF_INIT;
+    if (!api_open(&c, req, res, ctx, read_one, 0, "options") || !api_id(&c, "id", &id) ||
+        !api_accept(&c, false))
+        return c.answer;
+    struct store_conn *conn = api_reader(&c, &tenant);
+    if (!conn)
+        return c.answer;
+    store_query(conn, &r,
+                "SELECT id, doc, created, modified FROM subscription"
+                " WHERE tenant = $1 AND id = $2",
+                SV(SV_INT(tenant), SV_TEXT(id)));
+    if (store_next(&r))
+        write_row(&c, &out, &r, tenant);
+    enum err err = store_end(&r, &e);
+    store_read_done(conn);
+    struct str body = buf_dup(&out, c.arena);
+    buf_release(&out);
+    if (err)
+        return api_fail(&c, &e);
+    if (!body.n)
+        return api_fail_text(&c, ERR_NOT_FOUND, "no subscription %" STR_F, STR_A(id));
+    api_answer(&c, 200, c.type, body);
+    return HTTP_DONE;
+}
+
+static void link_page(struct api *c, const char *rel, int64_t limit, int64_t offset)
+{
+    response_header(c->req, c->res, "Link",
+                    str_printf(c->arena,
+                               "</ngsi-ld/v1/subscriptions?limit=%lld&offset=%lld>; rel=\"%s\"; "
+                               "type=\"application/json\"",
+                               (long long)limit, (long long)offset, rel));
+}
+
+struct list_page {
+    int64_t limit, offset, count, n;
+};
+
+static enum err list_rows(struct api *c, struct store_conn *conn, int64_t tenant,
+                          struct list_page *p, struct buf *out, struct error *e)
+{
+    struct store_rows r;
+    enum err err =
+        store_get_int(conn, &p->count, "SELECT COUNT(*) FROM subscription WHERE tenant = $1",
+                      SV(SV_INT(tenant)), e);
+    if (err)
+        return err;
+    buf_char(out, '[');
+    store_query(conn, &r,
+                "SELECT id, doc, created, modified FROM subscription WHERE tenant = $1"
+                " ORDER BY sid LIMIT $2 OFFSET $3",
+                SV(SV_INT(tenant), SV_INT(p->limit), SV_INT(p->offset)));
+    while (store_next(&r)) {
+        if (p->n++)
+            buf_char(out, ',');
+        write_row(c, out, &r, tenant);
+    }
+    buf_char(out, ']');
+    return store_end(&r, e);
+}
+
+static enum http_answer read_list(struct request *req, struct response *res, void *ctx)
+{
+    struct api c;
+    int64_t tenant;
+    struct list_page p = {0};
+    bool count = false;
+    struct error e = {0};
+    struct buf out = BUF_INIT;
+    struct link *l = ctx;
+    if (!api_open(&c, req, res, ctx, read_list, 0, "options limit offset count") ||
+        !api_accept(&c, false) || !api_bool(&c, "count", &count) ||
+        !api_number(&c, "limit", l->options.page_default, 0, l->options.page_max, &p.limit) ||
+        !api_number(&c, "offset", 0, 0, INT64_MAX / 2, &p.offset))
+        return c.answer;
+    if (!p.limit && !count)
+        return api_fail_text(&c, ERR_INVALID, "limit=0 needs count=true");
+    struct store_conn *conn = api_reader(&c, &tenant);
+    if (!conn)
+        return c.answer;
+    enum err err = list_rows(&c, conn, tenant, &p, &out, &e);
+    store_read_done(conn);
+    struct str body = buf_dup(&out, c.arena);
+    buf_release(&out);
+    if (err)
+        return api_fail(&c, &e);
+    api_answer(&c, 200, c.type, body);
+    if (count)
+        response_header(req, res, "NGSILD-Results-Count",
+                        str_printf(c.arena, "%lld", (long long)p.count));
+    if (p.limit && p.offset > 0)
+        link_page(&c, "prev", p.limit, p.offset > p.limit ? p.offset - p.limit : 0);
+    if (p.limit && p.offset + p.n < p.count)
+        link_page(&c, "next", p.limit, p.offset + p.limit);
+    return HTTP_DONE;
+}
+
+/* --- writing --- */
+
+struct sub_write_call {
+    struct api api;
+    struct store_change change;
+    enum { WRITE_CREATE, WRITE_PATCH, WRITE_DELETE } kind;
+    struct str id;
+    const struct json *in;                /* stored form; of a patch a fragment */
+    const struct ld_context *ctx, *shown; /* shown: of jsonldContext, or NULL */
+    enum err result;                      /* of the operation, when the store was fine */
+    struct error error;
+    int64_t tenant, sid, cursor;
+    struct sub_slab *slab;
+    struct sub_spec *spec; /* what the outbox takes over */
+};
+
+static void forget_spec(struct sub_write_call *w)
+{
+    struct subscriptions *h = w->api.link->subscriptions;
+    if (!w->spec)
+        return;
+    pthread_mutex_lock(&h->lock);
+    sub_spec_unref(&h->groups, w->spec);
+    pthread_mutex_unlock(&h->lock);
+    sub_slab_unref(w->slab);
+    w->spec = NULL;
+}
+
+static enum err compile(struct sub_write_call *w, const struct json *doc,
+                        const struct ld_context *ctx, struct error *e)
+{
+    struct sub_source src = {.tenant = w->tenant,
+                             .tenant_name = w->api.tenant,
+                             .id = w->id,
+                             .doc = doc,
+                             .ctx = ctx,
+                             .shown_ctx = w->shown,
+                             .public_url = str_c(w->api.link->options.public_url)};
+    forget_spec(w);
+    w->slab = sub_slab_new();
+    w->spec = sub_spec_new(w->slab, &src, e);
+    if (w->spec)
+        return OK;
+    sub_slab_unref(w->slab);
+    return e->code;
+}
+
+static struct str context_text(struct arena *a, const struct ld_context *ctx)
+{
+    return json_to_text(a, ld_context_json(ctx));
+}
+
+static enum err newest_row(struct store_conn *c, struct sub_write_call *w, struct error *e)
+{
+    int64_t oldest;
+    return journal_range(c, w->tenant, &oldest, &w->cursor, e);
+}
+
+static enum err create_row(struct store_conn *c, struct sub_write_call *w, struct error *e)
+{
+    struct link *l = w->api.link;
+    int64_t now = clock_now(l->clock), count;
+    enum err err = store_get_int(c, &count, "SELECT COUNT(*) FROM subscription WHERE tenant = $1",
+                                 SV(SV_INT(w->tenant)), e);
+    if (!err)
+        err =
+            store_get_int(c, &w->sid, "SELECT sid FROM subscription WHERE tenant = $1 AND id = $2",
+                          SV(SV_INT(w->tenant), SV_TEXT(w->id)), NULL);
+    if (!err) {
+        w->result = error_set(&w->error, ERR_EXISTS, "subscription %" STR_F " exists already",
+                              STR_A(w->id));
+        return OK;
+    }
+    if (err != ERR_NOT_FOUND)
+        return error_set(e, err, "the subscription cannot be looked up");
+    if (count >= l->options.subscriptions_max) {
+        w->result = error_set(&w->error, ERR_TOO_MANY, "more than %lld subscriptions",
+                              (long long)l->options.subscriptions_max);
+        return OK;
+    }
+    w->result = compile(w, w->in, w->ctx, &w->error);
+    if (w->result)
+        return OK;
+    if (newest_row(c, w, e))
+        return e->code;
+    return store_get_int(
+        c, &w->sid,
+        "INSERT INTO subscription(tenant, id, doc, context, state, cursor, pending, created,"
+        " modified) VALUES ($1, $2, $3, $4, '{}', $5, 1, $6, $6) RETURNING sid",
+        SV(SV_INT(w->tenant), SV_TEXT(w->id), SV_TEXT(json_to_text(w->api.arena, w->in)),
+           SV_TEXT(context_text(w->api.arena, w->ctx)), SV_INT(w->cursor), SV_INT(now)),
+        e);
+}
+
+/* The row to change: its document and the context of its q. ERR_NOT_FOUND goes to the result. */
+static enum err find_row(struct store_conn *c, struct sub_write_call *w, const struct json **doc,
+                         const struct json **context, struct error *e)
+{
+    struct arena *a = w->api.arena;
+    struct store_rows r;
+    bool found = false;
+    store_query(c, &r, "SELECT sid, doc, context FROM subscription WHERE tenant = $1 AND id = $2",
+                SV(SV_INT(w->tenant), SV_TEXT(w->id)));
+    if (store_next(&r)) {
+        found = true;
+        w->sid = store_int(&r, 0);
+        *doc = json_parse(a, str_dup(a, store_text(&r, 1)), &JSON_DEFAULT, e);
+        *context = json_parse(a, str_dup(a, store_text(&r, 2)), &JSON_DEFAULT, e);
+    }
+    enum err err = store_end(&r, e);
+    if (!err && found && (!*doc || !*context))
+        err = ERR_CORRUPT;
+    if (!err && !found)
+        w->result = error_set(&w->error, ERR_NOT_FOUND, "no subscription %" STR_F, STR_A(w->id));
+    return err;
+}
+
+static enum err patch_row(struct store_conn *c, struct sub_write_call *w, struct error *e)
+{
+    struct arena *a = w->api.arena;
+    const struct json *doc = NULL, *context = NULL;
+    const struct ld_context *ctx = w->ctx;
+    struct ld_contexts *all = w->api.link->contexts;
+    struct str missing;
+    enum err err = find_row(c, w, &doc, &context, e);
+    if (err || w->result)
+        return err;
+    doc = sub_patched(a, doc, w->in);
+    /* A new q brings its context; otherwise the one it was written with stays. */
+    if (json_get(w->in, S("q")))
+        context = ld_context_json(ctx);
+    else if (ld_context_get(all, a, context, &ctx, &missing, &w->error))
+        ctx = ld_core();
+    if (!w->shown && json_get(doc, S("jsonldContext")))
+        ld_context_get(all, a, json_get(doc, S("jsonldContext")), &w->shown, &missing, NULL);
+    w->result = sub_check(doc, &w->error);
+    if (!w->result)
+        w->result = compile(w, doc, ctx, &w->error);
+    if (w->result)
+        return OK;
+    if (newest_row(c, w, e))
+        return e->code;
+    return store_exec(c,
+                      "UPDATE subscription SET doc = $1, context = $2, modified = $3"
+                      " WHERE sid = $4",
+                      SV(SV_TEXT(json_to_text(a, doc)), SV_TEXT(json_to_text(a, context)),
+                         SV_INT(clock_now(w->api.link->clock)), SV_INT(w->sid)),
+                      NULL, e);
+}
+
+static enum err delete_row(struct store_conn *c, struct sub_write_call *w, struct error *e)
+{
+    const struct json *doc, *context;
+    enum err err = find_row(c, w, &doc, &context, e);
+    if (err || w->result)
+        return err;
+    return store_exec(c, "DELETE FROM subscription WHERE sid = $1", SV(SV_INT(w->sid)), NULL, e);
+}
+
+static enum err apply(struct store_conn *c, void *ctx, struct error *e)
+{
+    struct sub_write_call *w = ctx;
+    struct link *l = w->api.link;
+    bool make = w->kind == WRITE_CREATE && l->options.tenants_auto;
+    w->result = OK;
+    enum err err = make ? repo_tenant_make(c, w->api.tenant, clock_now(l->clock), &w->tenant, e)
+                        : repo_tenant(c, w->api.tenant, &w->tenant, e);
+    if (err)
+        return err;
+    switch (w->kind) {
+    case WRITE_CREATE:
+        return create_row(c, w, e);
+    case WRITE_PATCH:
+        return patch_row(c, w, e);
+    case WRITE_DELETE:
+        return delete_row(c, w, e);
+    }
+    return ERR_INTERNAL;
+}
+
+/* The outbox learns what was committed. */
+static void take_over(struct sub_write_call *w)
+{
+    struct subscriptions *h = w->api.link->subscriptions;
+    pthread_mutex_lock(&h->lock);
+    struct sub *s = w->kind == WRITE_CREATE ? NULL : sub_find(h, w->tenant, w->id);
+    if (w->kind == WRITE_DELETE && s)
+        sub_event(h, s, EV_DELETE);
+    if (w->kind == WRITE_PATCH && s) {
+        sub_change(h, s, w->spec, w->cursor);
+        w->spec = NULL;
+    }
+    if (w->kind == WRITE_CREATE || (w->kind == WRITE_PATCH && !s)) {
+        struct sub_new n = {.spec = w->spec, .sid = w->sid, .read = w->cursor};
+        sub_enter(h, &n);
+        w->spec = NULL;
+    }
+    pthread_mutex_unlock(&h->lock);
+    if (w->slab)
+        sub_slab_unref(w->slab);
+}
+
+static void written(void *ctx, enum err code, const struct error *e)
+{
+    struct sub_write_call *w = ctx;
+    struct api *c = &w->api;
+    if (code == ERR_NOT_FOUND) {
+        api_no_tenant(c);
+    } else if (code || w->result) {
+        forget_spec(w);
+        struct error told = code ? *e : w->error;
+        told.code = code ? code : w->result;
+        api_fail(c, &told);
+    } else {
+        take_over(w);
+        response_empty(c->res, w->kind == WRITE_CREATE ? 201 : 204);
+        if (w->kind == WRITE_CREATE)
+            response_header(c->req, c->res, "Location",
+                            str_concat(c->arena, S("/ngsi-ld/v1/subscriptions/"),
+                                       api_segment(c->arena, w->id)));
+    }
+    http_resume(c->req);
+}
+
+static enum http_answer submit(struct api *c, struct sub_write_call *w)
+{
+    w->api = *c;
+    w->change = (struct store_change){.apply = apply, .done = written, .ctx = w};
+    enum err err = store_submit(c->link->store, &w->change);
+    if (err)
+        return api_fail_text(c, err, "too many changes are waiting to be written");
+    return HTTP_LATER;
+}
+
+/* Body in stored form and the context of jsonldContext; false: the response is on its way. */
+static bool take_body(struct api *c, http_handler handler, struct sub_write_call *w, bool patch)
+{
+    struct error e = {0};
+    w->ctx = c->ctx;
+    w->in = sub_expand(c->arena, c->body, patch, c->ctx, &e);
+    if (!w->in) {
+        api_fail(c, &e);
+        return false;
+    }
+    const struct json *shown = json_get(w->in, S("jsonldContext"));
+    return !json_is(shown, JSON_STRING) || api_context(c, handler, shown, &w->shown);
+}
+
+static enum http_answer create(struct request *req, struct response *res, void *ctx)
+{
+    struct api c;
+    struct error e = {0};
+    if (!api_open(&c, req, res, ctx, create, API_BODY, ""))
+        return c.answer;
+    struct sub_write_call *w = ARENA_NEW(c.arena, struct sub_write_call);
+    w->kind = WRITE_CREATE;
+    if (!take_body(&c, create, w, false))
+        return c.answer;
+    if (sub_check(w->in, &e))
+        return api_fail(&c, &e);
+    int64_t expires;
+    if (datetime_parse(json_text(json_get(w->in, S("expiresAt"))), &expires) &&
+        expires <= clock_now(c.link->clock))
+        return api_fail_text(&c, ERR_INVALID, "subscription: expiresAt lies in the past");
+    w->id = json_text(json_get(w->in, S("id")));
+    if (!w->id.p) {
+        w->id = str_concat(c.arena, S("urn:ngsi-ld:Subscription:"), uuid_v4(c.arena));
+        struct json *with = ARENA_NEW(c.arena, struct json);
+        *with = json_with(c.arena, w->in, S("id"), json_v_str(w->id));
+        w->in = with;
+    }
+    return submit(&c, w);
+}
+
+static enum http_answer patch(struct request *req, struct response *res, void *ctx)
+{
+    struct api c;
+    struct str id;
+    if (!api_open(&c, req, res, ctx, patch, API_BODY | API_MERGE_PATCH, "") ||
+        !api_id(&c, "id", &id))
+        return c.answer;
+    struct sub_write_call *w = ARENA_NEW(c.arena, struct sub_write_call);
+    w->kind = WRITE_PATCH;
+    w->id = id;
+    if (!take_body(&c, patch, w, true))
+        return c.answer;
+    struct str in_body = json_text(json_get(w->in, S("id")));
+    if (in_body.p && !str_eq(in_body, id))
+        return api_fail_text(&c, ERR_INVALID, "the body is of subscription %" STR_F,
+                             STR_A(in_body));
+    int64_t expires;
+    if (datetime_parse(json_text(json_get(w->in, S("expiresAt"))), &expires) &&
+        expires <= clock_now(c.link->clock))
+        return api_fail_text(&c, ERR_INVALID, "subscription: expiresAt lies in the past");
+    return submit(&c, w);
+}
+
+static enum http_answer delete_one(struct request *req, struct response *res, void *ctx)
+{
+    struct api c;
+    struct str id;
+    if (!api_open(&c, req, res, ctx, delete_one, 0, "") || !api_id(&c, "id", &id))
+        return c.answer;
+    struct sub_write_call *w = ARENA_NEW(c.arena, struct sub_write_call);
+    w->kind = WRITE_DELETE;
+    w->id = id;
+    return submit(&c, w);
+}
+
+/* --- the console --- */
+
+void subscriptions_each(struct subscriptions *h, int64_t tenant,
+                        bool (*each)(void *ctx, const struct subscription_status *st), void *ctx)
+{
+    bool go = true;
+    pthread_mutex_lock(&h->lock);
+    for (size_t i = 0; go && i < h->all.n; i++) {
+        const struct sub *s = h->all.v[i];
+        if (s->spec->tenant != tenant)
+            continue;
+        int64_t cursor = sub_cursor(s), now = clock_steady(h->link->clock);
+        bool waits = s->state == ST_RETRYING && s->retry_at > now;
+        struct subscription_status st = {
+            .id = s->spec->id,
+            .name = s->spec->name,
+            .endpoint = s->spec->uri,
+            .tenant = tenant,
+            .cursor = cursor,
+            .lag = s->spec->interval_us || s->tenant->pos < cursor ? 0 : s->tenant->pos - cursor,
+            .sent = s->count.sent - s->count.failed,
+            .failed = s->count.failed,
+            .gaps = s->count.gaps,
+            .last_success = s->count.last_success,
+            .last_failure = s->count.last_failure,
+            .last_error = s->error_text[0] ? str_c(s->error_text) : STR_NONE,
+            .next_attempt = waits ? clock_now(h->link->clock) + s->retry_at - now : 0,
+            .state = s->state == ST_PAUSED     ? SUB_PAUSED
+                     : s->state == ST_EXPIRED  ? SUB_EXPIRED
+                     : s->state == ST_RETRYING ? SUB_RETRYING
+                                               : SUB_ACTIVE};
+        go = each(ctx, &st);
+    }
+    pthread_mutex_unlock(&h->lock);
+}
+
+static void write_time(struct json_writer *w, struct str key, int64_t at)
+{
+    char text[DATETIME_MAX];
+    if (at)
+        json_w_kstr(w, key, str_n(text, datetime_format(at, text)));
+}
+
+static bool write_delivery(void *ctx, const struct subscription_status *st)
+{
+    static const struct str states[] = {[SUB_ACTIVE] = S_INIT("active"),
+                                        [SUB_PAUSED] = S_INIT("paused"),
+                                        [SUB_EXPIRED] = S_INIT("expired"),
+                                        [SUB_RETRYING] = S_INIT("retrying")};
+    struct json_writer *w = ctx;
+    json_w_object(w);
+    json_w_kstr(w, S("id"), st->id);
+    if (st->name.n)
+        json_w_kstr(w, S("name"), st->name);
+    json_w_kstr(w, S("endpoint"), st->endpoint);
+    json_w_kstr(w, S("state"), states[st->state]);
+    json_w_ki64(w, S("cursor"), st->cursor);
+    json_w_ki64(w, S("lag"), st->lag);
+    json_w_ki64(w, S("delivered"), st->sent);
+    json_w_ki64(w, S("failed"), st->failed);
+    json_w_ki64(w, S("gaps"), st->gaps);
+    write_time(w, S("lastSuccess"), st->last_success);
+    write_time(w, S("lastFailure"), st->last_failure);
+    if (st->last_error.n)
+        json_w_kstr(w, S("lastError"), st->last_error);
+    write_time(w, S("nextAttempt"), st->next_attempt);
+    json_w_end(w);
+    return true;
+}
+
+static enum http_answer deliveries(struct request *req, struct response *res, void *ctx)
+{
+    struct api c;
+    int64_t tenant;
+    if (!api_open(&c, req, res, ctx, deliveries, 0, ""))
+        return c.answer;
+    struct store_conn *conn = api_reader(&c, &tenant);
+    if (!conn)
+        return c.answer;
+    store_read_done(conn);
+    struct buf out = BUF_INIT;
+    struct json_writer w = json_writer(&out);
+    json_w_array(&w);
+    subscriptions_each(c.link->subscriptions, tenant, write_delivery, &w);
+    json_w_end(&w);
+    response_body(req, res, 200, "application/json", buf_dup(&out, c.arena));
+    buf_release(&out);
+    return HTTP_DONE;
+}
+
+static const struct route routes[] = {
+    {"POST", "/ngsi-ld/v1/subscriptions", create, ROUTE_PUBLIC_CORS},
+    {"GET", "/ngsi-ld/v1/subscriptions", read_list, ROUTE_PUBLIC_CORS},
+    {"GET", "/ngsi-ld/v1/subscriptions/{id}", read_one, ROUTE_PUBLIC_CORS},
+    {"PATCH", "/ngsi-ld/v1/subscriptions/{id}", patch, ROUTE_PUBLIC_CORS},
+    {"DELETE", "/ngsi-ld/v1/subscriptions/{id}", delete_one, ROUTE_PUBLIC_CORS},
+    {"GET", "/link/v1/deliveries", deliveries, 0},
+};
+
+void subscriptions_routes(struct link *l, struct router *r)
+{
+    router_add(r, routes, sizeof(routes) / sizeof(routes[0]), l);
+}

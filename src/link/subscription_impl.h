@@ -1,0 +1,360 @@
+/*
+ * subscription_impl.h - the parts of subscription.h, shared by the files subscription_*.c.
+ *
+ *     subscription_model.c   what a client sends and reads; checking; the stored document
+ *     subscription_spec.c    a stored document compiled for matching and sending
+ *     subscription_match.c   which subscriptions a change concerns
+ *     subscription_render.c  the text of a notification
+ *     subscription_state.c   states, queues, sending, retrying
+ *     subscription_follow.c  the follower: journal, sweeps, periods, cursors on disk
+ *     subscription_store.c   rows of the subscription table
+ *     subscription_api.c     /ngsi-ld/v1/subscriptions, /link/v1/deliveries
+ */
+#ifndef LINK_SUBSCRIPTION_IMPL_H
+#define LINK_SUBSCRIPTION_IMPL_H
+
+#include "core/map.h"
+#include "core/vec.h"
+#include "link/link.h"
+#include "link/subscription.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* --- model --- */
+
+enum {
+    TRIGGER_ENTITY_CREATED = 1,
+    TRIGGER_ENTITY_DELETED = 2,
+    TRIGGER_ATTR_CREATED = 4,
+    TRIGGER_ATTR_UPDATED = 8,
+    TRIGGER_ATTR_DELETED = 16,
+    TRIGGER_ENTITY_UPDATED = 32 /* also stands for the three of attributes */
+};
+
+/*
+ * A payload in stored form: members checked, names expanded, what only we set left out. Of a
+ * fragment (patch) the members that are to be removed come out as JSON null. NULL with ERR_INVALID,
+ * or ERR_UNPROCESSABLE for what is not supported.
+ */
+const struct json *sub_expand(struct arena *a, const struct json *payload, bool patch,
+                              const struct ld_context *ctx, struct error *e);
+/* The stored document with the members of a fragment put in or taken out. */
+const struct json *sub_patched(struct arena *a, const struct json *doc, const struct json *patch);
+/* Rules between members, for a whole document. */
+enum err sub_check(const struct json *doc, struct error *e);
+
+struct sub_counters {
+    int64_t sent, failed; /* requests made (failed ones too), requests that failed */
+    int64_t last_notification, last_success, last_failure; /* instants, 0: never */
+    int64_t gaps; /* times that the journal had been trimmed past the cursor */
+    struct str last_error;
+};
+/* As its owner reads it, with the names of ctx. */
+void sub_write(struct buf *out, struct arena *a, const struct json *doc,
+               const struct sub_counters *n, const char *status, const struct ld_context *ctx,
+               bool with_context, bool sys_attrs, int64_t created, int64_t modified);
+
+/* Each name of a type selection ("A,(B;C)") through to(); the signs between stay. */
+struct str sub_map_types(struct arena *a, struct str selection, const struct ld_context *ctx,
+                         struct str (*to)(const struct ld_context *, struct arena *, struct str));
+
+/* --- spec: compiled, immutable, counted --- */
+
+enum sub_accept { ACCEPT_JSON, ACCEPT_LD, ACCEPT_GEO };
+
+/* Memory that several specs share, so that ten thousand small ones do not take a page each. */
+struct sub_slab {
+    _Atomic int refs;
+    struct arena arena;
+};
+struct sub_slab *sub_slab_new(void);
+void sub_slab_unref(struct sub_slab *s);
+
+/* How entities are shown: subscriptions that agree share the text. */
+struct sub_group {
+    _Atomic int refs;
+    struct sub_slab *slab; /* where it stands */
+    struct str key;        /* in subscriptions.groups */
+    struct entity_view view;
+    bool show_changes, show_deleted;
+    /* the follower's: what was rendered for the journal row at hand */
+    int64_t stamp;
+    struct sub_payload *payload;
+};
+
+struct sub_selector {
+    const struct str *ids;
+    size_t n_ids;
+    struct regex *pattern;
+    const struct type_node *types; /* NULL: any */
+    struct str type_text;
+};
+
+struct sub_spec {
+    _Atomic int refs;
+    struct sub_slab *slab;
+    struct str id, name;
+    struct str key;  /* "TENANT id" */
+    struct str hash; /* for notification ids */
+    int64_t tenant;
+    struct str tenant_name;
+    const struct sub_selector *selectors;
+    size_t n_selectors;
+    const struct str *watched;
+    size_t n_watched;
+    unsigned triggers;
+    struct entity_query filter; /* q, scope, place; for one thread, the follower */
+    struct str q, scope_q, georel, geometry, coordinates, geo_property;
+    const struct ld_context *q_ctx;
+    bool active;
+    int64_t expires;                  /* instant, 0: never */
+    int64_t throttle_us, interval_us; /* 0: none */
+    struct str uri, origin;           /* endpoint; its scheme, host and port */
+    enum sub_accept accept;
+    const struct http_header *headers; /* receiverInfo */
+    size_t n_headers;
+    int64_t timeout_ms, cooldown_us;
+    struct str link; /* value of the Link header */
+    struct sub_group *group;
+};
+
+struct sub_source {
+    int64_t tenant;
+    struct str tenant_name, id;
+    const struct json *doc;
+    const struct ld_context *ctx;       /* for q and, without jsonldContext, for notifications */
+    const struct ld_context *shown_ctx; /* of jsonldContext; NULL: ctx */
+    struct str public_url;
+};
+/* Compile into the slab. Takes no lock; the group is found or made later (sub_group_join()). */
+struct sub_spec *sub_spec_new(struct sub_slab *slab, const struct sub_source *src, struct error *e);
+/* Its group among those of the hub; under the hub's lock. */
+void sub_group_join(struct map *groups, struct sub_spec *spec);
+void sub_spec_ref(struct sub_spec *s);
+/* Under the hub's lock when the spec had joined a group. */
+void sub_spec_unref(struct map *groups, struct sub_spec *s);
+/* A second query of the same condition, for another thread; give back entity_query_release(). */
+enum err sub_filter_new(struct arena *a, const struct sub_spec *s, struct entity_query *out,
+                        struct error *e);
+
+/* --- match --- */
+
+struct sub;
+struct sub_list;
+/* Enter a subscription under, or take it from, the keys of its spec's selectors. */
+void sub_index_add(struct map *index, struct sub *s);
+void sub_index_remove(struct map *index, struct sub *s);
+void sub_index_release(struct map *index);
+/* Lists of subscriptions that may concern the entity, to each(): a superset, perhaps twice. */
+void sub_index_find(const struct map *index, struct arena *a, int64_t tenant,
+                    const struct json *doc, void (*each)(void *ctx, const struct sub_list *list),
+                    void *ctx);
+/* Does the change concern the subscription? Errors (a pattern over its limits) count as yes:
+ * nothing is skipped silently. */
+bool sub_concerns(const struct sub_spec *s, const struct entity_event *ev);
+/* Does one of the first n selectors hold? */
+bool sub_selects(const struct sub_spec *s, size_t n, const struct json *doc);
+
+/* --- render --- */
+
+struct sub_payload;
+/* The entity of a change as the group shows it. */
+struct sub_payload *sub_render(const struct sub_group *g, struct arena *a,
+                               const struct entity_event *ev, int64_t at);
+/* The entity as it is. */
+void sub_render_entity(struct buf *out, const struct sub_group *g, struct arena *a,
+                       const struct json *doc);
+struct sub_payload *sub_payload_new(struct str text, struct str id);
+void sub_payload_unref(struct sub_payload *p);
+/* The request's body: envelope and payloads. */
+struct str sub_body(struct arena *a, const struct sub_spec *s, struct str id, int64_t now,
+                    struct sub_payload *const *payloads, size_t n);
+
+/* --- payloads and queues --- */
+
+/* One entity in the form of its group, or a page of them. */
+struct sub_payload {
+    _Atomic int refs;
+    size_t n, n_id;
+    char text[]; /* n bytes of entities joined by ',', then n_id bytes: the id of a single one */
+};
+
+struct sub_item {
+    struct sub_payload *payload;
+    int64_t seq; /* journal row; of a full notification the row that it is as of */
+    bool full;   /* of a full notification */
+};
+
+/* --- a subscription at work; see subscription_state.c --- */
+
+enum sub_state { ST_LIVE, ST_BEHIND, ST_RETRYING, ST_PAUSED, ST_EXPIRED, ST_GONE, ST_STATES };
+
+enum sub_event {
+    EV_FULL,      /* its queue has no room */
+    EV_CAUGHT_UP, /* a sweep reached the follower */
+    EV_FAILED,
+    EV_DELIVERED,
+    EV_PAUSE,
+    EV_RESUME,
+    EV_EXPIRE,
+    EV_DELETE,
+    EV_EVENTS
+};
+
+struct sub_tenant;
+struct sub_host;
+
+struct sub {
+    struct sub_spec *spec;
+    int64_t sid;
+    enum sub_state state;
+    struct sub_tenant *tenant;
+    int64_t read;           /* see sub_seen() */
+    bool sweeping;          /* takes part in the tenant's sweep */
+    struct sub_item *queue; /* ring of cap items from head */
+    uint32_t head, n, cap;
+    uint32_t flying;        /* items of the request on its way, 0: none */
+    uint32_t attempts;      /* failures in a row */
+    uint32_t pins;          /* threads that look at it without the lock */
+    int64_t retry_at;       /* steady */
+    int64_t throttle_until; /* steady */
+    int64_t next_full;      /* steady: of timeInterval */
+    int64_t due;            /* steady: when the timer wants it; 0: no timer */
+    size_t heap_at;         /* in subscriptions.timers, from 1; 0: not there */
+    struct {
+        bool wanted, running; /* a page is due; is being made */
+        bool resync;          /* because of a gap: read becomes seq when all is delivered */
+        int64_t seq, after;   /* journal row of the first page; last entity of the page before */
+        size_t selector;
+        int64_t not_before; /* steady: after a failure */
+    } full;
+    struct sub_host *host;
+    struct sub *next_ready, *next_of_host, *prev_of_host;
+    bool ready;        /* in its host's list */
+    bool disk_pending; /* as on disk, see subscription_store.c */
+    int64_t disk_cursor;
+    bool counters_moved;
+    struct sub_counters count; /* last_error is in error_text */
+    char error_text[120];
+    int64_t stamp; /* of the journal row that it was last a candidate for */
+};
+
+/* Receivers at one origin share a budget, so that a dead one does not take all of it. */
+struct sub_host {
+    struct str origin;        /* behind the struct */
+    struct sub *subs;         /* all of them */
+    struct sub *first, *last; /* ready to send */
+    int64_t flying;
+    bool down;   /* the last request had no answer */
+    bool queued; /* in subscriptions.hosts_first */
+    struct sub_host *next;
+};
+
+/* The world outside, as the outbox sees it. */
+struct sub_net {
+    enum err (*send)(void *ctx, const struct client_request *r, struct error *e);
+    uint64_t (*random)(void *ctx);
+    void *ctx;
+};
+
+struct sub_list {
+    struct sub **v;
+    size_t n, cap;
+};
+void sub_list_add(struct sub_list *l, struct sub *s);
+void sub_list_remove(struct sub_list *l, const struct sub *s);
+
+/* What the follower knows of a tenant. */
+struct sub_tenant {
+    int64_t tenant;
+    int64_t pos;      /* rows up to it were offered to those in ST_LIVE */
+    int64_t disk_pos; /* as written down */
+    int64_t sweep;    /* rows up to it were offered by the present sweep; -1: there is none */
+    size_t n_subs;
+    struct sub_tenant *next;
+};
+
+enum { SUB_QUEUED_BYTES = 64 << 20 }; /* of payloads in all queues, shared ones counted each time */
+
+struct subscriptions {
+    struct link *link;
+    struct sub_net net;
+    _Atomic int refs; /* its owner's, one of each request on its way, one of each pool task */
+
+    pthread_mutex_t lock; /* for everything below */
+    pthread_cond_t wake;  /* the follower */
+    pthread_cond_t idle;  /* a request came back */
+    bool changed, closing, threaded;
+    pthread_t thread;
+
+    struct sub_list all;
+    struct map by_id; /* "TENANT id" -> struct sub; keys stand in the specs */
+    struct map index; /* subscription_match.c */
+    struct map groups, hosts;
+    struct sub_tenant *tenants;
+    struct sub_list timers;                    /* binary heap by due; v[0] is not used */
+    struct sub_list fulls;                     /* those that want a page */
+    struct sub_host *hosts_first, *hosts_last; /* with something ready */
+    int64_t flying;                            /* requests on their way */
+    size_t queued_bytes;
+    bool hungry; /* somebody in ST_BEHIND may want a sweep */
+    int64_t stamp;
+    int64_t flushed_at, counted_at; /* steady */
+};
+
+/* --- state: all under the lock --- */
+
+struct sub_new {
+    struct sub_spec *spec; /* taken over */
+    int64_t sid, read;
+    struct sub_counters count;
+};
+struct sub *sub_enter(struct subscriptions *h, const struct sub_new *n);
+/* Another spec (taken over); read counts when it begins to be active by that. */
+void sub_change(struct subscriptions *h, struct sub *s, struct sub_spec *spec, int64_t read);
+void sub_event(struct subscriptions *h, struct sub *s, enum sub_event ev);
+/* Rows up to which all is delivered, queued or of no concern. */
+int64_t sub_seen(const struct sub *s);
+/* Rows up to which all is delivered or of no concern. */
+int64_t sub_cursor(const struct sub *s);
+bool sub_has_room(const struct subscriptions *h, const struct sub *s);
+/* Does it want a sweep? */
+bool sub_hungry(const struct subscriptions *h, const struct sub *s);
+/* Append to its queue; the payload is shared. */
+void sub_queue(struct subscriptions *h, struct sub *s, struct sub_payload *p, int64_t seq,
+               bool full);
+/* What is due now: sending, a page, expiry; else the timer. */
+void sub_schedule(struct subscriptions *h, struct sub *s);
+void sub_unpin(struct subscriptions *h, struct sub *s);
+/* Send what is ready within the budgets. */
+void sub_pump(struct subscriptions *h);
+/* Those whose timer ran out; the steady instant of the next one, 0: none. */
+int64_t sub_timers(struct subscriptions *h);
+struct sub *sub_find(const struct subscriptions *h, int64_t tenant, struct str id);
+const char *sub_status(const struct sub *s); /* "active", "paused", "expired" */
+void sub_wake(struct subscriptions *h);      /* the follower */
+void sub_free_all(struct subscriptions *h);
+void sub_hub_unref(struct subscriptions *h);
+
+/* --- follow --- */
+
+/* One round of the follower, without waiting: timers, pages, rows, sweeps, cursors. True when
+ * there is more to do at once. flush: write cursors whether it is time or not. */
+bool sub_step(struct subscriptions *h, bool flush);
+/* Make one page of a full notification (a pool task's work). */
+void sub_full_run(struct subscriptions *h, struct sub *s);
+
+/* A hub whose rounds the caller makes: for tests. */
+struct subscriptions *sub_hub_new(struct link *l, const struct sub_net *net, struct error *e);
+
+/* --- store --- */
+
+/* All rows of the table. */
+enum err sub_load(struct subscriptions *h, struct error *e);
+/* Cursors and counters that moved, in one change. */
+enum err sub_flush(struct subscriptions *h, bool all, struct error *e);
+/* The state column. */
+struct str sub_counters_text(struct arena *a, const struct sub_counters *c);
+struct sub_counters sub_counters_parse(struct arena *a, struct str text);
+
+#endif

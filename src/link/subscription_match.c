@@ -1,0 +1,224 @@
+/*
+ * Which subscriptions a change concerns (clause 5.8.6).
+ *
+ * Every selector stands in the index under the narrowest key that it has: each of its ids, else
+ * each type that its selection needs, else "any" of its tenant. A change looks up its own id, its
+ * types and "any"; what is found there is checked exactly by sub_concerns().
+ */
+#include "core/regex.h"
+#include "subscription_impl.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* --- lists --- */
+
+void sub_list_add(struct sub_list *l, struct sub *s)
+{
+    if (l->n == l->cap) {
+        l->cap = l->cap ? l->cap * 2 : 4;
+        l->v = realloc(l->v, l->cap * sizeof(*l->v));
+        if (!l->v)
+            abort();
+    }
+    l->v[l->n++] = s;
+}
+
+void sub_list_remove(struct sub_list *l, const struct sub *s)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        if (l->v[i] == s) {
+            l->v[i] = l->v[--l->n];
+            return;
+        }
+    }
+}
+
+/* --- keys --- */
+
+struct index_entry {
+    struct sub_list list; /* first: what sub_index_find() gives out */
+    size_t n;
+    char key[];
+};
+
+static struct str key_text(struct arena *a, char kind, int64_t tenant, struct str name)
+{
+    return str_printf(a, "%c%lld %" STR_F, kind, (long long)tenant, STR_A(name));
+}
+
+/* The keys of a selector, each to fn. */
+static void selector_keys(struct arena *a, int64_t tenant, const struct sub_selector *sel,
+                          void (*fn)(void *ctx, struct str key), void *ctx)
+{
+    const struct query_hint *hints;
+    struct entity_query q = {.types = sel->types};
+    size_t n = sel->types ? query_hints(a, &q, &hints) : 0;
+    for (size_t i = 0; i < sel->n_ids; i++)
+        fn(ctx, key_text(a, 'i', tenant, sel->ids[i]));
+    if (sel->n_ids)
+        return;
+    for (size_t h = 0; h < n; h++) {
+        if (hints[h].kind != HINT_TYPE)
+            continue;
+        for (size_t i = 0; i < hints[h].n_names; i++)
+            fn(ctx, key_text(a, 't', tenant, hints[h].names[i]));
+        return;
+    }
+    fn(ctx, key_text(a, 'a', tenant, S("")));
+}
+
+struct keyed {
+    struct map *index;
+    struct sub *sub;
+};
+
+static void add_under(void *ctx, struct str key)
+{
+    struct keyed *k = ctx;
+    struct index_entry *e = map_get(k->index, key);
+    if (!e) {
+        e = calloc(1, sizeof(*e) + key.n);
+        if (!e)
+            abort();
+        e->n = key.n;
+        memcpy(e->key, key.p, key.n);
+        map_put(k->index, str_n(e->key, e->n), e);
+    }
+    sub_list_add(&e->list, k->sub);
+}
+
+static void remove_under(void *ctx, struct str key)
+{
+    struct keyed *k = ctx;
+    struct index_entry *e = map_get(k->index, key);
+    if (!e)
+        return;
+    sub_list_remove(&e->list, k->sub);
+    if (e->list.n)
+        return;
+    map_del(k->index, key);
+    free(e->list.v);
+    free(e);
+}
+
+static void each_key(struct map *index, struct sub *s, void (*fn)(void *ctx, struct str key))
+{
+    struct arena a = ARENA_INIT;
+    struct keyed k = {index, s};
+    for (size_t i = 0; i < s->spec->n_selectors; i++)
+        selector_keys(&a, s->spec->tenant, &s->spec->selectors[i], fn, &k);
+    if (!s->spec->n_selectors)
+        fn(&k, key_text(&a, 'a', s->spec->tenant, S("")));
+    arena_release(&a);
+}
+
+/* Periodic subscriptions do not follow changes and stand under no key. */
+void sub_index_add(struct map *index, struct sub *s)
+{
+    if (!s->spec->interval_us)
+        each_key(index, s, add_under);
+}
+
+void sub_index_remove(struct map *index, struct sub *s)
+{
+    if (!s->spec->interval_us)
+        each_key(index, s, remove_under);
+}
+
+void sub_index_release(struct map *index)
+{
+    struct map_iter it = {0};
+    while (map_next(index, &it)) {
+        struct index_entry *e = it.value;
+        free(e->list.v);
+        free(e);
+    }
+    map_release(index);
+}
+
+static void find(const struct map *index, struct str key,
+                 void (*each)(void *ctx, const struct sub_list *list), void *ctx)
+{
+    const struct index_entry *e = map_get(index, key);
+    if (e)
+        each(ctx, &e->list);
+}
+
+void sub_index_find(const struct map *index, struct arena *a, int64_t tenant,
+                    const struct json *doc, void (*each)(void *ctx, const struct sub_list *list),
+                    void *ctx)
+{
+    const struct json *types = entity_types(doc);
+    find(index, key_text(a, 'i', tenant, entity_id(doc)), each, ctx);
+    for (uint32_t i = 0; json_is(types, JSON_ARRAY) && i < types->n; i++)
+        find(index, key_text(a, 't', tenant, json_text(&types->items[i])), each, ctx);
+    find(index, key_text(a, 'a', tenant, S("")), each, ctx);
+}
+
+/* --- conditions --- */
+
+static bool selector_holds(const struct sub_selector *sel, const struct json *doc)
+{
+    struct str id = entity_id(doc);
+    bool hit = sel->n_ids == 0;
+    for (size_t i = 0; i < sel->n_ids && !hit; i++)
+        hit = str_eq(id, sel->ids[i]);
+    if (hit && sel->types)
+        hit = query_types_hold(sel->types, entity_types(doc));
+    if (hit && sel->pattern && regex_match(sel->pattern, id, &hit))
+        hit = true;
+    return hit;
+}
+
+static bool watches(const struct sub_spec *s, struct str attr)
+{
+    for (size_t i = 0; i < s->n_watched; i++)
+        if (str_eq(s->watched[i], attr))
+            return true;
+    return s->n_watched == 0;
+}
+
+/* Of an entity made or deleted: does it have a watched attribute, or is none named? */
+static bool any_watched(const struct sub_spec *s, const struct json *doc)
+{
+    for (size_t i = 0; i < s->n_watched; i++)
+        if (entity_attr(doc, s->watched[i]))
+            return true;
+    return s->n_watched == 0;
+}
+
+static bool triggered(const struct sub_spec *s, const struct entity_event *ev)
+{
+    static const unsigned of_op[] = {[ATTR_CREATED] = TRIGGER_ATTR_CREATED,
+                                     [ATTR_UPDATED] = TRIGGER_ATTR_UPDATED,
+                                     [ATTR_DELETED] = TRIGGER_ATTR_DELETED};
+    if (ev->op == EVENT_DELETED)
+        return (s->triggers & TRIGGER_ENTITY_DELETED) && any_watched(s, ev->doc);
+    if (ev->op == EVENT_CREATED && (s->triggers & TRIGGER_ENTITY_CREATED) &&
+        any_watched(s, ev->doc))
+        return true;
+    /* A change of types or scope alone is an update of the entity and of no attribute. */
+    if (ev->op == EVENT_UPDATED && !ev->changes.n)
+        return (s->triggers & TRIGGER_ENTITY_UPDATED) && !s->n_watched;
+    for (size_t i = 0; i < ev->changes.n; i++)
+        if ((s->triggers & of_op[ev->changes.v[i].op]) && watches(s, ev->changes.v[i].attr))
+            return true;
+    return false;
+}
+
+bool sub_selects(const struct sub_spec *s, size_t n, const struct json *doc)
+{
+    bool hit = false;
+    for (size_t i = 0; i < n && !hit; i++)
+        hit = selector_holds(&s->selectors[i], doc);
+    return hit;
+}
+
+bool sub_concerns(const struct sub_spec *s, const struct entity_event *ev)
+{
+    bool hit;
+    struct error e;
+    if (!triggered(s, ev) || (s->n_selectors && !sub_selects(s, s->n_selectors, ev->doc)))
+        return false;
+    return query_holds(&s->filter, ev->doc, &hit, &e) != OK || hit;
+}

@@ -1,0 +1,696 @@
+/*
+ * What a client sends as a subscription, what is stored, and what it reads back (ETSI GS CIM 009
+ * v1.8.1 clauses 5.2.12 to 5.2.15, 5.8.1, 5.8.2).
+ *
+ * The stored document is the client's own with names of types and attributes as IRIs and without
+ * what only we may set. q stays as sent: it is read with the context that came with it, which is
+ * kept in the row. Members that the specification does not know are refused, because a misspelt
+ * condition would notify too much or for ever nothing.
+ */
+#include "core/regex.h"
+#include "subscription_impl.h"
+#include <string.h>
+
+struct taker {
+    struct arena *arena;
+    const struct ld_context *ctx;
+    struct error *e;
+    const char *where; /* for messages: "subscription", "notification", ... */
+    struct json out;
+};
+
+static bool refuse(struct taker *t, const char *member, const char *expected)
+{
+    error_set(t->e, ERR_INVALID, "%s: %s must be %s", t->where, member, expected);
+    return false;
+}
+
+/* A member's check and translation; t->out is what is stored. */
+typedef bool (*take_fn)(struct taker *t, const char *name, const struct json *v);
+
+struct member {
+    const char *name;
+    take_fn take; /* NULL: left out, because it is ours */
+};
+
+/* An object by its table of members. */
+static bool take_object(struct taker *t, const char *name, const struct json *v,
+                        const struct member *members, size_t n, struct json *out)
+{
+    VEC(struct json_member) list = VEC_INIT;
+    if (!json_is(v, JSON_OBJECT))
+        return refuse(t, name, "an object");
+    for (uint32_t i = 0; i < v->n; i++) {
+        struct str key = json_key(&v->members[i]);
+        size_t k = 0;
+        while (k < n && !str_eq(key, str_c(members[k].name)))
+            k++;
+        if (k == n) {
+            error_set(t->e, ERR_INVALID, "%s: unknown member \"%" STR_F "\"", t->where,
+                      STR_A(str_cut(key, 100)));
+            return false;
+        }
+        if (!members[k].take)
+            continue;
+        if (!members[k].take(t, members[k].name, &v->members[i].value))
+            return false;
+        *vec_push(t->arena, &list) = json_m(str_c(members[k].name), t->out);
+    }
+    *out = json_v_object(list.v, list.n);
+    return true;
+}
+#define COUNT(list) (sizeof(list) / sizeof((list)[0]))
+
+/* --- plain members --- */
+
+static bool take_text(struct taker *t, const char *name, const struct json *v)
+{
+    t->out = json_is(v, JSON_STRING) ? *v : json_v_null();
+    return (json_is(v, JSON_STRING) && v->n > 0) || refuse(t, name, "a text");
+}
+
+static bool take_uri(struct taker *t, const char *name, const struct json *v)
+{
+    t->out = *v;
+    return (json_is(v, JSON_STRING) && ld_is_uri(json_text(v))) || refuse(t, name, "a URI");
+}
+
+static bool take_bool(struct taker *t, const char *name, const struct json *v)
+{
+    t->out = *v;
+    return json_is_bool(v) || refuse(t, name, "true or false");
+}
+
+static bool take_instant(struct taker *t, const char *name, const struct json *v)
+{
+    int64_t at;
+    t->out = *v;
+    return (json_is(v, JSON_STRING) && datetime_parse(json_text(v), &at)) ||
+           refuse(t, name, "a date-time in UTC");
+}
+
+static bool take_seconds(struct taker *t, const char *name, const struct json *v)
+{
+    double d;
+    t->out = *v;
+    return (json_double(v, &d) && d > 0 && d <= 1e9) || refuse(t, name, "a positive number");
+}
+
+static bool take_millis(struct taker *t, const char *name, const struct json *v)
+{
+    double d;
+    t->out = *v;
+    return (json_double(v, &d) && d >= 0 && d <= 1e9) || refuse(t, name, "a number, at least 0");
+}
+
+static bool take_type(struct taker *t, const char *name, const struct json *v)
+{
+    t->out = *v;
+    if (json_is(v, JSON_STRING) && str_eq(json_text(v), S("Subscription")))
+        return true;
+    return refuse(t, name, "\"Subscription\"");
+}
+
+/* --- lists --- */
+
+static bool take_list(struct taker *t, const char *name, const struct json *v,
+                      bool (*item)(struct taker *, const char *, const struct json *))
+{
+    if (!json_is(v, JSON_ARRAY) || v->n == 0)
+        return refuse(t, name, "an array that is not empty");
+    struct json *items = ARENA_ARRAY(t->arena, struct json, v->n);
+    for (uint32_t i = 0; i < v->n; i++) {
+        if (!item(t, name, &v->items[i]))
+            return false;
+        items[i] = t->out;
+    }
+    t->out = json_v_array(items, v->n);
+    return true;
+}
+
+static bool name_item(struct taker *t, const char *name, const struct json *v)
+{
+    struct str text = json_is(v, JSON_STRING) ? json_text(v) : STR_NONE;
+    if (!text.n)
+        return refuse(t, name, "a list of names");
+    t->out = json_v_str(entity_is_member(text) ? text : ld_expand(t->ctx, t->arena, text));
+    return true;
+}
+
+static bool take_names(struct taker *t, const char *name, const struct json *v)
+{
+    return take_list(t, name, v, name_item);
+}
+
+static const struct {
+    const char *name;
+    unsigned bits;
+} trigger_names[] = {{"entityCreated", TRIGGER_ENTITY_CREATED},
+                     {"entityUpdated", TRIGGER_ENTITY_UPDATED},
+                     {"entityDeleted", TRIGGER_ENTITY_DELETED},
+                     {"attributeCreated", TRIGGER_ATTR_CREATED},
+                     {"attributeUpdated", TRIGGER_ATTR_UPDATED},
+                     {"attributeDeleted", TRIGGER_ATTR_DELETED}};
+
+static bool trigger_item(struct taker *t, const char *name, const struct json *v)
+{
+    t->out = *v;
+    for (size_t i = 0; json_is(v, JSON_STRING) && i < COUNT(trigger_names); i++)
+        if (str_eq(json_text(v), str_c(trigger_names[i].name)))
+            return true;
+    return refuse(t, name,
+                  "a list of entityCreated, entityUpdated, entityDeleted, attributeCreated, "
+                  "attributeUpdated, attributeDeleted");
+}
+
+static bool take_triggers(struct taker *t, const char *name, const struct json *v)
+{
+    return take_list(t, name, v, trigger_item);
+}
+
+static bool dataset_item(struct taker *t, const char *name, const struct json *v)
+{
+    t->out = *v;
+    return (json_is(v, JSON_STRING) &&
+            (ld_is_uri(json_text(v)) || str_eq(json_text(v), S("@none")))) ||
+           refuse(t, name, "a list of URIs or @none");
+}
+
+static bool take_datasets(struct taker *t, const char *name, const struct json *v)
+{
+    if (!json_is(v, JSON_STRING))
+        return take_list(t, name, v, dataset_item);
+    struct json *one = ARENA_NEW(t->arena, struct json);
+    *one = *v;
+    t->out = json_v_array(one, 1);
+    return dataset_item(t, name, v);
+}
+
+/* --- entities --- */
+
+struct str sub_map_types(struct arena *a, struct str selection, const struct ld_context *ctx,
+                         struct str (*to)(const struct ld_context *, struct arena *, struct str))
+{
+    struct buf out = BUF_INIT;
+    size_t from = 0;
+    for (size_t i = 0; i <= selection.n; i++) {
+        bool sign = i < selection.n && selection.p[i] && strchr(",|;()", selection.p[i]);
+        if (i < selection.n && !sign)
+            continue;
+        struct str name = str_trim(str_sub(selection, from, i - from));
+        if (name.n)
+            buf_str(&out, str_eq(name, S("*")) ? name : to(ctx, a, name));
+        if (sign)
+            buf_char(&out, selection.p[i]);
+        from = i + 1;
+    }
+    struct str text = buf_dup(&out, a);
+    buf_release(&out);
+    return text;
+}
+
+static bool take_selection(struct taker *t, const char *name, const struct json *v)
+{
+    if (!json_is(v, JSON_STRING) || v->n == 0)
+        return refuse(t, name, "an entity type or a selection of types");
+    struct str text = sub_map_types(t->arena, json_text(v), t->ctx, ld_expand);
+    if (!str_eq(text, S("*")) &&
+        !query_parse_types(t->arena, text, ld_core(), &QUERY_DEFAULT, t->e))
+        return false;
+    t->out = json_v_str(text);
+    return true;
+}
+
+static bool id_item(struct taker *t, const char *name, const struct json *v)
+{
+    return take_uri(t, name, v);
+}
+
+static bool take_ids(struct taker *t, const char *name, const struct json *v)
+{
+    return json_is(v, JSON_ARRAY) ? take_list(t, name, v, id_item) : take_uri(t, name, v);
+}
+
+static bool take_pattern(struct taker *t, const char *name, const struct json *v)
+{
+    if (!take_text(t, name, v))
+        return false;
+    struct regex *r = regex_new(json_text(v), t->e);
+    regex_free(r);
+    return r != NULL;
+}
+
+static bool entity_item(struct taker *t, const char *name, const struct json *v)
+{
+    static const struct member members[] = {{"id", take_ids},
+                                            {"idPattern", take_pattern},
+                                            {"type", take_selection}};
+    struct json out;
+    const char *where = t->where;
+    t->where = "entities";
+    if (!take_object(t, name, v, members, COUNT(members), &out))
+        return false;
+    if (!json_get(&out, S("type")))
+        return refuse(t, "each of them", "an object with a type");
+    t->where = where;
+    t->out = out;
+    return true;
+}
+
+static bool take_entities(struct taker *t, const char *name, const struct json *v)
+{
+    return take_list(t, name, v, entity_item);
+}
+
+/* --- conditions --- */
+
+static bool take_q(struct taker *t, const char *name, const struct json *v)
+{
+    if (!take_text(t, name, v))
+        return false;
+    const struct query_node *q =
+        query_parse_q(t->arena, json_text(v), t->ctx, NULL, 0, &QUERY_DEFAULT, t->e);
+    if (q)
+        query_q_release(q);
+    return q != NULL;
+}
+
+static bool take_scope(struct taker *t, const char *name, const struct json *v)
+{
+    return take_text(t, name, v) && query_parse_scope(t->arena, json_text(v), &QUERY_DEFAULT, t->e);
+}
+
+static bool take_coordinates(struct taker *t, const char *name, const struct json *v)
+{
+    if (json_is(v, JSON_STRING))
+        return take_text(t, name, v);
+    t->out = json_v_str(json_to_text(t->arena, v));
+    return json_is(v, JSON_ARRAY) || refuse(t, name, "an array of numbers");
+}
+
+static bool take_name(struct taker *t, const char *name, const struct json *v)
+{
+    return name_item(t, name, v);
+}
+
+static bool take_geo(struct taker *t, const char *name, const struct json *v)
+{
+    static const struct member members[] = {{"geometry", take_text},
+                                            {"coordinates", take_coordinates},
+                                            {"georel", take_text},
+                                            {"geoproperty", take_name}};
+    struct json out;
+    struct geo_query geo;
+    t->where = "geoQ";
+    if (!take_object(t, name, v, members, COUNT(members), &out))
+        return false;
+    t->where = "subscription";
+    if (query_parse_geo(t->arena, json_text(json_get(&out, S("georel"))),
+                        json_text(json_get(&out, S("geometry"))),
+                        json_text(json_get(&out, S("coordinates"))),
+                        json_text(json_get(&out, S("geoproperty"))), t->ctx, &geo, t->e))
+        return false;
+    geo_query_release(&geo);
+    t->out = out;
+    return true;
+}
+
+/* --- notification --- */
+
+static bool one_of(struct taker *t, const char *name, const struct json *v, const char *const *set,
+                   size_t n, const char *expected)
+{
+    t->out = *v;
+    for (size_t i = 0; json_is(v, JSON_STRING) && i < n; i++)
+        if (str_eq(json_text(v), str_c(set[i])))
+            return true;
+    return refuse(t, name, expected);
+}
+
+static bool take_format(struct taker *t, const char *name, const struct json *v)
+{
+    static const char *const set[] = {"normalized", "concise", "keyValues", "simplified"};
+    return one_of(t, name, v, set, COUNT(set), "normalized, concise, simplified or keyValues");
+}
+
+static bool take_accept(struct taker *t, const char *name, const struct json *v)
+{
+    static const char *const set[] = {"application/json", "application/ld+json",
+                                      "application/geo+json"};
+    return one_of(t, name, v, set, COUNT(set),
+                  "application/json, application/ld+json or application/geo+json");
+}
+
+static bool take_join(struct taker *t, const char *name, const struct json *v)
+{
+    t->out = *v;
+    if (json_is(v, JSON_STRING) && str_eq(json_text(v), S("@none")))
+        return true;
+    error_set(t->e, ERR_UNPROCESSABLE, "notification: %s: linked entities are not supported", name);
+    return false;
+}
+
+static bool take_endpoint_uri(struct taker *t, const char *name, const struct json *v)
+{
+    if (!take_uri(t, name, v))
+        return false;
+    struct str uri = json_text(v);
+    struct str scheme = str_sub(uri, 0, (size_t)str_find_char(uri, ':'));
+    if (str_eq_nocase(scheme, S("mqtt")) || str_eq_nocase(scheme, S("mqtts"))) {
+        error_set(t->e, ERR_UNPROCESSABLE,
+                  "endpoint: notifications over MQTT are not supported; use http or https");
+        return false;
+    }
+    size_t host = scheme.n + 3;
+    bool http = str_eq_nocase(scheme, S("http")) || str_eq_nocase(scheme, S("https"));
+    if (!http || !str_starts(str_from(uri, scheme.n), S("://")) || uri.n <= host ||
+        uri.p[host] == '/')
+        return refuse(t, name, "an http or https URL");
+    return true;
+}
+
+/* A header that a receiver may ask for: a name of token characters, not one that frames requests.
+ */
+static bool header_ok(struct str name, struct str value)
+{
+    static const char *const taken[] = {"host",       "content-length", "transfer-encoding",
+                                        "connection", "content-type",   "expect",
+                                        "upgrade"};
+    for (size_t i = 0; i < name.n; i++) {
+        unsigned char c = (unsigned char)name.p[i];
+        if (c <= ' ' || c >= 0x7f || strchr("()<>@,;:\\\"/[]?={}", c))
+            return false;
+    }
+    for (size_t i = 0; i < value.n; i++)
+        if ((unsigned char)value.p[i] < ' ' || value.p[i] == 0x7f)
+            return false;
+    for (size_t i = 0; i < COUNT(taken); i++)
+        if (str_eq_nocase(name, str_c(taken[i])))
+            return false;
+    return name.n > 0;
+}
+
+static bool pair_item(struct taker *t, const char *name, const struct json *v)
+{
+    static const struct member members[] = {{"key", take_text}, {"value", take_text}};
+    struct json out;
+    if (!take_object(t, name, v, members, COUNT(members), &out))
+        return false;
+    if (!json_get(&out, S("key")) || !json_get(&out, S("value")))
+        return refuse(t, name, "a list of objects with key and value");
+    t->out = out;
+    return true;
+}
+
+static bool header_item(struct taker *t, const char *name, const struct json *v)
+{
+    if (!pair_item(t, name, v))
+        return false;
+    return header_ok(json_text(json_get(&t->out, S("key"))),
+                     json_text(json_get(&t->out, S("value")))) ||
+           refuse(t, name, "headers that a receiver may choose");
+}
+
+static bool take_headers(struct taker *t, const char *name, const struct json *v)
+{
+    return take_list(t, name, v, header_item);
+}
+
+static bool take_pairs(struct taker *t, const char *name, const struct json *v)
+{
+    return take_list(t, name, v, pair_item);
+}
+
+static bool take_endpoint(struct taker *t, const char *name, const struct json *v)
+{
+    static const struct member members[] = {
+        {"uri", take_endpoint_uri},     {"accept", take_accept},      {"timeout", take_millis},
+        {"receiverInfo", take_headers}, {"notifierInfo", take_pairs}, {"cooldown", take_millis}};
+    struct json out;
+    t->where = "endpoint";
+    if (!take_object(t, name, v, members, COUNT(members), &out))
+        return false;
+    if (!json_get(&out, S("uri")))
+        return refuse(t, "uri", "present");
+    t->where = "notification";
+    t->out = out;
+    return true;
+}
+
+static bool take_notification(struct taker *t, const char *name, const struct json *v)
+{
+    static const struct member members[] = {
+        {"attributes", take_names}, {"pick", take_names},        {"omit", take_names},
+        {"format", take_format},    {"showChanges", take_bool},  {"sysAttrs", take_bool},
+        {"join", take_join},        {"joinLevel", take_seconds}, {"endpoint", take_endpoint},
+        {"status", NULL},           {"timesSent", NULL},         {"timesFailed", NULL},
+        {"lastNotification", NULL}, {"lastSuccess", NULL},       {"lastFailure", NULL},
+    };
+    struct json out;
+    t->where = "notification";
+    if (!take_object(t, name, v, members, COUNT(members), &out))
+        return false;
+    if (!json_get(&out, S("endpoint")))
+        return refuse(t, "endpoint", "present");
+    t->where = "subscription";
+    t->out = out;
+    return true;
+}
+
+/* --- the whole --- */
+
+static const struct member subscription_members[] = {
+    {"id", take_uri},
+    {"type", take_type},
+    {"subscriptionName", take_text},
+    {"description", take_text},
+    {"entities", take_entities},
+    {"watchedAttributes", take_names},
+    {"notificationTrigger", take_triggers},
+    {"timeInterval", take_seconds},
+    {"q", take_q},
+    {"geoQ", take_geo},
+    {"csf", take_text},
+    {"scopeQ", take_scope},
+    {"isActive", take_bool},
+    {"notification", take_notification},
+    {"expiresAt", take_instant},
+    {"throttling", take_seconds},
+    {"lang", take_text},
+    {"datasetId", take_datasets},
+    {"jsonldContext", take_uri},
+    {"localOnly", take_bool},
+    {"@context", NULL},
+    {"status", NULL},
+    {"createdAt", NULL},
+    {"modifiedAt", NULL},
+};
+
+static bool removes(const struct json *v)
+{
+    return json_is(v, JSON_NULL) ||
+           (json_is(v, JSON_STRING) && str_eq(json_text(v), S("urn:ngsi-ld:null")));
+}
+
+/* The fragment without the members that are to be removed; these go to gone. */
+static struct json split_removed(struct arena *a, const struct json *fragment,
+                                 struct json_member **gone, size_t *n_gone)
+{
+    VEC(struct json_member) keep = VEC_INIT, drop = VEC_INIT;
+    for (uint32_t i = 0; i < fragment->n; i++) {
+        const struct json_member *m = &fragment->members[i];
+        if (removes(&m->value))
+            *vec_push(a, &drop) = json_m(json_key(m), json_v_null());
+        else
+            *vec_push(a, &keep) = *m;
+    }
+    *gone = drop.v;
+    *n_gone = drop.n;
+    return json_v_object(keep.v, keep.n);
+}
+
+const struct json *sub_expand(struct arena *a, const struct json *payload, bool patch,
+                              const struct ld_context *ctx, struct error *e)
+{
+    struct taker t = {.arena = a, .ctx = ctx, .e = e, .where = "subscription"};
+    struct json *out = ARENA_NEW(a, struct json), kept;
+    struct json_member *gone = NULL;
+    size_t n_gone = 0;
+    if (patch && json_is(payload, JSON_OBJECT)) {
+        kept = split_removed(a, payload, &gone, &n_gone);
+        payload = &kept;
+    }
+    if (!take_object(&t, "a subscription", payload, subscription_members,
+                     COUNT(subscription_members), out))
+        return NULL;
+    for (size_t i = 0; i < n_gone; i++)
+        *out = json_with(a, out, json_key(&gone[i]), json_v_null());
+    return out;
+}
+
+const struct json *sub_patched(struct arena *a, const struct json *doc, const struct json *patch)
+{
+    struct json *out = ARENA_NEW(a, struct json);
+    *out = *doc;
+    for (uint32_t i = 0; i < patch->n; i++) {
+        const struct json_member *m = &patch->members[i];
+        if (str_eq(json_key(m), S("id")) || str_eq(json_key(m), S("type")))
+            continue;
+        *out = json_is(&m->value, JSON_NULL) ? json_without(a, out, json_key(m))
+                                             : json_with(a, out, json_key(m), m->value);
+    }
+    return out;
+}
+
+enum err sub_check(const struct json *doc, struct error *e)
+{
+    const struct json *n = json_get(doc, S("notification"));
+    struct str format = json_text(json_get(n, S("format")));
+    bool simplified = str_eq(format, S("simplified")) || str_eq(format, S("keyValues"));
+    bool timed = json_get(doc, S("timeInterval")) != NULL;
+    if (!json_get(doc, S("type")))
+        return error_set(e, ERR_INVALID, "subscription: type must be \"Subscription\"");
+    if (!n)
+        return error_set(e, ERR_INVALID, "subscription: notification is missing");
+    if (!json_get(doc, S("entities")) && (timed || !json_get(doc, S("watchedAttributes"))))
+        return error_set(e, ERR_INVALID, "subscription: %s",
+                         timed ? "timeInterval needs entities"
+                               : "entities or watchedAttributes must be given");
+    if (timed && (json_get(doc, S("watchedAttributes")) || json_get(doc, S("throttling")) ||
+                  json_get(doc, S("notificationTrigger"))))
+        return error_set(e, ERR_INVALID,
+                         "subscription: timeInterval does not go with watchedAttributes, "
+                         "notificationTrigger or throttling");
+    if (json_true(json_get(n, S("showChanges"))) && simplified)
+        return error_set(e, ERR_INVALID,
+                         "notification: showChanges needs the normalized or "
+                         "concise format");
+    if (json_get(n, S("attributes")) && (json_get(n, S("pick")) || json_get(n, S("omit"))))
+        return error_set(e, ERR_INVALID, "notification: attributes does not go with pick or omit");
+    return OK;
+}
+
+/* --- out --- */
+
+static void write_name(struct json_writer *w, struct arena *a, const struct json *v,
+                       const struct ld_context *ctx)
+{
+    struct str text = json_text(v);
+    json_w_str(w, entity_is_member(text) ? text : ld_compact(ctx, a, text));
+}
+
+static bool is_names(struct str key)
+{
+    return str_eq(key, S("watchedAttributes")) || str_eq(key, S("attributes")) ||
+           str_eq(key, S("pick")) || str_eq(key, S("omit"));
+}
+
+static void write_entities(struct json_writer *w, struct arena *a, const struct json *list,
+                           const struct ld_context *ctx)
+{
+    json_w_array(w);
+    for (uint32_t i = 0; i < list->n; i++) {
+        const struct json *o = &list->items[i];
+        json_w_object(w);
+        for (uint32_t k = 0; k < o->n; k++) {
+            struct str key = json_key(&o->members[k]);
+            json_w_key(w, key);
+            if (str_eq(key, S("type")))
+                json_w_str(w, sub_map_types(a, json_text(&o->members[k].value), ctx, ld_compact));
+            else
+                json_w_value(w, &o->members[k].value);
+        }
+        json_w_end(w);
+    }
+    json_w_end(w);
+}
+
+static void write_member(struct json_writer *w, struct arena *a, const struct json_member *m,
+                         const struct ld_context *ctx)
+{
+    struct str key = json_key(m);
+    json_w_key(w, key);
+    if (str_eq(key, S("entities"))) {
+        write_entities(w, a, &m->value, ctx);
+    } else if (is_names(key)) {
+        json_w_array(w);
+        for (uint32_t i = 0; i < m->value.n; i++)
+            write_name(w, a, &m->value.items[i], ctx);
+        json_w_end(w);
+    } else {
+        json_w_value(w, &m->value);
+    }
+}
+
+static void write_instant(struct json_writer *w, struct str key, int64_t at)
+{
+    char text[DATETIME_MAX];
+    if (at)
+        json_w_kstr(w, key, str_n(text, datetime_format(at, text)));
+}
+
+static void write_notification(struct json_writer *w, struct arena *a, const struct json *n,
+                               const struct sub_counters *c, const struct ld_context *ctx)
+{
+    json_w_object(w);
+    for (uint32_t i = 0; i < n->n; i++)
+        write_member(w, a, &n->members[i], ctx);
+    if (c->sent) {
+        json_w_kstr(w, S("status"), c->last_failure > c->last_success ? S("failed") : S("ok"));
+        json_w_ki64(w, S("timesSent"), c->sent);
+        if (c->failed)
+            json_w_ki64(w, S("timesFailed"), c->failed);
+        write_instant(w, S("lastNotification"), c->last_notification);
+        write_instant(w, S("lastSuccess"), c->last_success);
+        write_instant(w, S("lastFailure"), c->last_failure);
+    }
+    json_w_end(w);
+}
+
+static void write_geo(struct json_writer *w, struct arena *a, const struct json *geo,
+                      const struct ld_context *ctx)
+{
+    json_w_object(w);
+    for (uint32_t i = 0; i < geo->n; i++) {
+        struct str key = json_key(&geo->members[i]);
+        const struct json *v = &geo->members[i].value;
+        const struct json *list =
+            str_eq(key, S("coordinates")) ? json_parse(a, json_text(v), &JSON_DEFAULT, NULL) : NULL;
+        json_w_key(w, key);
+        if (str_eq(key, S("geoproperty")))
+            write_name(w, a, v, ctx);
+        else
+            json_w_value(w, list ? list : v);
+    }
+    json_w_end(w);
+}
+
+void sub_write(struct buf *out, struct arena *a, const struct json *doc,
+               const struct sub_counters *n, const char *status, const struct ld_context *ctx,
+               bool with_context, bool sys_attrs, int64_t created, int64_t modified)
+{
+    struct json_writer w = json_writer(out);
+    json_w_object(&w);
+    for (uint32_t i = 0; i < doc->n; i++) {
+        const struct json_member *m = &doc->members[i];
+        if (str_eq(json_key(m), S("notification"))) {
+            json_w_key(&w, json_key(m));
+            write_notification(&w, a, &m->value, n, ctx);
+        } else if (str_eq(json_key(m), S("geoQ"))) {
+            json_w_key(&w, json_key(m));
+            write_geo(&w, a, &m->value, ctx);
+        } else {
+            write_member(&w, a, m, ctx);
+        }
+    }
+    json_w_kstr(&w, S("status"), str_c(status));
+    if (sys_attrs) {
+        write_instant(&w, S("createdAt"), created);
+        write_instant(&w, S("modifiedAt"), modified);
+    }
+    if (with_context) {
+        json_w_key(&w, S("@context"));
+        json_w_value(&w, ld_context_json(ctx));
+    }
+    json_w_end(&w);
+}

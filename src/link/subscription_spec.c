@@ -1,0 +1,326 @@
+/*
+ * A stored subscription compiled for matching and sending. Immutable and counted: a change of the
+ * subscription makes a new one while requests with the old one may be on their way.
+ */
+#include "core/regex.h"
+#include "keys.h"
+#include "subscription_impl.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONTEXT_REL "http://www.w3.org/ns/json-ld#context"
+
+struct sub_slab *sub_slab_new(void)
+{
+    struct sub_slab *s = calloc(1, sizeof(*s));
+    if (!s)
+        abort();
+    s->refs = 1;
+    return s;
+}
+
+void sub_slab_unref(struct sub_slab *s)
+{
+    if (atomic_fetch_sub(&s->refs, 1) != 1)
+        return;
+    arena_release(&s->arena);
+    free(s);
+}
+
+/* --- parts --- */
+
+/* A copy; what is absent stays so. */
+static struct str keep(struct arena *a, struct str s)
+{
+    return s.p ? str_dup(a, s) : STR_NONE;
+}
+
+static size_t names_of(struct arena *a, const struct json *list, const struct str **out)
+{
+    size_t n = json_is(list, JSON_ARRAY) ? list->n : 0;
+    struct str *names = n ? ARENA_ARRAY(a, struct str, n) : NULL;
+    for (size_t i = 0; i < n; i++)
+        names[i] = keep(a, json_text(&list->items[i]));
+    *out = names;
+    return n;
+}
+
+static enum err take_selectors(struct sub_spec *s, struct arena *a, const struct json *entities,
+                               struct error *e)
+{
+    size_t n = json_is(entities, JSON_ARRAY) ? entities->n : 0;
+    struct sub_selector *list = ARENA_ARRAY(a, struct sub_selector, n ? n : 1);
+    s->selectors = list;
+    for (size_t i = 0; i < n; i++) {
+        const struct json *o = &entities->items[i], *id = json_get(o, S("id"));
+        struct str pattern = json_text(json_get(o, S("idPattern")));
+        struct sub_selector *sel = &list[i];
+        s->n_selectors = i + 1;
+        sel->type_text = keep(a, json_text(json_get(o, S("type"))));
+        if (json_is(id, JSON_STRING)) {
+            struct str *one = ARENA_NEW(a, struct str);
+            *one = keep(a, json_text(id));
+            sel->ids = one;
+            sel->n_ids = 1;
+        } else {
+            sel->n_ids = names_of(a, id, &sel->ids);
+        }
+        if (pattern.p && !sel->n_ids && !(sel->pattern = regex_new(pattern, e)))
+            return e->code;
+        if (!str_eq(sel->type_text, S("*")) &&
+            !(sel->types = query_parse_types(a, sel->type_text, ld_core(), &QUERY_DEFAULT, e)))
+            return e->code;
+    }
+    return OK;
+}
+
+static unsigned triggers_of(const struct json *list)
+{
+    static const struct {
+        struct str name;
+        unsigned bits;
+    } names[] = {
+        {S_INIT("entityCreated"), TRIGGER_ENTITY_CREATED},
+        {S_INIT("entityDeleted"), TRIGGER_ENTITY_DELETED},
+        {S_INIT("attributeCreated"), TRIGGER_ATTR_CREATED},
+        {S_INIT("attributeUpdated"), TRIGGER_ATTR_UPDATED},
+        {S_INIT("attributeDeleted"), TRIGGER_ATTR_DELETED},
+        {S_INIT("entityUpdated"), TRIGGER_ENTITY_UPDATED | TRIGGER_ATTR_CREATED |
+                                      TRIGGER_ATTR_UPDATED | TRIGGER_ATTR_DELETED},
+    };
+    unsigned bits = 0;
+    if (!list) /* clause 5.2.12 */
+        return TRIGGER_ATTR_CREATED | TRIGGER_ATTR_UPDATED;
+    for (uint32_t i = 0; i < list->n; i++)
+        for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++)
+            if (str_eq(json_text(&list->items[i]), names[k].name))
+                bits |= names[k].bits;
+    return bits;
+}
+
+static int64_t micros(const struct json *v, double unit)
+{
+    double d;
+    return json_double(v, &d) ? (int64_t)(d * unit) : 0;
+}
+
+enum err sub_filter_new(struct arena *a, const struct sub_spec *s, struct entity_query *out,
+                        struct error *e)
+{
+    *out = (struct entity_query){0};
+    if (s->q.p && !(out->q = query_parse_q(a, s->q, s->q_ctx, NULL, 0, &QUERY_DEFAULT, e)))
+        return e->code;
+    if (s->scope_q.p && !(out->scope = query_parse_scope(a, s->scope_q, &QUERY_DEFAULT, e)))
+        goto bad;
+    if (s->georel.p) {
+        struct geo_query *geo = ARENA_NEW(a, struct geo_query);
+        if (query_parse_geo(a, s->georel, s->geometry, s->coordinates, s->geo_property, ld_core(),
+                            geo, e))
+            goto bad;
+        out->geo = geo;
+    }
+    return OK;
+bad:
+    entity_query_release(out);
+    return e->code;
+}
+
+/* "http://host:port" of a URL that was checked. */
+static struct str origin_of(struct str uri)
+{
+    size_t at = (size_t)str_find(uri, S("://")) + 3;
+    while (at < uri.n && uri.p[at] != '/' && uri.p[at] != '?' && uri.p[at] != '#')
+        at++;
+    return str_sub(uri, 0, at);
+}
+
+static void take_endpoint(struct sub_spec *s, struct arena *a, const struct json *ep)
+{
+    struct str accept = json_text(json_get(ep, S("accept")));
+    const struct json *info = json_get(ep, S("receiverInfo"));
+    size_t n = json_is(info, JSON_ARRAY) ? info->n : 0;
+    struct http_header *list = ARENA_ARRAY(a, struct http_header, n ? n : 1);
+    for (size_t i = 0; i < n; i++) {
+        list[i].name = keep(a, json_text(json_get(&info->items[i], S("key"))));
+        list[i].value = keep(a, json_text(json_get(&info->items[i], S("value"))));
+    }
+    s->headers = list;
+    s->n_headers = n;
+    s->uri = keep(a, json_text(json_get(ep, S("uri"))));
+    s->origin = origin_of(s->uri);
+    s->accept = str_eq(accept, S("application/ld+json"))    ? ACCEPT_LD
+                : str_eq(accept, S("application/geo+json")) ? ACCEPT_GEO
+                                                            : ACCEPT_JSON;
+    s->timeout_ms = micros(json_get(ep, S("timeout")), 1);
+    s->cooldown_us = micros(json_get(ep, S("cooldown")), 1000);
+}
+
+/* --- how entities are shown --- */
+
+static void take_pick(struct entity_view *v, struct arena *a, const struct json *n)
+{
+    static const struct str always[] = {S_INIT("id"), S_INIT("type"), S_INIT("scope")};
+    const struct json *attrs = json_get(n, S("attributes"));
+    v->n_omit = names_of(a, json_get(n, S("omit")), &v->omit);
+    v->n_pick = names_of(a, json_get(n, S("pick")), &v->pick);
+    if (!attrs)
+        return;
+    struct str *all = ARENA_ARRAY(a, struct str, attrs->n + 3);
+    memcpy(all, always, sizeof(always));
+    for (uint32_t i = 0; i < attrs->n; i++)
+        all[i + 3] = keep(a, json_text(&attrs->items[i]));
+    v->pick = all;
+    v->n_pick = attrs->n + 3;
+}
+
+static void key_names(struct buf *key, char kind, const struct str *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        buf_char(key, kind);
+        buf_str(key, names[i]);
+    }
+}
+
+static struct str group_key(struct arena *a, const struct sub_group *g)
+{
+    const struct entity_view *v = &g->view;
+    struct buf key = BUF_INIT;
+    buf_printf(&key, "%d%d%d%d%d %p ", (int)v->form, v->geojson, v->sys_attrs, g->show_changes,
+               g->show_deleted, (const void *)v->ctx);
+    key_names(&key, '\n', &v->lang, 1);
+    key_names(&key, '\r', v->pick, v->n_pick);
+    key_names(&key, '\t', v->omit, v->n_omit);
+    key_names(&key, '\v', v->datasets, v->n_datasets);
+    struct str out = buf_dup(&key, a);
+    buf_release(&key);
+    return out;
+}
+
+static struct sub_group *group_new(struct sub_slab *slab, const struct sub_spec *s,
+                                   const struct sub_source *src)
+{
+    struct arena *a = &slab->arena;
+    const struct json *n = json_get(src->doc, S("notification"));
+    struct str format = json_text(json_get(n, S("format")));
+    struct sub_group *g = ARENA_NEW(a, struct sub_group);
+    g->refs = 1;
+    g->slab = slab;
+    atomic_fetch_add(&slab->refs, 1);
+    g->view.form = str_eq(format, S("concise")) ? FORM_CONCISE
+                   : str_eq(format, S("simplified")) || str_eq(format, S("keyValues"))
+                       ? FORM_SIMPLIFIED
+                       : FORM_NORMALIZED;
+    g->view.geojson = s->accept == ACCEPT_GEO;
+    g->view.sys_attrs = json_true(json_get(n, S("sysAttrs")));
+    g->view.lang = keep(a, json_text(json_get(src->doc, S("lang"))));
+    g->view.n_datasets = names_of(a, json_get(src->doc, S("datasetId")), &g->view.datasets);
+    g->view.ctx = src->shown_ctx ? src->shown_ctx : src->ctx;
+    ld_context_hold(g->view.ctx);
+    take_pick(&g->view, a, n);
+    g->show_changes = json_true(json_get(n, S("showChanges")));
+    g->show_deleted = (s->triggers & TRIGGER_ATTR_DELETED) != 0;
+    g->key = group_key(a, g);
+    return g;
+}
+
+static void group_free(struct sub_group *g)
+{
+    ld_context_let_go(g->view.ctx);
+    sub_slab_unref(g->slab);
+}
+
+void sub_group_join(struct map *groups, struct sub_spec *spec)
+{
+    struct sub_group *there = map_get(groups, spec->group->key);
+    if (!there) {
+        map_put(groups, spec->group->key, spec->group);
+        return;
+    }
+    group_free(spec->group);
+    spec->group = there;
+    atomic_fetch_add(&there->refs, 1);
+}
+
+/* --- the spec --- */
+
+static void take_link(struct sub_spec *s, struct arena *a, const struct sub_source *src)
+{
+    struct str url = ld_context_url(s->group->view.ctx);
+    struct str base = str_starts(url, S("/")) ? src->public_url : STR_NONE;
+    s->link =
+        str_printf(a,
+                   "<%" STR_F "%" STR_F ">; rel=\"" CONTEXT_REL "\"; type=\"application/ld+json\"",
+                   STR_A(base), STR_A(url));
+}
+
+static void take_texts(struct sub_spec *s, struct arena *a, const struct sub_source *src)
+{
+    const struct json *geo = json_get(src->doc, S("geoQ"));
+    s->id = keep(a, src->id);
+    s->name = keep(a, json_text(json_get(src->doc, S("subscriptionName"))));
+    s->tenant = src->tenant;
+    s->tenant_name = keep(a, src->tenant_name);
+    s->key = str_printf(a, "%lld %" STR_F, (long long)src->tenant, STR_A(src->id));
+    s->hash = str_printf(a, "%016llx", (unsigned long long)key_of(src->tenant, 's', src->id));
+    s->n_watched = names_of(a, json_get(src->doc, S("watchedAttributes")), &s->watched);
+    s->triggers = triggers_of(json_get(src->doc, S("notificationTrigger")));
+    s->active = !json_is(json_get(src->doc, S("isActive")), JSON_FALSE);
+    datetime_parse(json_text(json_get(src->doc, S("expiresAt"))), &s->expires);
+    s->throttle_us = micros(json_get(src->doc, S("throttling")), 1e6);
+    s->interval_us = micros(json_get(src->doc, S("timeInterval")), 1e6);
+    s->q = keep(a, json_text(json_get(src->doc, S("q"))));
+    s->q_ctx = src->ctx;
+    ld_context_hold(s->q_ctx);
+    s->scope_q = keep(a, json_text(json_get(src->doc, S("scopeQ"))));
+    s->georel = keep(a, json_text(json_get(geo, S("georel"))));
+    s->geometry = keep(a, json_text(json_get(geo, S("geometry"))));
+    s->coordinates = keep(a, json_text(json_get(geo, S("coordinates"))));
+    s->geo_property = keep(a, json_text(json_get(geo, S("geoproperty"))));
+}
+
+static void spec_free(struct sub_spec *s)
+{
+    ld_context_let_go(s->q_ctx);
+    for (size_t i = 0; i < s->n_selectors; i++)
+        regex_free(s->selectors[i].pattern);
+    entity_query_release(&s->filter);
+    sub_slab_unref(s->slab);
+}
+
+struct sub_spec *sub_spec_new(struct sub_slab *slab, const struct sub_source *src, struct error *e)
+{
+    struct arena *a = &slab->arena;
+    struct sub_spec *s = ARENA_NEW(a, struct sub_spec);
+    s->refs = 1;
+    s->slab = slab;
+    atomic_fetch_add(&slab->refs, 1);
+    take_texts(s, a, src);
+    if (take_selectors(s, a, json_get(src->doc, S("entities")), e) ||
+        sub_filter_new(a, s, &s->filter, e)) {
+        spec_free(s);
+        return NULL;
+    }
+    take_endpoint(s, a, json_get(json_get(src->doc, S("notification")), S("endpoint")));
+    s->group = group_new(slab, s, src);
+    take_link(s, a, src);
+    return s;
+}
+
+void sub_spec_ref(struct sub_spec *s)
+{
+    atomic_fetch_add(&s->refs, 1);
+}
+
+void sub_spec_unref(struct map *groups, struct sub_spec *s)
+{
+    if (atomic_fetch_sub(&s->refs, 1) != 1)
+        return;
+    struct sub_group *g = s->group;
+    if (atomic_fetch_sub(&g->refs, 1) == 1) {
+        if (map_get(groups, g->key) == g)
+            map_del(groups, g->key);
+        group_free(g);
+    }
+    spec_free(s);
+}

@@ -1,0 +1,815 @@
+/*
+ * The life of a subscription: states, queue, sending, trying again.
+ *
+ * Invariants, all under the hub's lock:
+ *
+ *   1. A queue holds notifications in the order of the journal; only its head is ever sent, and
+ *      no second request starts before the first one was answered. So nothing overtakes anything
+ *      within a subscription.
+ *   2. An item leaves the queue when a receiver answered 2xx, or because nobody wants it any more
+ *      (paused, expired, deleted), or when throttling lets a newer state of the same entity take
+ * its place. Any other answer, 4xx too, is a failure: it is tried again, later and later.
+ *   3. Every row up to sub_seen() is delivered, in the queue or of no concern. Every row up to
+ *      sub_cursor() is delivered or of no concern.
+ *   4. pos of a tenant speaks for all in ST_LIVE, sweep for all that are `sweeping` (these are in
+ *      ST_BEHIND); others keep their own `read`. Leaving such a group writes `read` first.
+ *   5. What is on disk is never ahead of sub_cursor(): after a crash notifications may be repeated
+ *      (with the same id), never lost.
+ *   6. A subscription is freed when it is gone, nothing of it is on its way, no page of it is being
+ *      made and nobody has it pinned.
+ *
+ *              rows come from     queue      sends
+ *   LIVE       the follower       grows      the head
+ *   BEHIND     sweeps             grows      the head
+ *   RETRYING   -                  stays      the head again when retry_at has come
+ *   PAUSED     -                  is dropped -
+ *   EXPIRED    -                  is dropped -
+ *   GONE       -                  is dropped -
+ */
+#include "subscription_impl.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+    enum sub_state to;
+    bool possible;
+} transitions[ST_STATES][EV_EVENTS] = {
+#define TO(state)                                                                                  \
+    {                                                                                              \
+        state, true                                                                                \
+    }
+    [ST_LIVE] = {[EV_FULL] = TO(ST_BEHIND),
+                 [EV_FAILED] = TO(ST_RETRYING),
+                 [EV_PAUSE] = TO(ST_PAUSED),
+                 [EV_EXPIRE] = TO(ST_EXPIRED),
+                 [EV_DELETE] = TO(ST_GONE)},
+    [ST_BEHIND] = {[EV_FULL] = TO(ST_BEHIND),
+                   [EV_CAUGHT_UP] = TO(ST_LIVE),
+                   [EV_FAILED] = TO(ST_RETRYING),
+                   [EV_PAUSE] = TO(ST_PAUSED),
+                   [EV_EXPIRE] = TO(ST_EXPIRED),
+                   [EV_DELETE] = TO(ST_GONE)},
+    [ST_RETRYING] = {[EV_FAILED] = TO(ST_RETRYING),
+                     [EV_DELIVERED] = TO(ST_BEHIND),
+                     [EV_PAUSE] = TO(ST_PAUSED),
+                     [EV_EXPIRE] = TO(ST_EXPIRED),
+                     [EV_DELETE] = TO(ST_GONE)},
+    [ST_PAUSED] =
+        {[EV_RESUME] = TO(ST_BEHIND), [EV_EXPIRE] = TO(ST_EXPIRED), [EV_DELETE] = TO(ST_GONE)},
+    [ST_EXPIRED] =
+        {[EV_RESUME] = TO(ST_BEHIND), [EV_PAUSE] = TO(ST_PAUSED), [EV_DELETE] = TO(ST_GONE)},
+#undef TO
+};
+
+static int64_t steady(const struct subscriptions *h)
+{
+    return clock_steady(h->link->clock);
+}
+
+static bool at_work(const struct sub *s)
+{
+    return s->state == ST_LIVE || s->state == ST_BEHIND || s->state == ST_RETRYING;
+}
+
+const char *sub_status(const struct sub *s)
+{
+    return s->state == ST_PAUSED ? "paused" : s->state == ST_EXPIRED ? "expired" : "active";
+}
+
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+int64_t sub_seen(const struct sub *s)
+{
+    if (s->state == ST_LIVE)
+        return later(s->read, s->tenant->pos);
+    return s->sweeping ? later(s->read, s->tenant->sweep) : s->read;
+}
+
+int64_t sub_cursor(const struct sub *s)
+{
+    if (s->n && !s->queue[s->head].full)
+        return s->queue[s->head].seq - 1;
+    return sub_seen(s);
+}
+
+/* --- queue --- */
+
+static struct sub_item *item_at(const struct sub *s, uint32_t i)
+{
+    return &s->queue[(s->head + i) % s->cap];
+}
+
+static void grow(struct sub *s)
+{
+    uint32_t cap = s->cap ? s->cap * 2 : 2;
+    struct sub_item *q = malloc(cap * sizeof(*q));
+    if (!q)
+        abort();
+    for (uint32_t i = 0; i < s->n; i++)
+        q[i] = *item_at(s, i);
+    free(s->queue);
+    s->queue = q;
+    s->head = 0;
+    s->cap = cap;
+}
+
+static void drop_payload(struct subscriptions *h, struct sub_payload *p)
+{
+    h->queued_bytes -= p->n;
+    sub_payload_unref(p);
+}
+
+/* The first n items; an empty queue gives its memory back. */
+static void pop(struct subscriptions *h, struct sub *s, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        drop_payload(h, item_at(s, i)->payload);
+    s->n -= n;
+    s->head = s->n ? (s->head + n) % s->cap : 0;
+    if (!s->n && s->cap > 8) {
+        free(s->queue);
+        s->queue = NULL;
+        s->cap = 0;
+    }
+}
+
+/* All that is not on its way. */
+static void drop_waiting(struct subscriptions *h, struct sub *s)
+{
+    while (s->n > s->flying)
+        drop_payload(h, item_at(s, --s->n)->payload);
+}
+
+static bool same_entity(const struct sub_payload *p, const struct sub_payload *q)
+{
+    return p->n_id && p->n_id == q->n_id && !memcmp(p->text + p->n, q->text + q->n, p->n_id);
+}
+
+/* Throttling: a newer state takes the place of one that waits. */
+static void drop_superseded(struct subscriptions *h, struct sub *s, const struct sub_payload *p)
+{
+    for (uint32_t i = s->flying; i < s->n; i++) {
+        if (!same_entity(item_at(s, i)->payload, p))
+            continue;
+        drop_payload(h, item_at(s, i)->payload);
+        for (; i + 1 < s->n; i++)
+            *item_at(s, i) = *item_at(s, i + 1);
+        s->n--;
+        return;
+    }
+}
+
+void sub_queue(struct subscriptions *h, struct sub *s, struct sub_payload *p, int64_t seq,
+               bool full)
+{
+    if (s->spec->throttle_us && !full)
+        drop_superseded(h, s, p);
+    if (s->n == s->cap)
+        grow(s);
+    atomic_fetch_add(&p->refs, 1);
+    h->queued_bytes += p->n;
+    s->n++;
+    *item_at(s, s->n - 1) = (struct sub_item){p, seq, full};
+}
+
+bool sub_has_room(const struct subscriptions *h, const struct sub *s)
+{
+    return s->n == 0 ||
+           (s->n < h->link->options.notify_window && h->queued_bytes < SUB_QUEUED_BYTES);
+}
+
+bool sub_hungry(const struct subscriptions *h, const struct sub *s)
+{
+    return s->state == ST_BEHIND && !s->full.resync && !s->spec->interval_us &&
+           (s->n == 0 ||
+            (s->n <= h->link->options.notify_window / 2 && h->queued_bytes < SUB_QUEUED_BYTES / 2));
+}
+
+/* --- timers: a binary heap, earliest first --- */
+
+static void heap_set(struct subscriptions *h, size_t i, struct sub *s)
+{
+    h->timers.v[i] = s;
+    s->heap_at = i;
+}
+
+static void heap_sift(struct subscriptions *h, size_t i)
+{
+    struct sub *s = h->timers.v[i];
+    size_t n = h->timers.n - 1;
+    for (; i > 1 && h->timers.v[i / 2]->due > s->due; i /= 2)
+        heap_set(h, i, h->timers.v[i / 2]);
+    for (size_t k; (k = i * 2) <= n; i = k) {
+        if (k < n && h->timers.v[k + 1]->due < h->timers.v[k]->due)
+            k++;
+        if (h->timers.v[k]->due >= s->due)
+            break;
+        heap_set(h, i, h->timers.v[k]);
+    }
+    heap_set(h, i, s);
+}
+
+static void heap_remove(struct subscriptions *h, struct sub *s)
+{
+    size_t i = s->heap_at;
+    if (!i)
+        return;
+    struct sub *last = h->timers.v[--h->timers.n];
+    s->heap_at = 0;
+    if (last == s)
+        return;
+    heap_set(h, i, last);
+    heap_sift(h, i);
+}
+
+/* due 0: none. */
+static void set_timer(struct subscriptions *h, struct sub *s, int64_t due)
+{
+    if (due == s->due && (due == 0) == (s->heap_at == 0))
+        return;
+    s->due = due;
+    if (!due) {
+        heap_remove(h, s);
+        return;
+    }
+    if (!s->heap_at) {
+        if (!h->timers.n)
+            sub_list_add(&h->timers, NULL);
+        sub_list_add(&h->timers, s);
+        s->heap_at = h->timers.n - 1;
+    }
+    heap_sift(h, s->heap_at);
+    if (s->heap_at == 1)
+        sub_wake(h);
+}
+
+int64_t sub_timers(struct subscriptions *h)
+{
+    int64_t now = steady(h);
+    while (h->timers.n > 1 && h->timers.v[1]->due <= now) {
+        struct sub *s = h->timers.v[1];
+        set_timer(h, s, 0);
+        sub_schedule(h, s);
+    }
+    return h->timers.n > 1 ? h->timers.v[1]->due : 0;
+}
+
+void sub_wake(struct subscriptions *h)
+{
+    h->changed = true;
+    pthread_cond_signal(&h->wake);
+}
+
+/* --- hosts --- */
+
+static struct sub_host *host_get(struct subscriptions *h, struct str origin)
+{
+    struct sub_host *host = map_get(&h->hosts, origin);
+    if (host)
+        return host;
+    host = calloc(1, sizeof(*host) + origin.n);
+    if (!host)
+        abort();
+    memcpy(host + 1, origin.p, origin.n);
+    host->origin = str_n((const char *)(host + 1), origin.n);
+    map_put(&h->hosts, host->origin, host);
+    return host;
+}
+
+static void host_join(struct subscriptions *h, struct sub *s)
+{
+    struct sub_host *host = host_get(h, s->spec->origin);
+    s->host = host;
+    s->prev_of_host = NULL;
+    s->next_of_host = host->subs;
+    if (host->subs)
+        host->subs->prev_of_host = s;
+    host->subs = s;
+}
+
+static void unready(struct sub *s)
+{
+    struct sub_host *host = s->host;
+    struct sub *before = NULL;
+    if (!s->ready)
+        return;
+    for (struct sub *i = host->first; i != s; i = i->next_ready)
+        before = i;
+    if (before)
+        before->next_ready = s->next_ready;
+    else
+        host->first = s->next_ready;
+    if (host->last == s)
+        host->last = before;
+    s->next_ready = NULL;
+    s->ready = false;
+}
+
+static void host_forget(struct subscriptions *h, struct sub_host *host)
+{
+    if (host->subs || host->flying || host->queued)
+        return;
+    map_del(&h->hosts, host->origin);
+    free(host);
+}
+
+static void host_leave(struct subscriptions *h, struct sub *s)
+{
+    struct sub_host *host = s->host;
+    unready(s);
+    if (s->prev_of_host)
+        s->prev_of_host->next_of_host = s->next_of_host;
+    else
+        host->subs = s->next_of_host;
+    if (s->next_of_host)
+        s->next_of_host->prev_of_host = s->prev_of_host;
+    s->host = NULL;
+    host_forget(h, host);
+}
+
+static void host_queue(struct subscriptions *h, struct sub_host *host)
+{
+    if (host->queued)
+        return;
+    host->queued = true;
+    host->next = NULL;
+    if (h->hosts_last)
+        h->hosts_last->next = host;
+    else
+        h->hosts_first = host;
+    h->hosts_last = host;
+}
+
+static void make_ready(struct subscriptions *h, struct sub *s)
+{
+    struct sub_host *host = s->host;
+    s->ready = true;
+    s->next_ready = NULL;
+    if (host->last)
+        host->last->next_ready = s;
+    else
+        host->first = s;
+    host->last = s;
+    host_queue(h, host);
+}
+
+/* One request tries a host that is down; a good one may take an eighth of all. */
+static int64_t host_budget(const struct subscriptions *h, const struct sub_host *host)
+{
+    int64_t share = h->link->options.notify_parallel / 8;
+    return host->down || share < 1 ? 1 : share;
+}
+
+/* --- life --- */
+
+static void release(struct subscriptions *h, struct sub *s)
+{
+    if (s->state != ST_GONE || s->flying || s->full.running || s->pins)
+        return;
+    drop_waiting(h, s);
+    free(s->queue);
+    sub_spec_unref(&h->groups, s->spec);
+    free(s);
+}
+
+void sub_unpin(struct subscriptions *h, struct sub *s)
+{
+    s->pins--;
+    release(h, s);
+}
+
+static void leave_all(struct subscriptions *h, struct sub *s)
+{
+    size_t asked = h->fulls.n;
+    sub_index_remove(&h->index, s);
+    map_del(&h->by_id, s->spec->key);
+    sub_list_remove(&h->all, s);
+    sub_list_remove(&h->fulls, s);
+    if (h->fulls.n < asked)
+        s->full.running = false;
+    set_timer(h, s, 0);
+    host_leave(h, s);
+    s->tenant->n_subs--;
+}
+
+void sub_event(struct subscriptions *h, struct sub *s, enum sub_event ev)
+{
+    if (!transitions[s->state][ev].possible)
+        return;
+    s->read = sub_seen(s);
+    s->sweeping = false;
+    s->state = transitions[s->state][ev].to;
+    if (s->state == ST_BEHIND) {
+        h->hungry = true;
+        sub_wake(h);
+    }
+    if (at_work(s))
+        return;
+    unready(s);
+    drop_waiting(h, s);
+    s->full.wanted = s->full.resync = false;
+    s->attempts = 0;
+    if (s->state == ST_GONE) {
+        leave_all(h, s);
+        release(h, s);
+    }
+}
+
+static struct sub_tenant *tenant_get(struct subscriptions *h, int64_t tenant)
+{
+    struct sub_tenant *t = h->tenants;
+    while (t && t->tenant != tenant)
+        t = t->next;
+    if (t)
+        return t;
+    t = calloc(1, sizeof(*t));
+    if (!t)
+        abort();
+    t->tenant = tenant;
+    t->sweep = -1;
+    t->next = h->tenants;
+    h->tenants = t;
+    return t;
+}
+
+static void start_period(struct subscriptions *h, struct sub *s)
+{
+    s->next_full = s->spec->interval_us ? steady(h) + s->spec->interval_us : 0;
+}
+
+struct sub *sub_enter(struct subscriptions *h, const struct sub_new *n)
+{
+    struct sub *s = calloc(1, sizeof(*s));
+    if (!s)
+        abort();
+    s->spec = n->spec;
+    s->sid = n->sid;
+    s->read = s->disk_cursor = n->read;
+    s->disk_pending = true;
+    s->count = n->count;
+    s->count.last_error = STR_NONE;
+    s->tenant = tenant_get(h, n->spec->tenant);
+    if (!s->tenant->n_subs++)
+        s->tenant->pos = later(s->tenant->pos, n->read);
+    s->state = n->spec->active ? ST_BEHIND : ST_PAUSED;
+    sub_group_join(&h->groups, s->spec);
+    sub_index_add(&h->index, s);
+    map_put(&h->by_id, s->spec->key, s);
+    sub_list_add(&h->all, s);
+    host_join(h, s);
+    start_period(h, s);
+    h->hungry = true;
+    sub_schedule(h, s);
+    sub_wake(h);
+    return s;
+}
+
+void sub_change(struct subscriptions *h, struct sub *s, struct sub_spec *spec, int64_t read)
+{
+    struct sub_spec *old = s->spec;
+    bool expired = spec->expires && spec->expires <= clock_now(h->link->clock);
+    sub_index_remove(&h->index, s);
+    map_del(&h->by_id, old->key);
+    host_leave(h, s);
+    s->spec = spec;
+    sub_group_join(&h->groups, spec);
+    sub_index_add(&h->index, s);
+    map_put(&h->by_id, spec->key, s);
+    host_join(h, s);
+    sub_spec_unref(&h->groups, old);
+    if (!spec->active) {
+        sub_event(h, s, EV_PAUSE);
+    } else if (!at_work(s) && !expired) {
+        s->read = read;
+        sub_event(h, s, EV_RESUME);
+    }
+    s->retry_at = s->throttle_until = 0;
+    s->disk_cursor = -1; /* the row was written beside us */
+    start_period(h, s);
+    sub_schedule(h, s);
+    sub_pump(h);
+}
+
+struct sub *sub_find(const struct subscriptions *h, int64_t tenant, struct str id)
+{
+    struct arena a = ARENA_INIT;
+    struct sub *s =
+        map_get(&h->by_id, str_printf(&a, "%lld %" STR_F, (long long)tenant, STR_A(id)));
+    arena_release(&a);
+    return s;
+}
+
+/* --- what is due --- */
+
+static void earliest(int64_t *due, int64_t at)
+{
+    if (!*due || at < *due)
+        *due = at;
+}
+
+/* A page of a full notification waits until the one before is delivered. */
+static void want_page(struct subscriptions *h, struct sub *s, int64_t now, int64_t *due)
+{
+    if (!s->full.wanted || s->full.running || s->n)
+        return;
+    if (s->full.not_before > now) {
+        earliest(due, s->full.not_before);
+        return;
+    }
+    s->full.running = true;
+    sub_list_add(&h->fulls, s);
+    sub_wake(h);
+}
+
+void sub_schedule(struct subscriptions *h, struct sub *s)
+{
+    int64_t now = steady(h), due = 0;
+    if (s->spec->expires && s->state != ST_EXPIRED) {
+        int64_t left = s->spec->expires - clock_now(h->link->clock);
+        if (left <= 0)
+            sub_event(h, s, EV_EXPIRE);
+        else
+            due = now + left;
+    }
+    if (!at_work(s)) {
+        set_timer(h, s, due);
+        return;
+    }
+    if (s->next_full) {
+        if (now >= s->next_full) {
+            s->next_full = now + s->spec->interval_us;
+            if (!s->full.wanted && !s->full.running) {
+                s->full.wanted = true;
+                s->full.after = 0;
+                s->full.selector = 0;
+            }
+        }
+        earliest(&due, s->next_full);
+    }
+    want_page(h, s, now, &due);
+    if (s->n && !s->flying && !s->ready) {
+        int64_t from = later(s->throttle_until, s->state == ST_RETRYING ? s->retry_at : 0);
+        if (from <= now)
+            make_ready(h, s);
+        else
+            earliest(&due, from);
+    }
+    set_timer(h, s, due);
+}
+
+/* --- sending --- */
+
+struct flight {
+    struct subscriptions *hub;
+    struct sub *sub;
+    struct sub_host *host;
+};
+
+static void count_answer(struct subscriptions *h, struct sub *s, const struct client_answer *a,
+                         bool good)
+{
+    int64_t now = clock_now(h->link->clock);
+    s->counters_moved = true;
+    s->count.sent++;
+    s->count.last_notification = now;
+    if (good) {
+        s->count.last_success = now;
+        return;
+    }
+    s->count.failed++;
+    s->count.last_failure = now;
+    if (a->status)
+        snprintf(s->error_text, sizeof(s->error_text), "the receiver answers %d", a->status);
+    else
+        snprintf(s->error_text, sizeof(s->error_text), "%.110s", a->error.text);
+}
+
+/* 1 s, 2 s, 4 s ... up to the limit, a fifth more or less by chance. */
+static void try_later(struct subscriptions *h, struct sub *s)
+{
+    int64_t limit = h->link->options.notify_retry_max_s * SECOND_US;
+    int64_t pause = s->attempts < 20 ? SECOND_US << s->attempts : limit;
+    pause = pause > limit ? limit : pause;
+    pause = pause * 4 / 5 + (int64_t)(h->net.random(h->net.ctx) % (uint64_t)(pause * 2 / 5 + 1));
+    s->attempts++;
+    s->retry_at = steady(h) + later(pause, s->spec->cooldown_us);
+    sub_event(h, s, EV_FAILED);
+}
+
+/* A host that answers again: those that wait for it need not wait out their pauses. */
+static void host_back(struct subscriptions *h, struct sub_host *host)
+{
+    host->down = false;
+    for (struct sub *s = host->subs; s; s = s->next_of_host) {
+        if (s->state != ST_RETRYING || s->spec->cooldown_us)
+            continue;
+        s->retry_at = 0;
+        sub_schedule(h, s);
+    }
+}
+
+static void resync_done(struct subscriptions *h, struct sub *s)
+{
+    s->read = later(s->read, s->full.seq);
+    s->full.resync = false;
+    h->hungry = true;
+    sub_wake(h);
+}
+
+static void delivered(struct subscriptions *h, struct sub *s, uint32_t n)
+{
+    pop(h, s, n);
+    s->attempts = 0;
+    sub_event(h, s, EV_DELIVERED);
+    if (s->full.resync && !s->full.wanted && !s->full.running && !s->n)
+        resync_done(h, s);
+    if (sub_hungry(h, s)) {
+        h->hungry = true;
+        sub_wake(h);
+    }
+}
+
+static void answered(void *ctx, const struct client_answer *a)
+{
+    struct flight *f = ctx;
+    struct subscriptions *h = f->hub;
+    struct sub *s = f->sub;
+    bool good = a->status >= 200 && a->status < 300;
+    pthread_mutex_lock(&h->lock);
+    uint32_t n = s->flying;
+    s->flying = 0;
+    h->flying--;
+    f->host->flying--;
+    if (h->closing) {
+        pthread_cond_signal(&h->idle);
+        if (good)
+            pop(h, s, n);
+        release(h, s);
+        goto out;
+    }
+    if (!good && !a->status)
+        f->host->down = true;
+    else if (f->host->down)
+        host_back(h, f->host);
+    if (f->host->first)
+        host_queue(h, f->host);
+    host_forget(h, f->host);
+    if (s->state == ST_GONE) {
+        pop(h, s, n);
+        release(h, s);
+        goto pump;
+    }
+    count_answer(h, s, a, good);
+    if (!at_work(s))
+        pop(h, s, n);
+    else if (good)
+        delivered(h, s, n);
+    else
+        try_later(h, s);
+    sub_schedule(h, s);
+pump:
+    sub_pump(h);
+out:
+    pthread_mutex_unlock(&h->lock);
+    free(f);
+    sub_hub_unref(h);
+}
+
+static const char *media_type(const struct sub_spec *s)
+{
+    static const char *const types[] = {[ACCEPT_JSON] = "application/json",
+                                        [ACCEPT_LD] = "application/ld+json",
+                                        [ACCEPT_GEO] = "application/geo+json"};
+    return types[s->accept];
+}
+
+static struct str notification_id(struct arena *a, const struct sub_spec *s,
+                                  const struct sub_item *last)
+{
+    return str_printf(a, "urn:ngsi-ld:Notification:%" STR_F ":%s%lld", STR_A(s->hash),
+                      last->full ? "t" : "", (long long)last->seq);
+}
+
+/* The request for the first n items. */
+static enum err send_items(struct subscriptions *h, struct sub *s, uint32_t n, struct flight *f,
+                           struct error *e)
+{
+    struct arena a = ARENA_INIT;
+    const struct sub_spec *spec = s->spec;
+    struct sub_payload **list = ARENA_ARRAY(&a, struct sub_payload *, n);
+    struct http_header *headers = ARENA_ARRAY(&a, struct http_header, spec->n_headers + 3);
+    size_t k = 0;
+    for (uint32_t i = 0; i < n; i++)
+        list[i] = item_at(s, i)->payload;
+    headers[k++] = (struct http_header){S("Content-Type"), str_c(media_type(spec))};
+    if (spec->accept != ACCEPT_LD)
+        headers[k++] = (struct http_header){S("Link"), spec->link};
+    if (spec->tenant_name.n)
+        headers[k++] = (struct http_header){S("NGSILD-Tenant"), spec->tenant_name};
+    memcpy(headers + k, spec->headers, spec->n_headers * sizeof(*headers));
+    struct str id = notification_id(&a, spec, item_at(s, n - 1));
+    struct client_request r = {.method = "POST",
+                               .url = spec->uri,
+                               .headers = headers,
+                               .n_headers = k + spec->n_headers,
+                               .body = sub_body(&a, spec, id, clock_now(h->link->clock), list, n),
+                               .timeout_ms = spec->timeout_ms ? spec->timeout_ms
+                                                              : h->link->options.notify_timeout_ms,
+                               .done = answered,
+                               .ctx = f};
+    enum err err = h->net.send(h->net.ctx, &r, e);
+    arena_release(&a);
+    return err;
+}
+
+static void send_head(struct subscriptions *h, struct sub *s)
+{
+    struct error e = {0};
+    struct flight *f = malloc(sizeof(*f));
+    if (!f)
+        abort();
+    /* Throttled ones tell all that came together, each entity once; others one change at a time. */
+    uint32_t n = s->spec->throttle_us && !item_at(s, 0)->full ? s->n : 1;
+    *f = (struct flight){h, s, s->host};
+    s->flying = n;
+    h->flying++;
+    s->host->flying++;
+    s->throttle_until = s->spec->throttle_us ? steady(h) + s->spec->throttle_us : 0;
+    atomic_fetch_add(&h->refs, 1);
+    if (!send_items(h, s, n, f, &e))
+        return;
+    /* The client cannot take it now: the same as no answer, without asking the host for more. */
+    atomic_fetch_sub(&h->refs, 1);
+    free(f);
+    s->flying = 0;
+    h->flying--;
+    s->host->flying--;
+    s->throttle_until = 0;
+    struct client_answer none = {.error = e};
+    count_answer(h, s, &none, false);
+    try_later(h, s);
+    sub_schedule(h, s);
+}
+
+void sub_pump(struct subscriptions *h)
+{
+    /* Hosts in turn, one request each, so that a long list does not keep a short one waiting. */
+    while (!h->closing && h->hosts_first && h->flying < h->link->options.notify_parallel) {
+        struct sub_host *host = h->hosts_first;
+        h->hosts_first = host->next;
+        if (!h->hosts_first)
+            h->hosts_last = NULL;
+        host->queued = false;
+        struct sub *s = host->first;
+        if (!s || host->flying >= host_budget(h, host)) {
+            if (!s)
+                host_forget(h, host);
+            continue; /* comes back with the next answer */
+        }
+        unready(s);
+        if (host->first)
+            host_queue(h, host);
+        send_head(h, s);
+    }
+}
+
+/* --- the end --- */
+
+void sub_free_all(struct subscriptions *h)
+{
+    while (h->all.n) {
+        struct sub *s = h->all.v[h->all.n - 1];
+        s->full.running = false;
+        sub_event(h, s, EV_DELETE);
+    }
+    struct map_iter it = {0};
+    while (map_next(&h->hosts, &it))
+        free(it.value);
+    while (h->tenants) {
+        struct sub_tenant *t = h->tenants;
+        h->tenants = t->next;
+        free(t);
+    }
+    free(h->all.v);
+    free(h->timers.v);
+    free(h->fulls.v);
+    map_release(&h->by_id);
+    map_release(&h->groups);
+    map_release(&h->hosts);
+    sub_index_release(&h->index);
+}
+
+void sub_hub_unref(struct subscriptions *h)
+{
+    if (atomic_fetch_sub(&h->refs, 1) != 1)
+        return;
+    sub_free_all(h);
+    pthread_mutex_destroy(&h->lock);
+    pthread_cond_destroy(&h->wake);
+    pthread_cond_destroy(&h->idle);
+    free(h);
+}
