@@ -1,0 +1,454 @@
+#include "console.h"
+#include "core/log.h"
+#include "crypto/hash.h"
+#include "link/subscription.h"
+#include "look.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { SESSION_S = 8 * 3600, BAD_LOGINS = 10 };
+
+static const char cookie_name[] = "console";
+
+/* --- sessions --- */
+
+static struct str signature(const struct console *c, struct arena *a, struct str what,
+                            struct str text)
+{
+    struct str fields[] = {str_n((const char *)c->secret, CONSOLE_SECRET), what, text};
+    struct hash h = hash_blake2b_fields(fields, COUNT(fields));
+    return hex_encode(a, str_n((const char *)h.b, 20));
+}
+
+/* "KIND.EXPIRES.NONCE.SIGNATURE"; kind "staff" for the operator's token, "local" for loopback. */
+static struct str session_make(const struct console *c, struct arena *a, const char *kind)
+{
+    int64_t now = clock_now(c->portal->city.clock);
+    struct str head =
+        str_printf(a, "%s.%lld.%" STR_F, kind, (long long)(now / SECOND_US + SESSION_S),
+                   STR_A(random_token(a, 16)));
+    return str_printf(a, "%" STR_F ".%" STR_F, STR_A(head),
+                      STR_A(signature(c, a, S("session"), head)));
+}
+
+static bool session_valid(const struct console *c, struct arena *a, struct str cookie,
+                          const char *kind)
+{
+    struct str rest = cookie, name = STR_NONE, expires = STR_NONE;
+    int64_t until;
+    ptrdiff_t dot = -1;
+    for (size_t i = 0; i < cookie.n; i++)
+        dot = cookie.p[i] == '.' ? (ptrdiff_t)i : dot;
+    if (dot < 0 || cookie.n > 200)
+        return false;
+    struct str head = str_sub(cookie, 0, (size_t)dot), sign = str_from(cookie, (size_t)dot + 1);
+    if (!bytes_equal(sign, signature(c, a, S("session"), head)))
+        return false;
+    str_split(&rest, '.', &name);
+    str_split(&rest, '.', &expires);
+    return str_eq(name, str_c(kind)) && str_to_i64(expires, &until) &&
+           clock_now(c->portal->city.clock) / SECOND_US < until;
+}
+
+/* --- who may enter --- */
+
+static bool loopback_address(struct str s)
+{
+    if (str_starts(s, S("::ffff:")))
+        s = str_from(s, 7);
+    return str_starts(s, S("127.")) || str_eq(s, S("::1"));
+}
+
+static bool loopback_host(struct str host)
+{
+    struct str name = host;
+    if (str_starts(host, S("["))) {
+        ptrdiff_t end = str_find_char(host, ']');
+        name = end > 1 ? str_sub(host, 1, (size_t)end - 1) : STR_NONE;
+    } else {
+        str_split(&host, ':', &name);
+    }
+    return str_eq_nocase(name, S("localhost")) || loopback_address(name);
+}
+
+static bool is_local(const struct request *req)
+{
+    static const char *const proxied[] = {"X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"};
+    for (size_t i = 0; i < COUNT(proxied); i++)
+        if (request_header(req, proxied[i]).p)
+            return false;
+    return loopback_address(req->client) && loopback_host(request_header(req, "Host"));
+}
+
+bool console_allows(const struct portal *p, const struct request *req)
+{
+    return is_local(req) ||
+           session_valid(p->console, req->arena, request_cookie(req, cookie_name), "staff");
+}
+
+static struct str form_token(const struct console *c, struct arena *a, struct str cookie)
+{
+    return signature(c, a, S("form"), cookie);
+}
+
+/* The session that forms are bound to; a client on this machine gets one at its first page. */
+static struct str own_session(struct page *p)
+{
+    struct console *c = p->portal->console;
+    struct str cookie = request_cookie(p->req, cookie_name);
+    if (session_valid(c, p->arena, cookie, "staff") || session_valid(c, p->arena, cookie, "local"))
+        return cookie;
+    if (!is_local(p->req))
+        return STR_NONE;
+    cookie = session_make(c, p->arena, "local");
+    response_cookie(p->req, p->res, cookie_name, cookie, SESSION_S, false);
+    return cookie;
+}
+
+static void refuse(struct page *p)
+{
+    if (p->portal->options->console_token[0] && str_eq(p->req->method, S("GET"))) {
+        buf_release(&p->data);
+        response_redirect(p->req, p->res, 303, page_href(p, "console/login"));
+        response_header(p->req, p->res, "Cache-Control", S("no-store"));
+        return;
+    }
+    struct error e;
+    error_set(&e, ERR_FORBIDDEN, "the console is for the city's staff");
+    page_fail(p, &e);
+}
+
+bool console_begin(struct page *p, struct portal *portal, struct request *req, struct response *res,
+                   const char *section)
+{
+    if (!page_begin(p, portal, req, res, "console"))
+        return false;
+    p->private_page = true;
+    struct str session = console_allows(portal, req) ? own_session(p) : STR_NONE;
+    if (!session.p) {
+        refuse(p);
+        return false;
+    }
+    json_w_kstr(&p->w, S("csrf"), form_token(portal->console, p->arena, session));
+    json_w_kbool(&p->w, S("canLeave"), str_starts(session, S("staff.")));
+    json_w_key(&p->w, S("section"));
+    json_w_object(&p->w);
+    json_w_kbool(&p->w, str_c(section), true);
+    json_w_end(&p->w);
+    return true;
+}
+
+bool console_form_ok(struct page *p, struct str token)
+{
+    struct console *c = p->portal->console;
+    struct str cookie = request_cookie(p->req, cookie_name);
+    if (cookie.n && token.n && bytes_equal(token, form_token(c, p->arena, cookie)))
+        return true;
+    struct error e;
+    error_set(&e, ERR_FORBIDDEN, "the form is no longer valid; open it again");
+    page_fail(p, &e);
+    return false;
+}
+
+/* --- login --- */
+
+static bool too_many_bad(struct console *c, bool another)
+{
+    int64_t now = clock_steady(c->portal->city.clock);
+    pthread_mutex_lock(&c->lock);
+    if (now - c->bad_since > MINUTE_US) {
+        c->bad_since = now;
+        c->bad_logins = 0;
+    }
+    c->bad_logins += another;
+    bool too_many = c->bad_logins >= BAD_LOGINS;
+    pthread_mutex_unlock(&c->lock);
+    return too_many;
+}
+
+static struct str form_field(const struct request *req, const char *name)
+{
+    const struct http_pair *pairs;
+    size_t n = request_form(req, &pairs);
+    for (size_t i = 0; i < n; i++)
+        if (str_eq(pairs[i].name, str_c(name)))
+            return pairs[i].value;
+    return STR_NONE;
+}
+
+/* Compared as hashes, so that not even the length shows in the time it takes. */
+static bool same_secret(struct str given, struct str token)
+{
+    struct hash x = hash_blake2b(given), y = hash_blake2b(token);
+    bool same =
+        bytes_equal(str_n((const char *)x.b, HASH_BYTES), str_n((const char *)y.b, HASH_BYTES));
+    return same && token.n > 0;
+}
+
+static enum http_answer get_login(struct request *req, struct response *res, void *ctx)
+{
+    struct portal *portal = ctx;
+    struct page p;
+    if (!page_begin(&p, portal, req, res, "console"))
+        return HTTP_DONE;
+    p.private_page = true;
+    if (console_allows(portal, req)) {
+        buf_release(&p.data);
+        response_redirect(req, res, 303, page_href(&p, "console"));
+        return HTTP_DONE;
+    }
+    json_w_kbool(&p.w, S("possible"), portal->options->console_token[0] != 0);
+    return page_send(&p, "login", S("login.title"));
+}
+
+/* No session exists yet, so there is no form token: a foreign site that posts here could only sign
+ * the reader in to the console with a token it knows itself. */
+static enum http_answer post_login(struct request *req, struct response *res, void *ctx)
+{
+    struct portal *portal = ctx;
+    struct str given = form_field(req, "token");
+    struct str token = str_c(portal->options->console_token);
+    struct page p;
+    if (!page_begin(&p, portal, req, res, "console"))
+        return HTTP_DONE;
+    p.private_page = true;
+    if (too_many_bad(portal->console, false)) {
+        struct error e;
+        error_set(&e, ERR_TOO_MANY, "too many attempts; wait a minute");
+        return page_fail(&p, &e);
+    }
+    if (same_secret(given, token)) {
+        buf_release(&p.data);
+        response_cookie(req, res, cookie_name, session_make(portal->console, req->arena, "staff"),
+                        SESSION_S, false);
+        response_redirect(req, res, 303, page_href(&p, "console"));
+        return HTTP_DONE;
+    }
+    too_many_bad(portal->console, true);
+    log_event(LOG_WARN, "portal.bad_login", LOG_S("request", req->id));
+    p.status = 403;
+    json_w_kbool(&p.w, S("possible"), token.n > 0);
+    json_w_kbool(&p.w, S("wrong"), true);
+    return page_send(&p, "login", S("login.title"));
+}
+
+static enum http_answer post_logout(struct request *req, struct response *res, void *ctx)
+{
+    struct page p;
+    if (!console_begin(&p, ctx, req, res, "none") || !console_form_ok(&p, form_field(req, "csrf")))
+        return HTTP_DONE;
+    buf_release(&p.data);
+    response_cookie(req, res, cookie_name, S(""), 0, false);
+    response_redirect(req, res, 303, p.base);
+    return HTTP_DONE;
+}
+
+/* --- sources and freshness --- */
+
+static struct str interval_text(struct page *p, int64_t us)
+{
+    static const struct {
+        int64_t us;
+        const char *key;
+    } units[] = {{DAY_US, "every.days"},
+                 {HOUR_US, "every.hours"},
+                 {MINUTE_US, "every.minutes"},
+                 {SECOND_US, "every.seconds"}};
+    size_t i = 0;
+    while (i + 1 < COUNT(units) && us % units[i].us != 0)
+        i++;
+    struct json_member m = json_m(S("n"), json_v_i64(p->arena, us / units[i].us));
+    struct json args = json_v_object(&m, 1);
+    return locale_text(p->locale, p->arena, str_c(units[i].key), &args);
+}
+
+struct source_list {
+    struct page *page;
+    int64_t all, stale;
+    bool write;
+};
+
+static bool take_source(void *ctx, const struct source_status *s)
+{
+    static const char *const states[] = {[FRESH_UNKNOWN] = "unknown",
+                                         [FRESH_OK] = "fresh",
+                                         [FRESH_STALE] = "stale",
+                                         [FRESH_SILENT] = "silent"};
+    struct source_list *l = ctx;
+    struct page *p = l->page;
+    l->all++;
+    l->stale += s->state == FRESH_STALE || s->state == FRESH_SILENT;
+    if (!l->write)
+        return true;
+    struct str type = look_short(p->arena, s->type);
+    json_w_object(&p->w);
+    json_w_kstr(&p->w, S("name"), s->name.n ? s->name : s->id);
+    json_w_kstr(&p->w, S("href"), page_href(p, "e/%" STR_F, STR_A(url_encode(p->arena, s->id))));
+    json_w_kstr(&p->w, S("type"), look_type_label(p->arena, p->locale, type));
+    json_w_kstr(&p->w, S("interval"), interval_text(p, s->interval_us));
+    if (s->last_update)
+        json_w_kstr(&p->w, S("updated"), locale_datetime(p->locale, p->arena, s->last_update));
+    if (s->stale_since)
+        json_w_kstr(&p->w, S("since"), locale_datetime(p->locale, p->arena, s->stale_since));
+    json_w_key(&p->w, S("fresh"));
+    json_w_object(&p->w);
+    json_w_kstr(&p->w, S("state"), str_c(states[s->state]));
+    json_w_kstr(&p->w, S("label"),
+                page_text(p, str_c(arena_printf(p->arena, "fresh.%s", states[s->state]))));
+    json_w_end(&p->w);
+    json_w_end(&p->w);
+    return true;
+}
+
+static void each_source(struct source_list *l)
+{
+    if (l->page->portal->city.freshness)
+        freshness_each(l->page->portal->city.freshness, PORTAL_TENANT, take_source, l);
+}
+
+static enum http_answer get_sources(struct request *req, struct response *res, void *ctx)
+{
+    struct page p;
+    if (!console_begin(&p, ctx, req, res, "sources"))
+        return HTTP_DONE;
+    struct source_list l = {.page = &p, .write = true};
+    json_w_key(&p.w, S("sources"));
+    json_w_array(&p.w);
+    each_source(&l);
+    json_w_end(&p.w);
+    return page_send(&p, "console-sources", S("sources.title"));
+}
+
+/* --- subscriptions and their deliveries --- */
+
+struct sub_list {
+    struct page *page;
+    int64_t all, failing;
+    bool write;
+};
+
+static void write_instant(struct page *p, struct str key, int64_t at)
+{
+    if (at)
+        json_w_kstr(&p->w, key, locale_datetime(p->locale, p->arena, at));
+}
+
+static void write_count(struct page *p, struct str key, int64_t n)
+{
+    json_w_kstr(&p->w, key,
+                locale_number(p->locale, p->arena, str_printf(p->arena, "%lld", (long long)n)));
+}
+
+static bool take_sub(void *ctx, const struct subscription_status *s)
+{
+    static const char *const states[] = {[SUB_ACTIVE] = "active",
+                                         [SUB_PAUSED] = "paused",
+                                         [SUB_EXPIRED] = "expired",
+                                         [SUB_RETRYING] = "retrying"};
+    struct sub_list *l = ctx;
+    struct page *p = l->page;
+    l->all++;
+    l->failing += s->state == SUB_RETRYING;
+    if (!l->write)
+        return true;
+    json_w_object(&p->w);
+    json_w_kstr(&p->w, S("name"), s->name.n ? s->name : s->id);
+    json_w_kstr(&p->w, S("endpoint"), s->endpoint);
+    json_w_kstr(&p->w, S("state"), str_c(states[s->state]));
+    json_w_kstr(&p->w, S("label"),
+                page_text(p, str_c(arena_printf(p->arena, "subscription.%s", states[s->state]))));
+    write_count(p, S("sent"), s->sent);
+    write_count(p, S("failed"), s->failed);
+    write_count(p, S("lag"), s->lag);
+    write_instant(p, S("success"), s->last_success);
+    write_instant(p, S("failure"), s->last_failure);
+    write_instant(p, S("next"), s->next_attempt);
+    json_w_kstr(&p->w, S("error"), s->last_error);
+    json_w_end(&p->w);
+    return true;
+}
+
+static void each_sub(struct sub_list *l)
+{
+    struct subscriptions *all = l->page->portal->city.link->subscriptions;
+    if (all)
+        subscriptions_each(all, PORTAL_TENANT, take_sub, l);
+}
+
+static enum http_answer get_subscriptions(struct request *req, struct response *res, void *ctx)
+{
+    struct page p;
+    if (!console_begin(&p, ctx, req, res, "subscriptions"))
+        return HTTP_DONE;
+    struct sub_list l = {.page = &p, .write = true};
+    json_w_key(&p.w, S("subscriptions"));
+    json_w_array(&p.w);
+    each_sub(&l);
+    json_w_end(&p.w);
+    return page_send(&p, "console-subscriptions", S("subscriptions.title"));
+}
+
+/* --- overview --- */
+
+static enum http_answer get_console(struct request *req, struct response *res, void *ctx)
+{
+    int64_t oldest = 0, newest = 0;
+    struct error e = {0};
+    struct page p;
+    if (!console_begin(&p, ctx, req, res, "overview"))
+        return HTTP_DONE;
+    struct store_conn *c = page_reader(&p);
+    if (!c)
+        return HTTP_DONE;
+    enum err err = journal_range(c, PORTAL_TENANT, &oldest, &newest, &e);
+    store_read_done(c);
+    if (err)
+        return page_fail(&p, &e);
+    struct source_list sources = {.page = &p};
+    struct sub_list subs = {.page = &p};
+    each_source(&sources);
+    each_sub(&subs);
+    write_count(&p, S("changes"), newest);
+    write_count(&p, S("sourceCount"), sources.all);
+    json_w_ki64(&p.w, S("staleCount"), sources.stale);
+    write_count(&p, S("subscriptionCount"), subs.all);
+    json_w_ki64(&p.w, S("failingCount"), subs.failing);
+    json_w_kbool(&p.w, S("degraded"), store_degraded(p.portal->city.store, NULL));
+    json_w_kstr(&p.w, S("store"), str_c(store_engine(p.portal->city.store)));
+    console_write_jobs(&p);
+    return page_send(&p, "console", S("console.title"));
+}
+
+const struct route console_routes[] = {
+    {"GET", "/{lang}/console", get_console, ROUTE_HIDDEN},
+    {"GET", "/{lang}/console/login", get_login, ROUTE_HIDDEN},
+    {"POST", "/{lang}/console/login", post_login, ROUTE_HIDDEN},
+    {"POST", "/{lang}/console/logout", post_logout, ROUTE_HIDDEN},
+    {"GET", "/{lang}/console/sources", get_sources, ROUTE_HIDDEN},
+    {"GET", "/{lang}/console/subscriptions", get_subscriptions, ROUTE_HIDDEN},
+    {"GET", "/{lang}/console/import", console_get_import, ROUTE_HIDDEN},
+    {"POST", "/{lang}/console/import", console_post_import, ROUTE_HIDDEN | ROUTE_BIG_BODY},
+    {"GET", "/{lang}/console/import/{id:int}", console_get_job, ROUTE_HIDDEN},
+    {"GET", "/{lang}/console/import/{id:int}/progress", console_get_progress, ROUTE_HIDDEN},
+};
+const size_t console_routes_n = COUNT(console_routes);
+
+struct console *console_new(struct portal *p)
+{
+    struct console *c = calloc(1, sizeof(*c));
+    if (!c)
+        abort();
+    c->portal = p;
+    random_bytes(c->secret, sizeof(c->secret));
+    pthread_mutex_init(&c->lock, NULL);
+    pthread_cond_init(&c->idle, NULL);
+    return c;
+}
+
+void console_free(struct console *c)
+{
+    console_free_jobs(c);
+    pthread_cond_destroy(&c->idle);
+    pthread_mutex_destroy(&c->lock);
+    free(c);
+}

@@ -1,0 +1,64 @@
+/*
+ * console.h - the staff's data console: who may use it, its forms, its imports.
+ *
+ * There are no accounts yet, so the rule is short. Invariants:
+ *
+ *   1. Nothing answers unless console_begin() said so: default deny.
+ *   2. A client may enter when it is this machine itself (loopback address, no sign of a proxy, a
+ *      loopback Host, so that no other site's name leads here), or when its cookie was issued for
+ *      the operator's token.
+ *   3. Every form carries a token that is bound to the cookie; a POST without it changes nothing.
+ *   4. Cookies are signed with a secret of this process: a restart ends all sessions.
+ */
+#ifndef PORTAL_CONSOLE_H
+#define PORTAL_CONSOLE_H
+
+#include "core/arena.h"
+#include "link/import.h"
+#include "portal_impl.h"
+
+enum { CONSOLE_JOBS = 20, CONSOLE_SECRET = 32 };
+
+enum job_state { JOB_RUNNING, JOB_DONE, JOB_REFUSED };
+
+struct import_run {
+    int64_t id;
+    struct console *console;
+    struct arena arena; /* of texts and report */
+    struct import_job job;
+    struct import_report report; /* readable once the state is not JOB_RUNNING */
+    struct error error;
+    char *bytes;
+    int64_t started, finished;
+    enum job_state state;
+    atomic_uint_fast64_t rows_done, rows_total;
+};
+
+struct console {
+    struct portal *portal;
+    unsigned char secret[CONSOLE_SECRET];
+    pthread_mutex_t lock; /* of everything below */
+    pthread_cond_t idle;
+    struct import_run *jobs[CONSOLE_JOBS]; /* newest first */
+    size_t n_jobs, running;
+    int64_t last_id;
+    int64_t bad_since; /* failed logins are counted in windows of a minute */
+    int bad_logins;
+};
+
+/* A page of the console; false: answered (login, refusal). section: entry of the side menu. */
+bool console_begin(struct page *p, struct portal *portal, struct request *req, struct response *res,
+                   const char *section);
+/* The token of a form; false: answered with 403. */
+bool console_form_ok(struct page *p, struct str token);
+
+/* console_import.c */
+enum http_answer console_get_import(struct request *req, struct response *res, void *ctx);
+enum http_answer console_post_import(struct request *req, struct response *res, void *ctx);
+enum http_answer console_get_job(struct request *req, struct response *res, void *ctx);
+enum http_answer console_get_progress(struct request *req, struct response *res, void *ctx);
+/* Runs, newest first, as members of an array. */
+void console_write_jobs(struct page *p);
+void console_free_jobs(struct console *c);
+
+#endif

@@ -1,0 +1,274 @@
+#include "crypto/hash.h"
+#include "portal_impl.h"
+#include "ruby.h"
+#include <stdarg.h>
+#include <stdio.h>
+
+enum { PAGE_MAX = 4 * 1024 * 1024, COOKIE_S = 365 * 24 * 3600 };
+
+/* --- language --- */
+
+static struct str first_segment(struct str path)
+{
+    struct str rest = str_from(path, 1), segment = STR_NONE;
+    str_split(&rest, '/', &segment);
+    return segment;
+}
+
+const struct locale *page_language(struct portal *portal, struct request *req)
+{
+    const struct locales *all = portal->city.locales;
+    const struct locale *l = locales_by_path(all, first_segment(req->path));
+    if (!l)
+        l = locales_by_path(all, request_cookie(req, "lang"));
+    return l ? l : locales_negotiate(all, request_header(req, "Accept-Language"));
+}
+
+/* The address of this page in another language. */
+static struct str translated(struct page *p, const struct locale *l)
+{
+    struct str old = first_segment(p->req->path);
+    bool ours = locales_by_path(p->portal->city.locales, old) != NULL;
+    struct str rest = ours ? str_from(p->req->path, 1 + old.n) : S("");
+    if (!ours || !str_eq(p->req->method, S("GET")))
+        return str_printf(p->arena, "/%" STR_F "%" STR_F, STR_A(l->path), STR_A(rest));
+    return str_printf(p->arena, "/%" STR_F "%" STR_F "%s%" STR_F, STR_A(l->path), STR_A(rest),
+                      p->req->query.n ? "?" : "", STR_A(p->req->query));
+}
+
+static void write_languages(struct page *p)
+{
+    const struct locales *all = p->portal->city.locales;
+    json_w_key(&p->w, S("languages"));
+    json_w_array(&p->w);
+    for (size_t i = 0; i < locales_count(all); i++) {
+        const struct locale *l = locales_at(all, i);
+        json_w_object(&p->w);
+        json_w_kstr(&p->w, S("name"), l->name);
+        json_w_kstr(&p->w, S("href"), translated(p, l));
+        json_w_kstr(&p->w, S("html"), l->html);
+        json_w_kbool(&p->w, S("current"), l == p->locale);
+        /* Two languages share lang="ja": only one of them may be announced as the alternate. */
+        json_w_kbool(&p->w, S("alternate"), !str_eq(l->path, S("easy")));
+        json_w_end(&p->w);
+    }
+    json_w_end(&p->w);
+}
+
+static struct str city_name(struct page *p)
+{
+    const char *name = p->portal->options->city_name;
+    return name[0] ? str_c(name) : locale_text(p->locale, p->arena, S("site.city"), NULL);
+}
+
+static void write_frame(struct page *p, const char *nav)
+{
+    static const char *const files[] = {"portal.css", "map.css",  "site.js",
+                                        "map.js",     "chart.js", "console.js"};
+    json_w_kstr(&p->w, S("lang"), p->locale->html);
+    json_w_kstr(&p->w, S("tag"), p->locale->tag);
+    json_w_kstr(&p->w, S("base"), p->base);
+    json_w_kstr(&p->w, S("origin"), str_c(p->portal->city.base_url));
+    json_w_kstr(&p->w, S("city"), city_name(p));
+    json_w_kbool(&p->w, S("staff"), console_allows(p->portal, p->req));
+    json_w_key(&p->w, S("at"));
+    json_w_object(&p->w);
+    json_w_kbool(&p->w, str_c(nav), true);
+    json_w_end(&p->w);
+    json_w_key(&p->w, S("asset"));
+    json_w_object(&p->w);
+    for (size_t i = 0; i < COUNT(files); i++) {
+        /* "portal.css" is {{asset.portal_css}}: a dot would be a step of the path. */
+        char *key = str_z(p->arena, str_c(files[i]));
+        for (char *c = key; *c; c++)
+            *c = *c == '.' ? '_' : *c;
+        json_w_kstr(&p->w, str_c(key), assets_url(p->portal->assets, files[i]));
+    }
+    json_w_end(&p->w);
+    write_languages(p);
+}
+
+/* --- begin and send --- */
+
+static void start(struct page *p, struct portal *portal, struct request *req, struct response *res,
+                  const struct locale *l, const char *nav)
+{
+    *p = (struct page){.portal = portal,
+                       .req = req,
+                       .res = res,
+                       .arena = req->arena,
+                       .locale = l,
+                       .status = 200,
+                       .data = BUF_INIT};
+    p->base = str_printf(p->arena, "/%" STR_F, STR_A(l->path));
+    p->w = json_writer(&p->data);
+    json_w_object(&p->w);
+    write_frame(p, nav);
+}
+
+bool page_begin(struct page *p, struct portal *portal, struct request *req, struct response *res,
+                const char *nav)
+{
+    const struct locale *l = locales_by_path(portal->city.locales, request_param(req, "lang"));
+    if (!l) {
+        response_problem(req, res, 404, NULL, NULL, S("there is no such page"));
+        return false;
+    }
+    start(p, portal, req, res, l, nav);
+    return true;
+}
+
+struct str page_text(struct page *p, struct str key)
+{
+    return locale_text(p->locale, p->arena, key, NULL);
+}
+
+struct str page_href(struct page *p, const char *fmt, ...)
+{
+    char path[2048];
+    va_list args;
+    va_start(args, fmt);
+    int n = vsnprintf(path, sizeof(path), fmt, args);
+    va_end(args);
+    if (n < 0 || (size_t)n >= sizeof(path))
+        return p->base;
+    return str_printf(p->arena, "%" STR_F "/%s", STR_A(p->base), path);
+}
+
+struct store_conn *page_reader(struct page *p)
+{
+    struct error e = {0};
+    struct store_conn *c = store_read(p->portal->city.store, &e);
+    if (!c)
+        page_fail(p, &e);
+    return c;
+}
+
+enum http_answer page_fail(struct page *p, const struct error *e)
+{
+    buf_release(&p->data);
+    response_error(p->req, p->res, e);
+    return HTTP_DONE;
+}
+
+enum http_answer page_not_found(struct page *p)
+{
+    struct error e;
+    error_set(&e, ERR_NOT_FOUND, "there is no such page");
+    return page_fail(p, &e);
+}
+
+/* The finished page in the arena, readings put in place; absent with *e. */
+static struct str render(struct page *p, const char *name, struct error *e)
+{
+    struct buf html = {.limit = PAGE_MAX}, ruby = BUF_INIT;
+    struct str text = STR_NONE;
+    while (p->w.depth > 0)
+        json_w_end(&p->w);
+    struct json_limits limits = JSON_DEFAULT;
+    limits.duplicates = JSON_DUP_LAST;
+    const struct json *data = json_parse(p->arena, buf_dup(&p->data, p->arena), &limits, e);
+    if (data && !template_render(p->portal->city.templates, name, data, p->locale, &html, e)) {
+        if (str_eq(p->locale->path, S("easy"))) {
+            ruby_page(&ruby, buf_view(&html));
+            text = buf_dup(&ruby, p->arena);
+        } else {
+            text = buf_dup(&html, p->arena);
+        }
+    }
+    buf_release(&html);
+    buf_release(&ruby);
+    buf_release(&p->data);
+    return text;
+}
+
+static void finish(struct page *p, struct str html)
+{
+    response_body(p->req, p->res, p->status, "text/html; charset=utf-8", html);
+    response_header(p->req, p->res, "Content-Language", p->locale->html);
+    if (p->private_page) {
+        response_header(p->req, p->res, "Cache-Control", S("no-store"));
+    } else if (p->status == 200) {
+        struct hash h = hash_blake2b(html);
+        struct str hex = hex_encode(p->arena, str_n((const char *)h.b, 8));
+        p->res->etag = str_printf(p->arena, "\"%" STR_F "\"", STR_A(hex));
+        response_header(p->req, p->res, "Cache-Control", S("no-cache"));
+    }
+    if (!str_eq(request_cookie(p->req, "lang"), p->locale->path))
+        response_cookie(p->req, p->res, "lang", p->locale->path, COOKIE_S, false);
+}
+
+enum http_answer page_send_titled(struct page *p, const char *name, struct str title)
+{
+    struct error e = {0};
+    json_w_kstr(&p->w, S("title"), title);
+    struct str html = render(p, name, &e);
+    if (!html.p)
+        response_error(p->req, p->res, &e);
+    else
+        finish(p, html);
+    return HTTP_DONE;
+}
+
+enum http_answer page_send(struct page *p, const char *name, struct str title_key)
+{
+    return page_send_titled(p, name, page_text(p, title_key));
+}
+
+enum http_answer page_send_part(struct page *p, const char *name)
+{
+    return page_send_titled(p, name, S(""));
+}
+
+/* --- error pages --- */
+
+static const char *error_kind(int status)
+{
+    switch (status) {
+    case 401:
+    case 403:
+        return "forbidden";
+    case 404:
+    case 410:
+        return "missing";
+    case 413:
+        return "large";
+    case 429:
+        return "many";
+    case 503:
+    case 504:
+        return "busy";
+    default:
+        return status >= 500 ? "broken" : "wrong";
+    }
+}
+
+static void error_page(void *ctx, struct request *req, struct response *res, int status,
+                       struct str title, struct str detail)
+{
+    struct error e = {0};
+    struct page p;
+    start(&p, ctx, req, res, page_language(ctx, req), "none");
+    p.status = status;
+    const char *kind = error_kind(status);
+    struct str heading = page_text(&p, str_c(arena_printf(p.arena, "error.%s.title", kind)));
+    json_w_kstr(&p.w, S("title"), heading);
+    json_w_kstr(&p.w, S("text"),
+                page_text(&p, str_c(arena_printf(p.arena, "error.%s.text", kind))));
+    json_w_ki64(&p.w, S("status"), status);
+    json_w_kstr(&p.w, S("reason"), title);
+    json_w_kstr(&p.w, S("detail"), str_is_utf8(detail) ? detail : S(""));
+    json_w_kstr(&p.w, S("request"), req->id);
+    struct str html = render(&p, "error", &e);
+    /* A page about the failure of a page must not fail: plain words then. */
+    if (html.p)
+        finish(&p, html);
+    else
+        response_body(req, res, status, "text/plain; charset=utf-8", heading);
+}
+
+void portal_hooks(void *state, struct server_hooks *hooks)
+{
+    hooks->error_page = error_page;
+    hooks->ctx = state;
+}
