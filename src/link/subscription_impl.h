@@ -215,6 +215,7 @@ struct sub {
     uint32_t head, n, cap;
     uint32_t flying;        /* items of the request on its way, 0: none */
     uint32_t attempts;      /* failures in a row */
+    bool unanswered;        /* the last one was a silence */
     uint32_t pins;          /* threads that look at it without the lock */
     int64_t retry_at;       /* steady */
     int64_t throttle_until; /* steady */

@@ -605,7 +605,7 @@ static void host_back(struct subscriptions *h, struct sub_host *host)
 {
     host->down = false;
     for (struct sub *s = host->subs; s; s = s->next_of_host) {
-        if (s->state != ST_RETRYING || s->spec->cooldown_us)
+        if (s->state != ST_RETRYING || !s->unanswered || s->spec->cooldown_us)
             continue;
         s->retry_at = 0;
         sub_schedule(h, s);
@@ -633,6 +633,20 @@ static void delivered(struct subscriptions *h, struct sub *s, uint32_t n)
     }
 }
 
+static void take_answer(struct subscriptions *h, struct sub *s, const struct client_answer *a,
+                        uint32_t n, bool good)
+{
+    count_answer(h, s, a, good);
+    s->unanswered = !a->status;
+    if (!at_work(s))
+        pop(h, s, n);
+    else if (good)
+        delivered(h, s, n);
+    else
+        try_later(h, s);
+    sub_schedule(h, s);
+}
+
 static void answered(void *ctx, const struct client_answer *a)
 {
     struct flight *f = ctx;
@@ -651,27 +665,19 @@ static void answered(void *ctx, const struct client_answer *a)
         release(h, s);
         goto out;
     }
-    if (!good && !a->status)
+    if (s->state == ST_GONE) {
+        pop(h, s, n);
+        release(h, s);
+    } else {
+        take_answer(h, s, a, n, good);
+    }
+    if (!a->status)
         f->host->down = true;
     else if (f->host->down)
         host_back(h, f->host);
     if (f->host->first)
         host_queue(h, f->host);
     host_forget(h, f->host);
-    if (s->state == ST_GONE) {
-        pop(h, s, n);
-        release(h, s);
-        goto pump;
-    }
-    count_answer(h, s, a, good);
-    if (!at_work(s))
-        pop(h, s, n);
-    else if (good)
-        delivered(h, s, n);
-    else
-        try_later(h, s);
-    sub_schedule(h, s);
-pump:
     sub_pump(h);
 out:
     pthread_mutex_unlock(&h->lock);

@@ -1,0 +1,377 @@
+/*
+ * The outbox: order, repetition, falling behind, coming back, crashes, throttling, periods, gaps.
+ * Time and network are the test's.
+ */
+#include "outbox_lab.h"
+
+static void tells_one_change_at_a_time_in_order(void **state)
+{
+    struct lab *l = *state;
+    lab_sensors(l, "a", "r", "");
+    for (int i = 1; i <= 3; i++)
+        lab_set(l, "1", i);
+    lab_run(l);
+    assert_int_equal(l->n, 1);
+    const struct json *body = lab_body(l, 0);
+    assert_true(str_eq(json_text(json_get(body, S("type"))), S("Notification")));
+    assert_true(str_eq(json_text(json_get(body, S("subscriptionId"))), S("urn:s:a")));
+    assert_non_null(strstr(l->sent[0].headers, "Content-Type: application/json\n"));
+    assert_non_null(strstr(l->sent[0].headers, "Link: <" LD_CORE_URL ">; rel="));
+    for (int i = 1; i <= 3; i++) {
+        assert_int_equal(l->n, i);
+        assert_int_equal(lab_value(l, (size_t)i - 1), i);
+        lab_answer(l, (size_t)i - 1, 204);
+    }
+    lab_run(l);
+    assert_int_equal(l->n, 3);
+}
+
+static void does_not_tell_what_came_before_it(void **state)
+{
+    struct lab *l = *state;
+    lab_set(l, "1", 1);
+    lab_sensors(l, "a", "r", "");
+    lab_run(l);
+    assert_int_equal(l->n, 0);
+    lab_set(l, "1", 2);
+    lab_run(l);
+    assert_int_equal(lab_value(l, 0), 2);
+}
+
+static void repeats_a_failure_with_the_same_id_and_lets_nothing_overtake(void **state)
+{
+    static const int failures[] = {0, 404, 500, 302};
+    struct lab *l = *state;
+    lab_sensors(l, "a", "r", "");
+    lab_set(l, "1", 1);
+    lab_set(l, "1", 2);
+    lab_run(l);
+    for (size_t i = 0; i < 4; i++) {
+        lab_answer(l, i, failures[i]);
+        lab_run(l);
+        assert_int_equal(l->n, i + 1);
+        lab_wait(l, (SECOND_US << i) * 4 / 5 - 1); /* the shortest pause by chance */
+        assert_int_equal(l->n, i + 1);
+        lab_wait(l, 1);
+        assert_int_equal(l->n, i + 2);
+        assert_int_equal(lab_value(l, i + 1), 1);
+        struct str first = json_text(json_get(lab_body(l, 0), S("id")));
+        assert_true(str_eq(first, json_text(json_get(lab_body(l, i + 1), S("id")))));
+    }
+    lab_answer(l, 4, 200);
+    lab_run(l);
+    assert_int_equal(lab_value(l, 5), 2);
+}
+
+static void falls_behind_in_bounded_memory_and_catches_up(void **state)
+{
+    struct lab *l = *state;
+    l->link.options.notify_window = 4;
+    struct sub *s = lab_sensors(l, "a", "r", "");
+    for (int i = 1; i <= 300; i++)
+        lab_set(l, i % 3 ? "1" : "2", i);
+    lab_run(l);
+    assert_int_equal(s->state, ST_BEHIND);
+    assert_int_equal(s->n, 4);
+    for (int i = 1; i <= 300; i++) {
+        assert_int_equal(l->n, i);
+        assert_int_equal(lab_value(l, (size_t)i - 1), i);
+        lab_answer(l, (size_t)i - 1, 200);
+        lab_run(l);
+    }
+    assert_int_equal(l->n, 300);
+    assert_int_equal(s->state, ST_LIVE);
+    assert_int_equal(l->hub->queued_bytes, 0);
+}
+
+static void many_come_back_with_one_reading(void **state)
+{
+    enum { SUBS = 50, CHANGES = 40 };
+    struct lab *l = *state;
+    int seen[SUBS] = {0};
+    char id[20];
+    for (int i = 0; i < SUBS; i++) {
+        snprintf(id, sizeof(id), "%d", i);
+        lab_sensors(l, id, "r", "");
+    }
+    lab_set(l, "1", 1);
+    lab_run(l);
+    assert_int_equal(l->n, 32); /* an eighth of notify_parallel */
+    for (size_t i = 0; i < l->n; i++)
+        lab_answer(l, i, 0);
+    for (int i = 2; i <= CHANGES; i++)
+        lab_set(l, "1", i);
+    size_t at = l->n;
+    lab_wait(l, 100 * SECOND_US);
+    for (; at < l->n; at++) {
+        int k = atoi(json_text(json_get(lab_body(l, at), S("subscriptionId"))).p + 6);
+        assert_int_equal(lab_value(l, at), ++seen[k]);
+        lab_answer(l, at, 200);
+        lab_run(l);
+    }
+    for (int i = 0; i < SUBS; i++)
+        assert_int_equal(seen[i], CHANGES);
+}
+
+static void a_dead_host_holds_up_nobody_else(void **state)
+{
+    struct lab *l = *state;
+    char id[20];
+    l->link.options.notify_parallel = 16; /* 2 a host */
+    for (int i = 0; i < 20; i++) {
+        snprintf(id, sizeof(id), "dead%d", i);
+        lab_sensors(l, id, "dead", "");
+    }
+    lab_sensors(l, "good", "good", "");
+    lab_set(l, "1", 1);
+    lab_run(l);
+    assert_int_equal(l->n, 3);
+    for (size_t i = 0; i < 3; i++)
+        if (strstr(l->sent[i].url, "good"))
+            lab_answer(l, i, 200);
+    for (int v = 2; v < 50; v++) {
+        size_t before = l->n;
+        lab_set(l, "1", v);
+        lab_run(l);
+        assert_int_equal(l->n, before + 1);
+        assert_non_null(strstr(l->sent[before].url, "good"));
+        lab_answer(l, before, 200);
+    }
+}
+
+/* What a second program finds on the disk of one that was killed. */
+static void a_crash_repeats_but_loses_nothing(void **state)
+{
+    struct lab *l = *state;
+    int told = 0;
+    lab_sensors(l, "a", "r", "");
+    lab_sensors(l, "b", "slow", "");
+    for (int i = 1; i <= 10; i++)
+        lab_set(l, "1", i);
+    lab_run(l);
+    for (size_t i = 0; i < l->n && told < 5; i++) {
+        if (!strstr(l->sent[i].body, "urn:s:a"))
+            continue;
+        assert_int_equal(lab_value(l, i), ++told);
+        lab_answer(l, i, 200);
+        lab_run(l);
+        if (told == 3)
+            sub_step(l->hub, true); /* cursors are written here */
+    }
+    struct subscriptions *dead = l->hub;
+    size_t from = l->n, next_a = 4, next_b = 1;
+    l->hub = l->link.subscriptions = lab_hub(l);
+    lab_set(l, "1", 11);
+    lab_run(l);
+    for (size_t i = from; i < l->n; i++) {
+        size_t *next = strstr(l->sent[i].body, "urn:s:a") ? &next_a : &next_b;
+        assert_int_equal(lab_value(l, i), (int)(*next)++);
+        lab_answer(l, i, 200);
+        lab_run(l);
+    }
+    assert_int_equal(next_a, 12);
+    assert_int_equal(next_b, 12);
+    subscriptions_free(dead);
+}
+
+static void a_clean_stop_repeats_nothing(void **state)
+{
+    struct lab *l = *state;
+    lab_sensors(l, "a", "r", "");
+    lab_set(l, "1", 1);
+    lab_run(l);
+    lab_answer(l, 0, 200);
+    subscriptions_free(l->hub);
+    l->hub = l->link.subscriptions = lab_hub(l);
+    lab_run(l);
+    assert_int_equal(l->n, 1);
+    lab_set(l, "1", 2);
+    lab_run(l);
+    assert_int_equal(l->n, 2);
+    assert_int_equal(lab_value(l, 1), 2);
+    assert_int_equal(l->hub->all.v[0]->count.sent, 1);
+}
+
+static void throttling_tells_the_latest_state_of_each_entity(void **state)
+{
+    struct lab *l = *state;
+    lab_sensors(l, "a", "r", ",'throttling':5");
+    lab_set(l, "1", 1);
+    lab_run(l);
+    assert_int_equal(l->n, 1);
+    lab_answer(l, 0, 200);
+    for (int i = 2; i <= 6; i++)
+        lab_set(l, i % 2 ? "1" : "2", i);
+    lab_wait(l, 4 * SECOND_US);
+    assert_int_equal(l->n, 1);
+    lab_wait(l, SECOND_US);
+    assert_int_equal(l->n, 2);
+    const struct json *data = json_get(lab_body(l, 1), S("data"));
+    assert_int_equal(data->n, 2);
+    assert_int_equal(lab_value_of(&data->items[0]), 5);
+    assert_int_equal(lab_value_of(&data->items[1]), 6);
+    lab_answer(l, 1, 200);
+    lab_wait(l, 10 * SECOND_US);
+    assert_int_equal(l->n, 2);
+}
+
+static void cooldown_is_the_least_pause(void **state)
+{
+    struct lab *l = *state;
+    lab_subscribe(l, "{'id':'urn:s:c','type':'Subscription','entities':[{'type':'Sensor'}],"
+                     "'notification':{'endpoint':{'uri':'http://r/','cooldown':30000}}}");
+    lab_set(l, "1", 1);
+    lab_run(l);
+    lab_answer(l, 0, 500);
+    lab_wait(l, 29 * SECOND_US);
+    assert_int_equal(l->n, 1);
+    lab_wait(l, SECOND_US);
+    assert_int_equal(l->n, 2);
+}
+
+static void a_period_tells_all_that_match(void **state)
+{
+    struct lab *l = *state;
+    char id[20];
+    for (int i = 0; i < 250; i++) {
+        snprintf(id, sizeof(id), "%d", i);
+        lab_set(l, id, i);
+    }
+    lab_sensors(l, "a", "r", ",'timeInterval':60,'q':'t>=10'");
+    lab_set(l, "1", 11);
+    lab_run(l);
+    assert_int_equal(l->n, 0);
+    for (int round = 0; round < 2; round++) {
+        size_t at = l->n, entities = 0;
+        lab_wait(l, 60 * SECOND_US);
+        for (; at < l->n; at++) {
+            entities += json_get(lab_body(l, at), S("data"))->n;
+            clock_fake_move(&l->clock, 1000);
+            lab_answer(l, at, 200);
+            lab_run(l);
+        }
+        assert_int_equal(entities, 241);
+    }
+    assert_int_equal(l->n, 6);
+    assert_string_not_equal(l->sent[0].body, l->sent[3].body);
+}
+
+static void paused_expired_and_deleted_ones_are_silent(void **state)
+{
+    struct lab *l = *state;
+    struct sub *s = lab_sensors(l, "a", "r", "");
+    lab_sensors(l, "b", "r", ",'expiresAt':'2026-09-21T14:13:30Z'");
+    lab_run(l);
+    lab_wait(l, 10 * SECOND_US);
+    lab_set(l, "1", 1);
+    lab_run(l);
+    assert_int_equal(l->n, 1); /* b expired ten seconds after the start */
+    lab_answer(l, 0, 200);
+    const struct json *paused = lab_doc(
+        l, "{'id':'urn:s:a','type':'Subscription','entities':[{'type':'Sensor'}],'isActive':false,"
+           "'notification':{'endpoint':{'uri':'http://r/'}}}");
+    const struct json *active =
+        lab_doc(l, "{'id':'urn:s:a','type':'Subscription','entities':[{'type':'Sensor'}],"
+                   "'notification':{'endpoint':{'uri':'http://r/'}}}");
+    pthread_mutex_lock(&l->hub->lock);
+    sub_change(l->hub, s, lab_spec(paused), 0);
+    pthread_mutex_unlock(&l->hub->lock);
+    assert_string_equal(sub_status(s), "paused");
+    lab_set(l, "1", 2);
+    lab_run(l);
+    assert_int_equal(l->n, 1);
+    pthread_mutex_lock(&l->hub->lock);
+    sub_change(l->hub, s, lab_spec(active), 2);
+    pthread_mutex_unlock(&l->hub->lock);
+    lab_set(l, "1", 3);
+    lab_run(l);
+    assert_int_equal(lab_value(l, 1), 3);
+    pthread_mutex_lock(&l->hub->lock);
+    sub_event(l->hub, s, EV_DELETE); /* while its request is on its way */
+    pthread_mutex_unlock(&l->hub->lock);
+    lab_answer(l, 1, 500);
+    lab_set(l, "1", 4);
+    lab_wait(l, 100 * SECOND_US);
+    assert_int_equal(l->n, 2);
+    assert_int_equal(l->hub->all.n, 1);
+}
+
+static enum err trim(struct store_conn *c, void *ctx, struct error *e)
+{
+    return journal_trim(c, 1, *(int64_t *)ctx, e);
+}
+
+static void a_gap_is_filled_with_everything_and_counted(void **state)
+{
+    struct lab *l = *state;
+    struct error e;
+    int64_t upto = 8;
+    l->link.options.notify_window = 2;
+    struct sub *s = lab_sensors(l, "a", "r", "");
+    for (int i = 1; i <= 10; i++)
+        lab_set(l, i % 2 ? "1" : "2", i);
+    lab_run(l);
+    assert_int_equal(store_write(l->store, trim, &upto, &e), OK);
+    size_t at = 0;
+    int last[3] = {0}; /* by entity */
+    for (; at < l->n; at++) {
+        const struct json *data = json_get(lab_body(l, at), S("data"));
+        for (uint32_t i = 0; i < data->n; i++) {
+            int k = json_text(json_get(&data->items[i], S("id"))).p[6] - '0';
+            assert_true(lab_value_of(&data->items[i]) >= last[k]);
+            last[k] = lab_value_of(&data->items[i]);
+        }
+        lab_answer(l, at, 200);
+        lab_run(l);
+    }
+    assert_int_equal(last[1], 9);
+    assert_int_equal(last[2], 10);
+    assert_int_equal(s->count.gaps, 1);
+    assert_int_equal(s->state, ST_LIVE);
+}
+
+static bool count_status(void *ctx, const struct subscription_status *st)
+{
+    *(struct subscription_status *)ctx = *st;
+    return true;
+}
+
+static void the_console_sees_failures(void **state)
+{
+    struct lab *l = *state;
+    struct subscription_status st = {0};
+    lab_sensors(l, "a", "r", "");
+    lab_set(l, "1", 1);
+    lab_set(l, "1", 2);
+    lab_run(l);
+    lab_answer(l, 0, 503);
+    lab_run(l);
+    subscriptions_each(l->hub, 1, count_status, &st);
+    assert_int_equal(st.state, SUB_RETRYING);
+    assert_int_equal(st.failed, 1);
+    assert_int_equal(st.lag, 2);
+    assert_true(str_eq(st.last_error, S("the receiver answers 503")));
+    assert_true(st.next_attempt > clock_now(&l->clock.base));
+}
+
+#define IN_LAB(fn) cmocka_unit_test_setup_teardown(fn, lab_open, lab_close)
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_LAB(tells_one_change_at_a_time_in_order),
+        IN_LAB(does_not_tell_what_came_before_it),
+        IN_LAB(repeats_a_failure_with_the_same_id_and_lets_nothing_overtake),
+        IN_LAB(falls_behind_in_bounded_memory_and_catches_up),
+        IN_LAB(many_come_back_with_one_reading),
+        IN_LAB(a_dead_host_holds_up_nobody_else),
+        IN_LAB(a_crash_repeats_but_loses_nothing),
+        IN_LAB(a_clean_stop_repeats_nothing),
+        IN_LAB(throttling_tells_the_latest_state_of_each_entity),
+        IN_LAB(cooldown_is_the_least_pause),
+        IN_LAB(a_period_tells_all_that_match),
+        IN_LAB(paused_expired_and_deleted_ones_are_silent),
+        IN_LAB(a_gap_is_filled_with_everything_and_counted),
+        IN_LAB(the_console_sees_failures),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
