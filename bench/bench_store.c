@@ -4,9 +4,12 @@
  *   bench_store [FOLDER] [SECONDS]
  *
  * Peers, interleaved in rounds so that a slow moment of the disk meets all of them:
- *   group      50 threads, each waits for its durable update through the store (group commit)
+ *   group      50 clients, each waits for its durable update through the store (group commit)
  *   alone      the same statements through SQLite alone, one transaction and one fsync per update
  *   no sync    the store with durability=none: what is left when the disk costs nothing
+ * With MARUGOTO_TEST_PG also 50 clients on that PostgreSQL (tests/lib/pg.sh gives one, without
+ * fsync).
+ *
  * An update changes a row and adds a journal row. Then the price of a read: a snapshot with one
  * row by key, and an empty snapshot.
  */
@@ -16,7 +19,6 @@
 
 #include <pthread.h>
 #include <sqlite3.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,43 +72,81 @@ static struct store *open_store(const char *url, const char *durability)
 
 /* --- the peers: each runs for some time and tells updates a second --- */
 
-struct client {
+/*
+ * A client waits for its answer as a suspended HTTP connection does: done() hands it back to a
+ * worker, which sends its next update. A thread for each would measure the scheduler.
+ */
+struct worker {
     struct store *store;
-    _Atomic bool *stop;
-    int64_t id, done;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    struct client *ready;
 };
 
-static void *client_run(void *arg)
+struct client {
+    struct store_change change;
+    struct worker *worker;
+    struct client *next;
+    int64_t id;
+};
+
+static enum err client_apply(struct store_conn *c, void *ctx, struct error *e)
 {
-    struct client *x = arg;
-    struct error e;
-    while (!atomic_load_explicit(x->stop, memory_order_relaxed)) {
-        x->id = (x->id + 7) % ROWS;
-        if (store_write(x->store, update_apply, &x->id, &e))
-            die(e.text);
-        x->done++;
-    }
-    return NULL;
+    return update_apply(c, &((struct client *)ctx)->id, e);
+}
+
+static void client_done(void *ctx, enum err code, const struct error *e)
+{
+    struct client *x = ctx;
+    struct worker *w = x->worker;
+    if (code)
+        die(e->text);
+    pthread_mutex_lock(&w->lock);
+    bool idle = !w->ready;
+    x->next = w->ready;
+    w->ready = x;
+    pthread_mutex_unlock(&w->lock);
+    if (idle)
+        pthread_cond_signal(&w->wake);
+}
+
+static struct client *take_ready(struct worker *w)
+{
+    pthread_mutex_lock(&w->lock);
+    while (!w->ready)
+        pthread_cond_wait(&w->wake, &w->lock);
+    struct client *list = w->ready;
+    w->ready = NULL;
+    pthread_mutex_unlock(&w->lock);
+    return list;
 }
 
 static double run_store(struct store *s, int64_t us)
 {
-    pthread_t threads[CLIENTS];
+    struct worker w = {.store = s,
+                       .lock = PTHREAD_MUTEX_INITIALIZER,
+                       .wake = PTHREAD_COND_INITIALIZER};
     struct client clients[CLIENTS];
-    _Atomic bool stop = false;
-    int64_t done = 0, start = clock_steady(&clock_system);
+    int64_t start = clock_steady(&clock_system), now = start, done = 0, flying = 0;
     for (int i = 0; i < CLIENTS; i++) {
-        clients[i] = (struct client){s, &stop, i, 0};
-        if (pthread_create(&threads[i], NULL, client_run, &clients[i]))
-            die("no thread");
+        clients[i] = (struct client){{client_apply, client_done, &clients[i], NULL}, &w, NULL, i};
+        store_submit(s, &clients[i].change);
+        flying++;
     }
-    usleep((useconds_t)us);
-    atomic_store(&stop, true);
-    for (int i = 0; i < CLIENTS; i++) {
-        pthread_join(threads[i], NULL);
-        done += clients[i].done;
+    while (flying > 0) {
+        struct client *x = take_ready(&w);
+        now = clock_steady(&clock_system);
+        for (struct client *next; x; x = next) {
+            next = x->next;
+            x->id = (x->id + 7) % ROWS;
+            done++;
+            if (now - start >= us)
+                flying--;
+            else if (store_submit(s, &x->change))
+                die("the queue is full");
+        }
     }
-    return (double)done * 1e6 / (double)(clock_steady(&clock_system) - start);
+    return (double)done * 1e6 / (double)(now - start);
 }
 
 struct alone {
@@ -162,18 +202,26 @@ static double run_alone(struct alone *a, int64_t us)
     return (double)done * 1e6 / (double)(now - start);
 }
 
-static double run_reads(struct store *s, bool with_query)
+static double run_reads(struct store *s, bool with_query, int64_t reads)
 {
     struct error e;
     int64_t n = 0, start = clock_steady(&clock_system);
-    for (int64_t i = 0; i < READS; i++) {
+    for (int64_t i = 0; i < reads; i++) {
         struct store_conn *c = store_read(s, &e);
         if (!c || (with_query && store_get_int(c, &n, "SELECT length(doc) FROM thing WHERE id = $1",
                                                SV(SV_INT(i % ROWS)), &e)))
             die(e.text);
         store_read_done(c);
     }
-    return (double)(clock_steady(&clock_system) - start) / READS;
+    return (double)(clock_steady(&clock_system) - start) / (double)reads;
+}
+
+static void run_postgres(const char *url, int64_t us)
+{
+    struct store *s = open_store(url, "full");
+    printf("postgres, 50 clients             %10.0f /s\n", run_store(s, us));
+    printf("postgres, snapshot and row       %10.2f us\n", run_reads(s, true, READS / 20));
+    store_close(s);
 }
 
 static int by_value(const void *x, const void *y)
@@ -220,8 +268,8 @@ int main(int argc, char **argv)
     printf("durable updates, 50 clients      %10.0f /s\n", g);
     printf("one fsync per update             %10.0f /s   ratio %6.1f (goal 20)\n", o, g / o);
     printf("50 clients without fsync         %10.0f /s   ratio %6.2f\n", n, g / n);
-    printf("snapshot and row by key          %10.2f us\n", run_reads(full, true));
-    printf("snapshot                         %10.2f us\n", run_reads(full, false));
+    printf("snapshot and row by key          %10.2f us\n", run_reads(full, true, READS));
+    printf("snapshot                         %10.2f us\n", run_reads(full, false, READS));
     sqlite3_finalize(a.begin);
     sqlite3_finalize(a.update);
     sqlite3_finalize(a.row);
@@ -229,6 +277,8 @@ int main(int argc, char **argv)
     sqlite3_close(a.db);
     store_close(full);
     store_close(fast);
+    if (getenv("MARUGOTO_TEST_PG"))
+        run_postgres(getenv("MARUGOTO_TEST_PG"), us);
     clean(folder);
     return 0;
 }

@@ -68,7 +68,8 @@ struct store_engine {
     bool keeps_snapshots;
 
     /* Claim the database: make s->engine_data, lock out what must be locked out. ERR_CONFLICT when
-     * somebody else holds it. */
+     * somebody else holds it. With s->read_only nothing is claimed and nothing made: ERR_NOT_FOUND
+     * when there is no database. */
     enum err (*open)(struct store *s, struct error *e);
     /* After the migrations: start what the engine runs beside the writer. */
     enum err (*start)(struct store *s, struct error *e);
@@ -181,6 +182,7 @@ struct store {
     struct arena arena;
     const struct clock *clock;
     void *engine_data;
+    bool read_only; /* opened by store_open_to_read(): claims nothing, has no writer */
     struct readers readers;
     struct writer writer;
     _Atomic uint64_t commits; /* raised after each commit, before anybody is told */
@@ -226,6 +228,9 @@ void journal_wake(struct store *s);
 size_t journal_check(struct store_conn *c, void (*report)(void *ctx, const char *what), void *ctx);
 
 enum err migrate(struct store *s, const struct store_module *modules, size_t n, struct error *e);
+/* ERR_CONFLICT unless each module is at the very version that this program knows. */
+enum err migrate_verify(struct store *s, const struct store_module *modules, size_t n,
+                        struct error *e);
 extern const char migrate_table[]; /* makes store_migration; to be expanded */
 /* Replace {id}, {int}, {text}, {blob}, {real}; ERR_INTERNAL for another name in braces. */
 enum err migrate_expand(const struct store_engine *engine, const char *sql, struct buf *out,

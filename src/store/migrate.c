@@ -188,3 +188,24 @@ out:
     s->engine->disconnect(c);
     return err;
 }
+
+enum err migrate_verify(struct store *s, const struct store_module *modules, size_t n,
+                        struct error *e)
+{
+    struct store_conn *c = NULL;
+    enum err err = s->engine->connect(s, CONN_READER, &c, e);
+    if (err)
+        return err;
+    for (size_t i = 0; !err && i <= n; i++) {
+        const struct store_module *m = i < n ? &modules[i] : &own_module;
+        size_t done = 0;
+        err = applied(c, m, &done, e);
+        if (!err && done < m->n)
+            err = error_set(e, ERR_CONFLICT,
+                            "the store is older than this program: module %s is at version %zu"
+                            " there and %zu here; starting the city brings it forward",
+                            m->name, done, m->n);
+    }
+    s->engine->disconnect(c);
+    return err;
+}

@@ -8,8 +8,8 @@
 #include <strings.h>
 
 static const struct config_key keys[] = {
-    CONFIG_SECRET("store.url", struct store_options, url, "sqlite:marugoto.db",
-                  "sqlite:PATH or postgres://user@host/database"),
+    CONFIG_SECRET("store.url", struct store_options, url, "",
+                  "sqlite:PATH or postgres://user@host/database; empty: city.db in app.data_dir"),
     CONFIG_INT("store.readers", struct store_options, readers, 16, 1, 1000,
                "reader connections that may be open at once"),
     CONFIG_INT("store.queue_max", struct store_options, queue_max, 10000, 1, 1000000,
@@ -125,6 +125,27 @@ out:
     }
     *out = s;
     return OK;
+}
+
+enum err store_open_to_read(struct store **out, const struct store_options *o,
+                            const struct clock *clock, const struct store_module *modules,
+                            size_t n_modules, struct error *e)
+{
+    *out = NULL;
+    enum err err = check_options(o, e);
+    const struct store_engine *engine = err ? NULL : engine_of(o->url, e);
+    if (!engine)
+        return ERR_INVALID;
+    struct store *s = store_alloc(o, clock, engine);
+    s->read_only = true;
+    s->writer.closing = true;
+    if (!(err = engine->open(s, e)))
+        err = migrate_verify(s, modules, n_modules, e);
+    if (err)
+        store_free(s);
+    else
+        *out = s;
+    return err;
 }
 
 void store_close(struct store *s)

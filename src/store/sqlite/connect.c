@@ -101,6 +101,8 @@ static enum err engine_open(struct store *s, struct error *e)
     if (!d->path)
         abort();
     s->engine_data = d;
+    if (s->read_only)
+        return file_exists(d->path) ? OK : error_set(e, ERR_NOT_FOUND, "no store at %s", d->path);
     enum err err = sqlite_lock(d->path, &d->lock_fd, e);
     return err ? err : sqlite_make_file(d->path, e);
 }

@@ -185,6 +185,49 @@ static void a_store_in_use_is_not_replaced(void **state)
     assert_int_equal(store_restore(copy, &f->options, true, &e), ERR_CONFLICT);
 }
 
+static void a_store_is_read_beside_the_process_that_serves_it(void **state)
+{
+    struct fixture *f = *state;
+    struct store *beside = NULL;
+    struct error e = {OK, ""};
+    struct item_change item = {.id = 1, .name = "one", .tenant = 1};
+    char copy[100];
+    fixture_path(f, "copy", copy, sizeof(copy));
+    assert_int_equal(store_write(f->store, item_apply, &item, &e), OK);
+    if (store_open_to_read(&beside, &f->options, &clock_system, &fixture_module, 1, &e) != OK)
+        fail_msg("%s", e.text);
+    assert_true(item_exists(beside, 1));
+    assert_int_equal(store_check(beside, print_finding, NULL), 0);
+    item.id = 2;
+    assert_int_equal(store_write(beside, item_apply, &item, &e), ERR_UNAVAILABLE);
+    assert_int_equal(store_write(f->store, item_apply, &item, &e), OK);
+    assert_int_equal(store_backup(beside, copy, &e), OK);
+    store_close(beside);
+
+    struct store_module newer = fixture_module, none = {"other", fixture_module.migrations, 1};
+    newer.n = 0;
+    assert_int_equal(store_open_to_read(&beside, &f->options, &clock_system, &newer, 1, &e),
+                     ERR_CONFLICT);
+    assert_non_null(strstr(e.text, "newer program"));
+    assert_int_equal(store_open_to_read(&beside, &f->options, &clock_system, &none, 1, &e),
+                     ERR_CONFLICT);
+    assert_non_null(strstr(e.text, "older than this program"));
+}
+
+static void no_store_is_made_by_reading(void **state)
+{
+    struct fixture *f = *state;
+    struct store *s = NULL;
+    struct stat st;
+    struct error e = {OK, ""};
+    struct store_options o = store_options_for("sqlite:/tmp/marugoto-no-such-store.db");
+    (void)f;
+    assert_int_equal(store_open_to_read(&s, &o, &clock_system, NULL, 0, &e), ERR_NOT_FOUND);
+    assert_null(s);
+    assert_int_not_equal(stat("/tmp/marugoto-no-such-store.db", &st), 0);
+    assert_int_not_equal(stat("/tmp/marugoto-no-such-store.db.lock", &st), 0);
+}
+
 static void an_unwritable_place_is_an_error(void **state)
 {
     struct fixture *f = *state;
@@ -199,6 +242,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(a_backup_while_writing_is_one_moment),
         T(damaged_backups_are_refused),
+        T(a_store_is_read_beside_the_process_that_serves_it),
+        T(no_store_is_made_by_reading),
         T(an_unwritable_place_is_an_error),
     };
     const struct CMUnitTest sqlite[] = {T(a_store_in_use_is_not_replaced)};

@@ -71,6 +71,14 @@ struct store_module {
  */
 enum err store_open(struct store **out, const struct store_options *o, const struct clock *clock,
                     const struct store_module *modules, size_t n_modules, struct error *e);
+/*
+ * Open an existing store beside the process that serves it, for backup and check: nothing is
+ * locked, made or migrated, and store_submit() is refused. ERR_NOT_FOUND when there is no store;
+ * ERR_CONFLICT when a given module is not at this program's version.
+ */
+enum err store_open_to_read(struct store **out, const struct store_options *o,
+                            const struct clock *clock, const struct store_module *modules,
+                            size_t n_modules, struct error *e);
 /* Applies what is queued, then stops. Readers must have been returned; NULL is allowed. */
 void store_close(struct store *s);
 
