@@ -63,10 +63,6 @@ struct store_engine {
     /* SQL types for {id}, {int}, {text}, {blob}, {real}, in this order. */
     const char *types[5];
 
-    /* True when a snapshot may be kept and given to the next reader as long as the store's commit
-     * counter stands still, that is, when no other process can write. */
-    bool keeps_snapshots;
-
     /* Claim the database: make s->engine_data, lock out what must be locked out. ERR_CONFLICT when
      * somebody else holds it. With s->read_only nothing is claimed and nothing made: ERR_NOT_FOUND
      * when there is no database. */
@@ -81,7 +77,8 @@ struct store_engine {
     enum err (*connect)(struct store *s, enum conn_role role, struct store_conn **out,
                         struct error *e);
     void (*disconnect)(struct store_conn *c);
-    /* A reader came back: may it be pooled? Ends a snapshot that must not be kept. */
+    /* A reader came back: may it be pooled? Ends its snapshot unless that may be given to the next
+     * reader while the store's commit counter stands still, that is, when nobody else can write. */
     bool (*reusable)(struct store_conn *c);
     /* End the snapshot of an idle reader. */
     void (*end_snapshot)(struct store_conn *c);

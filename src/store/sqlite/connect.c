@@ -179,12 +179,6 @@ static enum err engine_connect(struct store *s, enum conn_role role, struct stor
     return OK;
 }
 
-static bool reusable(struct store_conn *c)
-{
-    (void)c;
-    return true;
-}
-
 static void end_snapshot(struct store_conn *c)
 {
     struct sqlite_conn *q = (struct sqlite_conn *)c;
@@ -192,6 +186,14 @@ static void end_snapshot(struct store_conn *c)
         sqlite_exec(c, "COMMIT", SV_EMPTY, NULL);
     c->in_snapshot = false;
     c->failed = OK;
+}
+
+/* Beside another process we do not hear of its commits: a kept snapshot would grow old. */
+static bool reusable(struct store_conn *c)
+{
+    if (c->store->read_only)
+        end_snapshot(c);
+    return true;
 }
 
 static void shrink(struct store_conn *c)
@@ -288,7 +290,6 @@ static void tidy(struct store *s, struct store_conn *writer, bool idle)
 const struct store_engine store_engine_sqlite = {
     .name = "sqlite",
     .types = {"INTEGER PRIMARY KEY", "INTEGER", "TEXT", "BLOB", "REAL"},
-    .keeps_snapshots = true,
     .open = engine_open,
     .start = engine_start,
     .close = engine_close,

@@ -199,8 +199,10 @@ static void a_store_is_read_beside_the_process_that_serves_it(void **state)
     assert_true(item_exists(beside, 1));
     assert_int_equal(store_check(beside, print_finding, NULL), 0);
     item.id = 2;
+    item.name = "two";
     assert_int_equal(store_write(beside, item_apply, &item, &e), ERR_UNAVAILABLE);
     assert_int_equal(store_write(f->store, item_apply, &item, &e), OK);
+    assert_true(item_exists(beside, 2));
     assert_int_equal(store_backup(beside, copy, &e), OK);
     store_close(beside);
 
