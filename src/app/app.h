@@ -26,8 +26,14 @@ struct app {
     size_t n_started;
 };
 
-/* Make the data folder and open the store in it. Commands that need no server stop here. */
+/* Make the data folder and open the store in it. */
 enum err app_open(struct app *app, struct error *e);
+/* Open an existing store only to read, also beside the process that serves it. With any_version
+ * its schema may be older or newer than this program's. */
+enum err app_open_to_read(struct app *app, bool any_version, struct error *e);
+enum err app_make_data_dir(struct app *app, struct error *e);
+/* Where the store is when nothing says so: a file in the data folder. */
+void app_place_store(struct app *app);
 /* Client, pool, link: what importing and the demo city need. */
 enum err app_start_link(struct app *app, struct error *e);
 void app_close(struct app *app);

@@ -13,7 +13,7 @@ static const struct {
     {"import", "FILE|URL --as KIND", "load open data, report each bad row", command_import},
     {"backup", "FILE", "write a consistent copy while the city is in use", command_backup},
     {"restore", "FILE [--force]", "put a backup in place of an empty store", command_restore},
-    {"check", "", "check rows, journal and indexes", command_check},
+    {"check", "", "check rows, journal and indexes, also while the city is in use", command_check},
     {"config", "[--markdown]", "show every setting with its default", command_config},
 };
 enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };
@@ -34,7 +34,7 @@ static void usage(FILE *out)
                  "  --NAME=VALUE        any setting; also as environment MARUGOTO_NAME\n"
                  "\noptions of serve:\n"
                  "  --port N            (8080)\n"
-                 "  --address ADDRESS   (0.0.0.0)\n"
+                 "  --address ADDRESS   (127.0.0.1; :: for all addresses)\n"
                  "  --demo              load the demo city into an empty store first\n"
                  "  --allow-private     let it call loopback and private addresses\n"
                  "\nAll settings: marugoto config\n");

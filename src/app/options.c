@@ -4,8 +4,8 @@
 static const struct config_key app_keys[] = {
     CONFIG_STR("app.data_dir", struct app_options, data_dir, "var/city",
                "folder of the city's data"),
-    CONFIG_STR("app.web_dir", struct app_options, web_dir, MARUGOTO_WEB,
-               "folder of templates, texts, styles and scripts"),
+    CONFIG_STR("app.web_dir", struct app_options, web_dir, "",
+               "folder of templates, texts, styles and scripts; empty: where it was installed"),
     CONFIG_STR("app.log_level", struct app_options, log_level, "info",
                "debug, info, warn, error or off"),
     CONFIG_INT("app.pool_threads", struct app_options, pool_threads, 2, 1, 64,

@@ -50,26 +50,74 @@ static enum err set_log_level(const char *name, struct error *e)
     return error_set(e, ERR_INVALID, "app.log_level: no level \"%s\"", name);
 }
 
+static bool is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* Installed as PREFIX/bin/marugoto the folder is PREFIX/share/marugoto/web; a program that was not
+ * installed uses that of its sources. */
+static void place_web(struct app *app)
+{
+    char self[4096];
+    const char **dir = &app->options.app.web_dir;
+    if ((*dir)[0])
+        return;
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self));
+    while (n > 0 && self[n - 1] != '/')
+        n--;
+    if (n > 0)
+        *dir = arena_printf(&app->arena, "%.*s../share/marugoto/web", (int)n, self);
+    if (!is_folder(*dir))
+        *dir = MARUGOTO_WEB;
+}
+
+enum err app_make_data_dir(struct app *app, struct error *e)
+{
+    return make_dirs(&app->arena, app->options.app.data_dir, e);
+}
+
+void app_place_store(struct app *app)
+{
+    struct options *o = &app->options;
+    if (!o->store.url[0])
+        o->store.url = arena_printf(&app->arena, "sqlite:%s/city.db", o->app.data_dir);
+}
+
+static size_t list_modules(struct store_module list[static APP_SERVICES_MAX + 1])
+{
+    size_t n = 0;
+    list[n++] = link_module;
+    for (size_t i = 0; i < services_n; i++)
+        if (services[i]->module)
+            list[n++] = *services[i]->module;
+    return n;
+}
+
 enum err app_open(struct app *app, struct error *e)
 {
     struct options *o = &app->options;
+    struct store_module list[APP_SERVICES_MAX + 1];
     enum err err = set_log_level(o->app.log_level, e);
     if (!err)
-        err = make_dirs(&app->arena, o->app.data_dir, e);
+        err = app_make_data_dir(app, e);
     if (err)
         return err;
-    if (!o->store.url[0])
-        o->store.url = arena_printf(&app->arena, "sqlite:%s/city.db", o->app.data_dir);
-    const struct store_module *modules[APP_SERVICES_MAX + 1];
+    app_place_store(app);
+    return store_open(&app->store, &o->store, &clock_system, list, list_modules(list), e);
+}
+
+enum err app_open_to_read(struct app *app, bool any_version, struct error *e)
+{
+    struct options *o = &app->options;
     struct store_module list[APP_SERVICES_MAX + 1];
-    size_t n = 0;
-    modules[n++] = &link_module;
-    for (size_t i = 0; i < services_n; i++)
-        if (services[i]->module)
-            modules[n++] = services[i]->module;
-    for (size_t i = 0; i < n; i++)
-        list[i] = *modules[i];
-    return store_open(&app->store, &o->store, &clock_system, list, n, e);
+    size_t n = any_version ? 0 : list_modules(list);
+    enum err err = set_log_level(o->app.log_level, e);
+    if (err)
+        return err;
+    app_place_store(app);
+    return store_open_to_read(&app->store, &o->store, &clock_system, list, n, e);
 }
 
 enum err app_start_link(struct app *app, struct error *e)
@@ -91,6 +139,7 @@ enum err app_start_link(struct app *app, struct error *e)
 
 static enum err load_texts(struct app *app, struct error *e)
 {
+    place_web(app);
     const char *web = app->options.app.web_dir;
     app->locales = locales_load(arena_printf(&app->arena, "%s/locales", web), e);
     if (!app->locales)
@@ -183,6 +232,7 @@ int command_serve(struct app *app, int argc, char **argv)
     sigaddset(&set, SIGINT);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error like a full disk */
     if (app_open(app, &e) || app_start_link(app, &e) ||
         (app->options.demo && demo_load(&app->link, &e)) || app_serve(app, &e)) {
         fprintf(stderr, "marugoto: %s\n", e.text);
