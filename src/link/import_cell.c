@@ -67,8 +67,17 @@ static bool read_number(struct arena *a, struct str text, double *out)
     return s.n <= 40 && str_to_double(s, out);
 }
 
+/* What people type where there is nothing to say. */
+static bool is_dash(struct arena *a, struct str text)
+{
+    struct str s = str_trim(text_fold(a, text));
+    return str_eq(s, S("-")) || str_eq(s, S("--")) || str_eq(s, S("ー"));
+}
+
 static enum cell_verdict cell_number(struct arena *a, struct str text, struct cell_value *out)
 {
+    if (is_dash(a, text))
+        return CELL_EMPTY;
     if (!read_number(a, text, &out->number))
         return bad(out, "not_a_number", "this is not a number");
     out->value = json_v_double(a, out->number);
@@ -77,6 +86,8 @@ static enum cell_verdict cell_number(struct arena *a, struct str text, struct ce
 
 static enum cell_verdict cell_count(struct arena *a, struct str text, struct cell_value *out)
 {
+    if (is_dash(a, text))
+        return CELL_EMPTY;
     if (!read_number(a, text, &out->number))
         return bad(out, "not_a_number", "this is not a number");
     if (out->number < 0 || out->number > 1e12 || out->number != floor(out->number))
@@ -182,6 +193,8 @@ static enum cell_verdict cell_date(struct arena *a, struct str text, struct cell
 {
     struct civil c;
     bool has_time;
+    if (is_dash(a, text))
+        return CELL_EMPTY;
     if (!read_date(a, text, &c, &has_time))
         return bad(out, "bad_date", "this is not one date");
     struct str s = has_time ? datetime_text_jst(a, civil_to_instant(&c, JST_OFFSET_S))
@@ -190,7 +203,7 @@ static enum cell_verdict cell_date(struct arena *a, struct str text, struct cell
     return CELL_OK;
 }
 
-/* "9:00", "09:00:00", "9時", "9時30分", "24:00", "0900"; the hour of a full day may be 24. */
+/* "9:00", "09:00:00", "9時", "9時30分", "0900", "24:00"; the hour of a full day may be 24. */
 static bool read_time(struct str s, int *hour, int *minute)
 {
     int64_t h = -1, m = 0;
@@ -205,6 +218,9 @@ static bool read_time(struct str s, int *hour, int *minute)
         else if (rest.n)
             return false;
         if (rest.n && !str_to_i64(str_trim(rest), &m))
+            return false;
+    } else if (s.n == 4 && str_find_char(s, ':') < 0) {
+        if (!str_to_i64(str_sub(s, 0, 2), &h) || !str_to_i64(str_from(s, 2), &m))
             return false;
     } else {
         if (!str_split(&rest, ':', &field) || !str_to_i64(field, &h) ||
@@ -223,7 +239,7 @@ static enum cell_verdict cell_time(struct arena *a, struct str text, struct cell
 {
     int hour, minute;
     struct str s = str_trim(text_fold(a, text));
-    if (str_eq(s, S("-")) || str_eq(s, S("なし")))
+    if (is_dash(a, s) || str_eq(s, S("なし")))
         return CELL_EMPTY;
     if (!read_time(s, &hour, &minute))
         return bad(out, "bad_time", "this is not one time of day");
@@ -283,7 +299,7 @@ static enum cell_verdict cell_phone(struct arena *a, struct str text, struct cel
     struct str s = str_trim(text_fold(a, text));
     size_t digits = 0;
     bool odd = false;
-    if (str_eq(s, S("-")))
+    if (is_dash(a, s))
         return CELL_EMPTY;
     for (size_t i = 0; i < s.n; i++) {
         digits += s.p[i] >= '0' && s.p[i] <= '9';

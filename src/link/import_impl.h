@@ -58,20 +58,25 @@ struct column {
 
 enum kind_format { FORMAT_TABLE, FORMAT_GEOJSON, FORMAT_NGSILD };
 
+struct column_list {
+    const struct column *v;
+    size_t n;
+};
+
 struct kind {
     const struct import_kind *public;
     enum kind_format format;
     const struct column *columns; /* of its own; they go before the common ones */
     size_t n;
-    bool closes;          /* vanished rows close the entity */
-    bool any_column;      /* unknown columns become attributes too */
-    const char *category; /* fixed value of the attribute category, or NULL */
+    const struct column_list *shared; /* with a kindred set, or NULL */
+    bool closes;                      /* vanished rows close the entity */
+    bool any_column;                  /* unknown columns become attributes too */
+    const char *category;             /* fixed value of the attribute category, or NULL */
 };
 
 extern const struct kind import_kind_table[];
 extern const size_t import_kind_count;
-extern const struct column import_common[]; /* what all sets have in common */
-extern const size_t import_common_count;
+extern const struct column_list import_common; /* what all sets have in common */
 const struct kind *import_kind_find(struct str name);
 
 /* --- one import --- */

@@ -10,7 +10,7 @@
 
 #define COLUMNS(array) array, sizeof(array) / sizeof((array)[0])
 
-const struct column import_common[] = {
+static const struct column common[] = {
     {NULL, "ID|識別子|施設ID|identification|identifier", V_ID, 0},
     {NULL, "NO|No.|№|番号|連番|通し番号|#property", V_NO, 0},
     {"municipalityCode",
@@ -61,7 +61,7 @@ const struct column import_common[] = {
     {"url", "URL|referenceObject|ホームページ|Webサイト", V_TEXT, 0},
     {"note", "備考|note", V_TEXT, 0},
 };
-const size_t import_common_count = sizeof(import_common) / sizeof(import_common[0]);
+const struct column_list import_common = {COLUMNS(common)};
 
 static const struct column aed[] = {
     {"installationPosition", "設置位置|installationPosition", V_TEXT, COL_KEY},
@@ -89,31 +89,31 @@ static const struct column cultural_property[] = {
     {"designationDate", "文化財指定日", V_DATE, COL_MARKS},
 };
 
-#define HAZARD_COLUMNS                                                                                          \
-    {"flood", "災害種別_洪水|flood_L1|flood", V_MARK, 0}, {"floodMaximum", "flood_L2", V_MARK, 0},              \
-        {"landslide",                                                                                           \
-         "災害種別_崖崩れ、土石流及び地滑り|災害種別_崖崩れ・土石流及び地滑り|" \
-         "災害種別_がけ崩れ、土石流及び地滑り|sedimentDisaster",                                                \
-         V_MARK, 0},                                                                                            \
-        {"stormSurge", "災害種別_高潮|stormSurge", V_MARK, 0},                                                  \
-        {"earthquake", "災害種別_地震|earthquake", V_MARK, 0},                                                  \
-        {"tsunami", "災害種別_津波|tunami|tsunami", V_MARK, 0},                                                 \
-        {"largeFire", "災害種別_大規模な火事|fire", V_MARK, 0},                                                 \
-        {"inlandFlooding", "災害種別_内水氾濫|inundation", V_MARK, 0},                                          \
-        {"volcano", "災害種別_火山現象|volcano", V_MARK, 0},                                                    \
-        {"capacity", "想定収容人数|capacity|収容人数", V_COUNT, 0},                                             \
-    {                                                                                                           \
-        "servedCommunities", "対象となる町会・自治会|residentsAssociation", V_TEXT, 0                           \
-    }
+/* Of what both kinds of places to flee to have. */
+static const struct column hazards[] = {
+    {"flood", "災害種別_洪水|flood_L1|flood", V_MARK, COL_MARKS},
+    {"floodMaximum", "flood_L2", V_MARK, COL_MARKS},
+    {"landslide",
+     "災害種別_崖崩れ、土石流及び地滑り|災害種別_崖崩れ・土石流及び地滑り|"
+     "災害種別_がけ崩れ、土石流及び地滑り|sedimentDisaster",
+     V_MARK, COL_MARKS},
+    {"stormSurge", "災害種別_高潮|stormSurge", V_MARK, COL_MARKS},
+    {"earthquake", "災害種別_地震|earthquake", V_MARK, COL_MARKS},
+    {"tsunami", "災害種別_津波|tunami|tsunami", V_MARK, COL_MARKS},
+    {"largeFire", "災害種別_大規模な火事|fire", V_MARK, COL_MARKS},
+    {"inlandFlooding", "災害種別_内水氾濫|inundation", V_MARK, COL_MARKS},
+    {"volcano", "災害種別_火山現象|volcano", V_MARK, COL_MARKS},
+    {"capacity", "想定収容人数|capacity|収容人数", V_COUNT, 0},
+    {"servedCommunities", "対象となる町会・自治会|residentsAssociation", V_TEXT, 0},
+};
+static const struct column_list hazard_list = {COLUMNS(hazards)};
 
 static const struct column evacuation_space[] = {
-    HAZARD_COLUMNS,
     {"alsoShelter", "指定避難所との重複|指定避難所との住所同一|evacuationSpace", V_MARK, COL_MARKS},
     {"jurisdiction", "jurisdiction|所管", V_TEXT, COL_MARKS},
 };
 
 static const struct column open_shelter[] = {
-    HAZARD_COLUMNS,
     {"occupancy", "人数|避難者数|現在の避難者数", V_COUNT, COL_REQUIRED | COL_TIMED | COL_MARKS},
     {NULL, "時点|更新日時", V_OBSERVED, COL_MARKS},
     {"area", "地区", V_TEXT, 0},
@@ -338,7 +338,8 @@ const struct kind import_kind_table[] = {
     {&names[0], FORMAT_TABLE, COLUMNS(aed)},
     {&names[1], FORMAT_TABLE, COLUMNS(care_service)},
     {&names[2], FORMAT_TABLE, COLUMNS(cultural_property)},
-    {&names[3], FORMAT_TABLE, COLUMNS(evacuation_space), .category = "designatedEmergencySite"},
+    {&names[3], FORMAT_TABLE, COLUMNS(evacuation_space), .shared = &hazard_list,
+     .category = "designatedEmergencySite"},
     {&names[4], FORMAT_TABLE, COLUMNS(event)},
     {&names[5], FORMAT_TABLE, COLUMNS(fire_hydrant)},
     {&names[6], FORMAT_TABLE, COLUMNS(food_business)},
@@ -350,7 +351,8 @@ const struct kind import_kind_table[] = {
     {&names[12], FORMAT_TABLE, COLUMNS(public_toilet)},
     {&names[13], FORMAT_TABLE, COLUMNS(public_wireless_lan)},
     {&names[14], FORMAT_TABLE, COLUMNS(tourism)},
-    {&names[15], FORMAT_TABLE, COLUMNS(open_shelter), .closes = true, .category = "openShelter"},
+    {&names[15], FORMAT_TABLE, COLUMNS(open_shelter), .shared = &hazard_list, .closes = true,
+     .category = "openShelter"},
     {&names[16], FORMAT_TABLE, COLUMNS(tsunami_building), .category = "tsunamiEvacuationBuilding"},
     {&names[17], FORMAT_TABLE, COLUMNS(polling_place)},
     {&names[18], FORMAT_TABLE, COLUMNS(garbage_separation)},

@@ -12,22 +12,26 @@ enum { ATTR_NAME_BYTES = 100 };
 
 /* --- single headers --- */
 
+static void add_spellings(struct arena *a, struct map *m, const struct column *c, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct str rest = str_c(c[i].headers), one;
+        while (str_split(&rest, '|', &one)) {
+            struct str key = text_key(a, one);
+            if (!map_get(m, key))
+                map_put(m, key, (void *)(uintptr_t)&c[i]);
+        }
+    }
+}
+
 /* Folded spelling to column; the set's own columns go before the common ones. */
 static struct map spellings(struct arena *a, const struct kind *k)
 {
     struct map m = MAP_INIT;
-    for (int pass = 0; pass < 2; pass++) {
-        const struct column *c = pass ? import_common : k->columns;
-        size_t n = pass ? import_common_count : k->n;
-        for (size_t i = 0; i < n; i++) {
-            struct str rest = str_c(c[i].headers), one;
-            while (str_split(&rest, '|', &one)) {
-                struct str key = text_key(a, one);
-                if (!map_get(&m, key))
-                    map_put(&m, key, (void *)(uintptr_t)&c[i]);
-            }
-        }
-    }
+    add_spellings(a, &m, k->columns, k->n);
+    if (k->shared)
+        add_spellings(a, &m, k->shared->v, k->shared->n);
+    add_spellings(a, &m, import_common.v, import_common.n);
     return m;
 }
 
@@ -191,7 +195,8 @@ static void find_slots(struct import_map *map)
     map_release(&first);
 }
 
-/* Which kinds claim the row, and how strongly: headers of its own weigh, common ones break ties. */
+/* Of the kinds that know most of the headers and one that speaks for them: the one that knows most
+ * of all. */
 static const struct kind *recognise(struct import *im, const struct str *keys,
                                     const struct table_row *row)
 {
@@ -206,7 +211,7 @@ static const struct kind *recognise(struct import *im, const struct str *keys,
         bool named = str_find(im->job->name, str_c(k->public->name)) >= 0;
         if ((!s.marks && !named) || s.known * 2 < s.named || s.known < 2)
             continue;
-        size_t score = s.marks * 100 + s.known + (named ? 1000 : 0);
+        size_t score = s.known * 100 + s.marks + (named ? 200 : 0);
         if (score > best_score) {
             best = k;
             best_score = score;

@@ -537,6 +537,17 @@ static void put_common(struct work *w)
     put_value(w, im->iri_dataset, json_v_str(im->dataset), false);
 }
 
+/* Rows prepared with a running number and never filled in. */
+static bool is_blank(const struct work *w)
+{
+    for (size_t i = 0; i < w->map->n; i++) {
+        const struct column *c = w->map->columns[i].spec;
+        if ((!c || c->value != V_NO) && text_trim(cell_of(w, i)->text).n)
+            return false;
+    }
+    return true;
+}
+
 static enum err take_row(struct import *im, struct import_map *map, const struct table_row *row)
 {
     struct arena *a = &im->batch;
@@ -544,6 +555,11 @@ static enum err take_row(struct import *im, struct import_map *map, const struct
     w.members = ARENA_ARRAY(a, struct json_member, map->n * 2 + 12);
     w.filled = ARENA_ARRAY(a, bool, map->n);
     im->report->rows++;
+    if (is_blank(&w)) {
+        import_problem(im, row->number, STR_NONE, "empty_row", STR_NONE, true,
+                       "the row holds nothing but its number");
+        return OK;
+    }
     if (row->n > map->n)
         import_problem(im, row->number, STR_NONE, "extra_cells", row->cells[row->n - 1].text, true,
                        "the row has %zu cells, the header %zu", row->n, map->n);

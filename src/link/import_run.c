@@ -243,7 +243,9 @@ enum err import_begin(struct import *im, const struct kind *kind)
     im->iri_status = ld_expand(ld_core(), a, S("status"));
     im->iri_occupancy = ld_expand(ld_core(), a, S("occupancy"));
     own_columns(im, kind->columns, kind->n);
-    own_columns(im, import_common, import_common_count);
+    if (kind->shared)
+        own_columns(im, kind->shared->v, kind->shared->n);
+    own_columns(im, import_common.v, import_common.n);
     own(im, "address");
     own(im, "location");
     own(im, "ageGroups");
@@ -337,6 +339,8 @@ enum err import_run(const struct import_job *job, struct import_report *report, 
     im.observed = im.file_time;
     im.drafts = ARENA_ARRAY(job->arena, struct draft, IMPORT_BATCH);
     enum err err = run(&im);
+    if (!err)
+        im.e->text[0] = '\0'; /* what was merely not found left its text */
     map_release(&im.ours);
     map_release(&im.seen);
     arena_release(&im.batch);
