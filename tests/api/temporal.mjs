@@ -1,0 +1,219 @@
+#!/usr/bin/env node
+// The temporal interface: evolution of attributes, values, aggregates, ranges, writing.
+import assert from 'node:assert/strict';
+import { test, run } from '../lib/tap.mjs';
+import { assertError, ids, startLd } from '../lib/ngsi.mjs';
+
+const ld = await startLd({ args: ['--link.temporal_max=50'] });
+const at = (minute) => new Date(Date.UTC(2026, 0, 1, 0, minute)).toISOString().replace('.000', '');
+const car = 'urn:ngsi-ld:Car:1', path = `/temporal/entities/${car}`;
+await ld.create({ id: car, type: 'Car', scope: '/a', speed: { type: 'Property', value: 0, observedAt: at(0) }, plate: { type: 'Property', value: 'x' } });
+for (let i = 1; i < 10; i++)
+    assert.equal((await ld.patch(`/entities/${car}/attrs/speed`, { value: i * 10, observedAt: at(i) })).status, 204);
+const range = (from, to) => `timerel=between&timeAt=${at(from)}&endTimeAt=${at(to)}`;
+
+test('every change is an instance with an id', async () => {
+    const res = await ld.get(path);
+    assert.equal(res.status, 200);
+    assert.equal(res.json.id, car);
+    assert.equal(res.json.type, 'Car');
+    assert.deepEqual(res.json.speed.map((s) => s.value), [0, 10, 20, 30, 40, 50, 60, 70, 80, 90]);
+    assert.equal(new Set(res.json.speed.map((s) => s.instanceId)).size, 10);
+    assert.equal(res.json.plate[0].value, 'x');
+    assert.ok(!('createdAt' in res.json.speed[0]));
+    assert.ok((await ld.get(`${path}?options=sysAttrs`)).json.speed[0].modifiedAt);
+});
+
+test('before, after, between', async () => {
+    const values = async (query) => (await ld.get(`${path}?attrs=speed&${query}`)).json.speed?.map((s) => s.value) ?? [];
+    assert.deepEqual(await values(`timerel=before&timeAt=${at(2)}`), [0, 10]);
+    assert.deepEqual(await values(`timerel=after&timeAt=${at(8)}`), [80, 90]);
+    assert.deepEqual(await values(range(3, 5)), [30, 40]);
+    assert.deepEqual(await values('lastN=2'), [80, 90]);
+    assert.deepEqual(await values(`${range(0, 5)}&lastN=1`), [40]);
+    assert.deepEqual(await values('timerel=before&timeAt=2000-01-01T00:00:00Z'), []);
+});
+
+test('late data falls into its place', async () => {
+    const id = 'urn:ngsi-ld:Car:late';
+    await ld.create({ id, type: 'Late', speed: { value: 2, observedAt: at(2) } });
+    await ld.patch(`/entities/${id}/attrs/speed`, { value: 1, observedAt: at(1) });
+    assert.deepEqual((await ld.get(`/temporal/entities/${id}`)).json.speed.map((s) => s.value), [1, 2]);
+});
+
+test('temporalValues: pairs', async () => {
+    for (const query of ['options=temporalValues', 'format=temporalValues']) {
+        const res = await ld.get(`${path}?${query}&attrs=speed&${range(0, 2)}`);
+        assert.deepEqual(res.json, { id: car, type: 'Car', scope: '/a', speed: { type: 'Property', values: [[0, at(0)], [10, at(1)]] } });
+    }
+});
+
+test('temporalValues of every kind', async () => {
+    const id = 'urn:ngsi-ld:Kinds:1', observedAt = at(0);
+    await ld.create({
+        id, type: 'Kinds', rel: { type: 'Relationship', object: 'urn:x:1', observedAt }, lang: { type: 'LanguageProperty', languageMap: { en: 'a' }, observedAt },
+        voc: { type: 'VocabProperty', vocab: 'blue', observedAt }, js: { type: 'JsonProperty', json: { a: 1 }, observedAt }, list: { type: 'ListProperty', valueList: [1, 2], observedAt },
+        rels: { type: 'ListRelationship', objectList: ['urn:x:1', 'urn:x:2'], observedAt }, geo: { type: 'GeoProperty', value: { type: 'Point', coordinates: [1, 2] }, observedAt },
+    });
+    const { json } = await ld.get(`/temporal/entities/${id}?options=temporalValues`);
+    assert.deepEqual(json.rel, { type: 'Relationship', objects: [['urn:x:1', observedAt]] });
+    assert.deepEqual(json.lang, { type: 'LanguageProperty', languageMaps: [[{ languageMap: { en: 'a' } }, observedAt]] });
+    assert.deepEqual(json.voc, { type: 'VocabProperty', vocabs: [[{ vocab: 'blue' }, observedAt]] });
+    assert.deepEqual(json.js, { type: 'JsonProperty', jsons: [[{ json: { a: 1 } }, observedAt]] });
+    assert.deepEqual(json.list, { type: 'ListProperty', valueLists: [[[1, 2], observedAt]] });
+    assert.deepEqual(json.rels, { type: 'ListRelationship', objectLists: [[['urn:x:1', 'urn:x:2'], observedAt]] });
+    assert.deepEqual(json.geo, { type: 'GeoProperty', values: [[{ type: 'Point', coordinates: [1, 2] }, observedAt]] });
+});
+
+test('aggregates over periods', async () => {
+    const agg = async (query) => (await ld.get(`${path}?options=aggregatedValues&attrs=speed&${query}`)).json.speed;
+    const speed = await agg(`aggrMethods=avg,min,max,sum,totalCount,sumsq,distinctCount,stddev&aggrPeriodDuration=PT5M&${range(0, 10)}`);
+    const numbers = (list) => list.map((x) => x[0]);
+    assert.deepEqual(numbers(speed.avg), [20, 70]);
+    assert.deepEqual(numbers(speed.min), [0, 50]);
+    assert.deepEqual(numbers(speed.max), [40, 90]);
+    assert.deepEqual(numbers(speed.sum), [100, 350]);
+    assert.deepEqual(numbers(speed.totalCount), [5, 5]);
+    assert.deepEqual(numbers(speed.distinctCount), [5, 5]);
+    assert.deepEqual(numbers(speed.sumsq), [3000, 25500]);
+    assert.ok(Math.abs(speed.stddev[0][0] - Math.sqrt(200)) < 1e-9);
+    assert.deepEqual(speed.avg.map((x) => [Date.parse(x[1]), Date.parse(x[2])]), [[Date.parse(at(0)), Date.parse(at(5))], [Date.parse(at(5)), Date.parse(at(10))]]);
+    assert.deepEqual(numbers((await agg('aggrMethods=avg')).avg), [45], 'the whole range as one');
+    for (const wrong of ['options=aggregatedValues', 'options=aggregatedValues&aggrMethods=median', 'options=aggregatedValues&aggrMethods=avg&aggrPeriodDuration=5min'])
+        assertError(await ld.get(`${path}?${wrong}`), 400, 'BadRequestData');
+});
+
+test('times that cannot be read', async () => {
+    for (const wrong of ['timerel=during&timeAt=2026-01-01T00:00:00Z', 'timerel=after', 'timeAt=2026-01-01T00:00:00Z', 'timerel=after&timeAt=yesterday', `timerel=between&timeAt=${at(0)}`,
+        'lastN=0', 'lastN=x', 'timeproperty=someday', `timerel=after&timeAt=${at(0)}&endTimeAt=${at(1)}`, 'pick=a{b}'])
+        assertError(await ld.get(`${path}?${wrong}`), 400, 'BadRequestData');
+});
+
+test('what there is no evolution of', async () => {
+    assertError(await ld.get('/temporal/entities/urn:x:none'), 404, 'ResourceNotFound');
+    assertError(await ld.get('/temporal/entities/nouri'), 400, 'BadRequestData');
+    assertError(await ld.get(`${path}?type=Bus`), 404, 'ResourceNotFound');
+    assertError(await ld.get(`${path}?nothing=1`), 400, 'InvalidRequest');
+});
+
+test('attrs, pick, omit', async () => {
+    const keys = async (query) => Object.keys((await ld.get(`${path}?${query}`)).json).sort();
+    assert.deepEqual(await keys('attrs=plate'), ['id', 'plate', 'scope', 'type']);
+    assert.deepEqual(await keys('pick=id,speed'), ['id', 'speed']);
+    assert.deepEqual(await keys('pick=speed'), ['speed']);
+    assert.deepEqual(await keys('pick=id,type'), ['id', 'type']);
+    assert.deepEqual(await keys('omit=speed,scope'), ['id', 'plate', 'type']);
+});
+
+test('more than fits: 206 and where to go on', async () => {
+    const id = 'urn:ngsi-ld:Car:long', many = Array.from({ length: 120 }, (_, i) => ({ type: 'Property', value: i, observedAt: at(i) }));
+    assert.equal((await ld.post('/temporal/entities', { id, type: 'Long', speed: many })).status, 201);
+    const got = [];
+    let query = `timerel=after&timeAt=${at(0)}`;
+    for (let i = 0; i < 4; i++) {
+        const res = await ld.get(`/temporal/entities/${id}?attrs=speed&options=temporalValues&${query}`);
+        got.push(...res.json.speed.values.map((v) => v[0]));
+        if (res.status === 200) break;
+        assert.equal(res.status, 206);
+        const [, from, to] = /^date-time (\S+Z)-(\S+Z)\/\*$/.exec(res.headers.get('content-range'));
+        assert.ok(Date.parse(from) < Date.parse(to));
+        query = `timerel=after&timeAt=${new Date(Date.parse(to) + 1).toISOString()}`;
+    }
+    assert.deepEqual(got, many.map((m) => m.value));
+    const last = await ld.get(`/temporal/entities/${id}?lastN=60`);
+    assert.equal(last.status, 206);
+    assert.match(last.headers.get('content-range'), /\/60$/);
+    assert.equal(last.json.speed.at(-1).value, 119);
+    assert.equal((await ld.get(`/temporal/entities/${id}?lastN=5`)).status, 200);
+});
+
+test('deleted attributes and entities keep their evolution', async () => {
+    const id = 'urn:ngsi-ld:Car:gone';
+    await ld.create({ id, type: 'Gone', speed: { value: 1, observedAt: at(0) } });
+    await ld.delete(`/entities/${id}/attrs/speed`);
+    const deleted = (await ld.get(`/temporal/entities/${id}?timeproperty=deletedAt&timerel=after&timeAt=${at(0)}`)).json.speed;
+    assert.equal(deleted.length, 1);
+    assert.equal(deleted[0].value, 'urn:ngsi-ld:null');
+    assert.match(deleted[0].deletedAt, /Z$/);
+    await ld.delete(`/entities/${id}`);
+    assert.equal((await ld.get(`/entities/${id}`)).status, 404);
+    const after = (await ld.get(`/temporal/entities/${id}?${range(0, 5)}`)).json;
+    assert.equal(after.type, 'Gone');
+    assert.equal(after.speed[0].value, 1);
+    assert.deepEqual(ids(await ld.get(`/temporal/entities?type=Gone&${range(0, 5)}`)), [id]);
+});
+
+test('query: type, q and geo are about the range', async () => {
+    const mk = (name, speeds, more = {}) => ld.post('/temporal/entities', { id: `urn:ngsi-ld:V:${name}`, type: 'V', speed: speeds.map(([value, minute, datasetId]) => ({ type: 'Property', value, observedAt: at(minute), ...(datasetId ? { datasetId } : {}) })), ...more });
+    const place = (lon, minute) => ({ type: 'GeoProperty', value: { type: 'Point', coordinates: [lon, 48] }, observedAt: at(minute) });
+    assert.equal((await mk('fast', [[30, 1], [90, 100]], { location: [place(17, 1), place(10, 100)] })).status, 201);
+    await mk('slow', [[10, 1], [80, 100]], { location: [place(10, 1), place(17, 100)] });
+    await mk('multi', [[5, 1], [60, 1, 'urn:d:1']]);
+    await mk('out', [[99, 100]]);
+    const ask = async (more) => ids(await ld.get(`/temporal/entities?type=V&${range(0, 10)}${more}`)).map((id) => id.split(':').pop());
+    assert.deepEqual(await ask(''), ['fast', 'slow', 'multi']);
+    assert.deepEqual(await ask(`&q=${encodeURIComponent('speed>25')}`), ['fast', 'multi']);
+    assert.deepEqual(await ask(`&q=${encodeURIComponent('speed>50')}`), ['multi']);
+    assert.deepEqual(await ask('&q=heading'), []);
+    assert.deepEqual(await ask('&georel=near%3BmaxDistance%3D%3D1000&geometry=Point&coordinates=%5B17,48%5D'), ['fast']);
+    assert.deepEqual(await ask('&limit=1&offset=1'), ['slow']);
+    const counted = await ld.get(`/temporal/entities?type=V&${range(0, 10)}&limit=1&count=true`);
+    assert.equal(counted.headers.get('ngsild-results-count'), '3');
+    const next = /<([^>]*)>; rel="next"/.exec(counted.headers.get('link'))[1];
+    assert.deepEqual(ids(await ld.city.get(next)), ['urn:ngsi-ld:V:slow']);
+    const posted = await ld.post('/temporal/entityOperations/query?options=temporalValues', { type: 'Query', entities: [{ type: 'V' }], q: 'speed>50', temporalQ: { timerel: 'between', timeAt: at(0), endTimeAt: at(10) } });
+    assert.equal(posted.status, 200, posted.text);
+    assert.deepEqual(posted.json[0].speed, [{ type: 'Property', values: [[5, at(1)]] }, { type: 'Property', datasetId: 'urn:d:1', values: [[60, at(1)]] }]);
+});
+
+test('query: a range and a selection are needed', async () => {
+    assertError(await ld.get('/temporal/entities?type=V'), 400, 'BadRequestData');
+    assertError(await ld.get(`/temporal/entities?${range(0, 1)}`), 400, 'BadRequestData');
+    assertError(await ld.post('/temporal/entityOperations/query', { type: 'Query', entities: [{ type: 'V' }] }), 400, 'BadRequestData');
+});
+
+test('writing evolution: create, add, delete', async () => {
+    const id = 'urn:ngsi-ld:Car:made', mine = `/temporal/entities/${id}`;
+    const body = { id, type: 'Made', speed: [{ type: 'Property', value: 1, observedAt: at(1) }, { type: 'Property', value: 2, observedAt: at(2) }], fuel: { type: 'Property', value: 50, observedAt: at(1) } };
+    const first = await ld.post('/temporal/entities', body);
+    assert.equal(first.status, 201);
+    assert.equal(first.headers.get('location'), `/ngsi-ld/v1${mine}`);
+    assert.equal((await ld.post('/temporal/entities', { id, type: 'Made', speed: { type: 'Property', value: 3, observedAt: at(3) } })).status, 204);
+    assert.equal((await ld.post(`${mine}/attrs`, { speed: [{ value: 4, observedAt: at(4) }] })).status, 204);
+    const { json } = await ld.get(mine);
+    assert.deepEqual(json.speed.map((s) => s.value), [1, 2, 3, 4]);
+    assert.equal(json.type, 'Made');
+    assert.equal((await ld.get(`/entities/${id}`)).status, 404, 'the current state is another matter');
+    assertError(await ld.post('/temporal/entities/urn:x:none/attrs', { a: { value: 1 } }), 404, 'ResourceNotFound');
+    assertError(await ld.post(`${mine}/attrs`, {}), 400, 'BadRequestData');
+    assertError(await ld.post('/temporal/entities', { id, type: 'Made', speed: [{ type: 'Property' }] }), 400, 'BadRequestData');
+    assert.equal((await ld.delete(`${mine}/attrs/fuel`)).status, 204);
+    assertError(await ld.delete(`${mine}/attrs/fuel`), 404, 'ResourceNotFound');
+    assert.ok(!('fuel' in (await ld.get(mine)).json));
+    assert.equal((await ld.delete(mine)).status, 204);
+    assertError(await ld.get(mine), 404, 'ResourceNotFound');
+    assertError(await ld.delete(mine), 404, 'ResourceNotFound');
+});
+
+test('single instances: change and delete', async () => {
+    const id = 'urn:ngsi-ld:Car:inst', mine = `/temporal/entities/${id}`;
+    await ld.post('/temporal/entities', { id, type: 'Inst', speed: [{ value: 1, observedAt: at(1) }, { value: 2, observedAt: at(2) }, { value: 3, observedAt: at(2), datasetId: 'urn:d:1' }] });
+    const before = (await ld.get(`${mine}?options=sysAttrs`)).json.speed;
+    const second = before.find((s) => s.value === 2), set = before.find((s) => s.value === 3);
+    assert.equal((await ld.patch(`${mine}/attrs/speed/${second.instanceId}`, { speed: [{ type: 'Property', value: 22, observedAt: at(2) }] })).status, 204);
+    assert.equal((await ld.patch(`${mine}/attrs/speed/${set.instanceId}`, { type: 'Property', value: 33, observedAt: at(2) })).status, 204);
+    const after = (await ld.get(`${mine}?options=sysAttrs`)).json.speed;
+    assert.deepEqual(after.map((s) => s.value).sort(), [1, 22, 33]);
+    const changed = after.find((s) => s.value === 22);
+    assert.equal(changed.instanceId, second.instanceId);
+    assert.equal(changed.createdAt, second.createdAt);
+    assert.ok(changed.modifiedAt >= second.modifiedAt);
+    assert.equal(after.find((s) => s.value === 33).datasetId, 'urn:d:1');
+    assert.equal((await ld.delete(`${mine}/attrs/speed/${set.instanceId}`)).status, 204);
+    assert.equal((await ld.get(mine)).json.speed.length, 2);
+    assertError(await ld.delete(`${mine}/attrs/speed/${set.instanceId}`), 404, 'ResourceNotFound');
+    assertError(await ld.delete(`${mine}/attrs/speed/urn:x:1`), 404, 'ResourceNotFound');
+    assertError(await ld.delete(`${mine}/attrs/speed/17`), 400, 'BadRequestData');
+});
+
+await run(() => ld.city.stop());
