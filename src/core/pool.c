@@ -48,7 +48,7 @@ static void run_timer(struct pool *p, struct timer *t, int64_t now)
     t->task.run(t->task.ctx);
     pthread_mutex_lock(&p->lock);
     t->running = false;
-    pthread_cond_signal(&p->work); /* others may have slept past its next time */
+    pthread_cond_broadcast(&p->work); /* others may have slept past its next time */
 }
 
 static void run_task(struct pool *p)
@@ -136,6 +136,24 @@ void pool_every(struct pool *p, int64_t interval_ms, void (*run)(void *ctx), voi
     t->next = p->timers;
     p->timers = t;
     pthread_cond_broadcast(&p->work);
+    pthread_mutex_unlock(&p->lock);
+}
+
+void pool_never(struct pool *p, void (*run)(void *ctx), void *ctx)
+{
+    pthread_mutex_lock(&p->lock);
+    for (struct timer **at = &p->timers; *at;) {
+        struct timer *t = *at;
+        if (t->task.run != run || t->task.ctx != ctx) {
+            at = &t->next;
+        } else if (t->running) {
+            pthread_cond_wait(&p->work, &p->lock);
+            at = &p->timers; /* the list may have changed */
+        } else {
+            *at = t->next;
+            free(t);
+        }
+    }
     pthread_mutex_unlock(&p->lock);
 }
 

@@ -20,6 +20,9 @@ struct pool *pool_new(unsigned threads, size_t queue_max);
 enum err pool_submit(struct pool *p, void (*run)(void *ctx), void *ctx);
 /* Call run every interval_ms until the pool stops; the first time after one interval. */
 void pool_every(struct pool *p, int64_t interval_ms, void (*run)(void *ctx), void *ctx);
+/* End the periodic call of run with ctx; when this returns it does not run any more. Never from
+ * within run. */
+void pool_never(struct pool *p, void (*run)(void *ctx), void *ctx);
 /* Finish what is queued, stop the timers, join the threads, free. */
 void pool_free(struct pool *p);
 

@@ -7,7 +7,7 @@
  *     updateInterval  Property, ISO 8601 duration: the promise
  *     covers          Property, {"type": IRI or term, "idPattern": regex (optional)}
  *     lastUpdate      Property, date-time: newest change of a covered entity (kept by us)
- *     status          Property, "fresh", "stale" or "silent" (never reported) (kept by us)
+ *     status          Property, "fresh", "stale", or "silent": not one report yet (kept by us)
  *
  * A job compares once a second. When a source goes stale an entity of type Alert is made
  * (category "dataSource", subCategory "stale", source, dateIssued, validFrom); when it reports
@@ -22,6 +22,8 @@ struct freshness;
 
 struct freshness *freshness_new(struct link *l, struct error *e);
 void freshness_free(struct freshness *f);
+/* GET /link/v1/sources: the state of all sources of the tenant, as JSON. */
+void freshness_routes(struct freshness *f, struct router *r);
 
 enum fresh_state { FRESH_UNKNOWN, FRESH_OK, FRESH_STALE, FRESH_SILENT };
 
