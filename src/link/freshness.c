@@ -41,10 +41,9 @@ struct source {
     struct regex *pattern; /* of covered ids, or NULL */
     int64_t interval, made;
     int64_t last, since; /* newest report; stale since */
-    int64_t published;   /* lastUpdate as its entity has it */
     enum fresh_state state;
-    bool alarmed; /* an alert is open */
-    bool known;   /* judged once since it was read */
+    int64_t published;     /* lastUpdate as its entity has it */
+    enum fresh_state told; /* status as its entity has it; STALE: an alert is open */
 };
 
 struct tenant {
