@@ -154,6 +154,8 @@ bool demo_census(struct json_writer *w, size_t i);
 /* Written JSON in stored form: a whole entity or a fragment. NULL with *e: a bug of ours. */
 const struct json *demo_stored(struct arena *a, const struct buf *text, bool whole,
                                struct error *e);
+/* The link's clock in whole seconds, as instruments report. */
+int64_t demo_now(const struct link *l);
 /* ERR_NOT_FOUND when the store has no demo city, or one whose loading was interrupted. */
 enum err demo_present(struct link *l, struct error *e);
 

@@ -249,7 +249,7 @@ static void route(struct json_writer *w, size_t i)
 static void source(struct json_writer *w, size_t i)
 {
     char name[200];
-    snprintf(name, sizeof(name), "%s（%s）", published[i].office, published[i].title);
+    snprintf(name, sizeof(name), "%s「%s」", published[i].office, published[i].title);
     open_entity(w, "DataSource", published[i].key);
     text(w, "name", name);
     text(w, "updateInterval", published[i].interval);

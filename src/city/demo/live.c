@@ -54,7 +54,7 @@ enum err demo_turn(struct link *l, uint64_t turn, struct error *e)
     struct arena a = ARENA_INIT;
     struct op list[REPORTS + MOVES];
     struct ops ops = {.arena = &a, .actor = S("demo"), .ops = list};
-    int64_t now = clock_now(l->clock);
+    int64_t now = demo_now(l);
     enum err err = OK;
     for (int i = 0; !err && i < REPORTS; i++) {
         enum demo_kind kind = DEMO_AIR;

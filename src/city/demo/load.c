@@ -26,6 +26,12 @@ const struct json *demo_stored(struct arena *a, const struct buf *text, bool who
     return entity_expand(a, v, whole ? ENTITY_WHOLE : ENTITY_FRAGMENT, false, ld_core(), e);
 }
 
+int64_t demo_now(const struct link *l)
+{
+    int64_t now = clock_now(l->clock);
+    return now - now % SECOND_US;
+}
+
 enum err demo_present(struct link *l, struct error *e)
 {
     struct arena a = ARENA_INIT;
@@ -240,7 +246,7 @@ static enum err mark_loaded(struct link *l, struct error *e)
 
 enum err demo_load(struct link *l, struct error *e)
 {
-    int64_t now = clock_now(l->clock);
+    int64_t now = demo_now(l);
     enum err err = demo_present(l, e);
     if (err != ERR_NOT_FOUND)
         return err;

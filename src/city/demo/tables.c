@@ -5,12 +5,10 @@
  */
 #include "demo_impl.h"
 
-#include <math.h>
-
 #define BOM  "\xef\xbb\xbf"
 #define NOTE "架空の施設です（実演用データ）"
 
-enum { SEED_SHELTERS = 1, SEED_AED, SEED_CLINICS, SEED_WIFI, SEED_STOPS };
+enum { SEED_SHELTERS = 1, SEED_CLINICS };
 
 struct naming {
     const char *name, *kana, *roman;
@@ -19,15 +17,26 @@ struct naming {
 /* ID, names, address and place: what every set begins with. */
 #define HEAD "ID,地方公共団体名,名称,名称_カナ,名称_英語,所在地_連結表記,緯度,経度,電話番号,"
 
-static void head(struct buf *out, struct demo_rng *r, const char *id, int number,
-                 const struct demo_town *t, const struct naming *what)
+/* A school is one place, whichever list it stands in: place, address and telephone follow from its
+ * name. */
+static struct demo_rng site_of(const struct demo_town *t, const char *what)
 {
-    struct demo_point p = demo_near(r, t);
-    int block = (int)demo_roll(r, 40) + 1, lot = (int)demo_roll(r, 20) + 1;
+    uint64_t seed = demo_mix((uint64_t)(t - demo_towns));
+    for (; *what; what++)
+        seed = demo_mix(seed ^ (unsigned char)*what);
+    return (struct demo_rng){seed};
+}
+
+static void head(struct buf *out, const char *id, int number, const struct demo_town *t,
+                 const struct naming *what)
+{
+    struct demo_rng r = site_of(t, what->name);
+    struct demo_point p = demo_near(&r, t);
+    int block = (int)demo_roll(&r, 40) + 1, lot = (int)demo_roll(&r, 20) + 1;
     buf_printf(out, "TNH-%s-%03d," DEMO_CITY ",%s%s,%s%s,%s %s,", id, number, t->name, what->name,
                t->kana, what->kana, t->roman, what->roman);
     buf_printf(out, "茨城県" DEMO_CITY "%s%d番地%d,%.6f,%.6f,029-000-%04d,", t->name, block, lot,
-               p.lat, p.lon, number);
+               p.lat, p.lon, (int)demo_roll(&r, 10000));
 }
 
 /* --- shelters --- */
@@ -58,7 +67,7 @@ static void write_shelters(struct buf *out)
         bool low = t->district == 2 || t->district == 5, hill = t->district == 0;
         int metres = hill ? 24 + (int)demo_roll(&r, 90) : 6 + (int)demo_roll(&r, 22);
         bool roof = kind != 3;
-        head(out, &r, "EV", i + 1, t, &shelter_kinds[kind]);
+        head(out, "EV", i + 1, t, &shelter_kinds[kind]);
         buf_printf(out, "%d,%s,%s,,%s,,%s,", metres, low && metres < 14 ? "×" : "○",
                    hill ? demo_roll(&r, 3) ? "○" : "△" : "○", mark(true),
                    mark(demo_roll(&r, 4) != 0));
@@ -96,12 +105,11 @@ static const struct {
 
 static void write_aeds(struct buf *out)
 {
-    struct demo_rng r = {SEED_AED};
     buf_str(out, S(BOM HEAD "設置位置,団体名,利用可能曜日,開始時間,終了時間,小児対応設備の有無,備考"
                             "\r\n"));
     for (int i = 0; i < 4 * DEMO_TOWNS; i++) {
         int site = i % 4;
-        head(out, &r, "AED", i + 1, &demo_towns[i / 4], &aed_sites[site].at);
+        head(out, "AED", i + 1, &demo_towns[i / 4], &aed_sites[site].at);
         buf_printf(out, "%s," DEMO_CITY ",%s,%s,%s,%s," NOTE "\r\n", aed_sites[site].position,
                    aed_sites[site].days, aed_sites[site].opens, aed_sites[site].closes,
                    aed_sites[site].children);
@@ -142,7 +150,7 @@ static void write_clinics(struct buf *out)
         int town = i % DEMO_TOWNS, round = i / DEMO_TOWNS;
         bool hospital = round == 0 && town % 5 == 0; /* one in each district */
         int kind = hospital ? HOSPITAL : (town * 3 + round) % HOSPITAL;
-        head(out, &r, "MED", i + 1, &demo_towns[town], &clinic_kinds[kind].at);
+        head(out, "MED", i + 1, &demo_towns[town], &clinic_kinds[kind].at);
         buf_printf(out, "%s,%s,09:00,%s,%s,%s,%s,", clinic_kinds[kind].type,
                    demo_roll(&r, 2) ? "月火水金土" : "月火木金土", hospital ? "17:00" : "18:30",
                    hospital ? "" : "土曜日は12:30まで", hospital ? "救急受付は24時間" : "",
@@ -159,12 +167,11 @@ static void write_wifi(struct buf *out)
 {
     static const struct naming centre = {"交流センター", "コウリュウセンター", "Community Centre"};
     static const struct naming desk = {"窓口センター", "マドグチセンター", "Service Counter"};
-    struct demo_rng r = {SEED_WIFI};
     buf_str(out, S(BOM HEAD "設置者,SSID,提供エリア,備考\r\n"));
     for (int i = 0; i < DEMO_TOWNS + DEMO_DISTRICTS; i++) {
         bool counter = i >= DEMO_TOWNS;
         const struct demo_town *t = &demo_towns[counter ? (i - DEMO_TOWNS) * 5 : i];
-        head(out, &r, "WIFI", i + 1, t, counter ? &desk : &centre);
+        head(out, "WIFI", i + 1, t, counter ? &desk : &centre);
         buf_printf(out, DEMO_CITY ",Tsukubanohara-Free,%s," NOTE "\r\n",
                    counter ? "待合スペース" : "1階ロビー・学習室");
     }

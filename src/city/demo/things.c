@@ -44,6 +44,16 @@ static void text(struct json_writer *w, const char *name, const char *value)
     json_w_end(w);
 }
 
+static void texts(struct json_writer *w, const char *name, const char *only)
+{
+    open_attr(w, name, "Property");
+    json_w_key(w, S("value"));
+    json_w_array(w);
+    json_w_str(w, str_c(only));
+    json_w_end(w);
+    json_w_end(w);
+}
+
 static void integer(struct json_writer *w, const char *name, int64_t value)
 {
     open_attr(w, name, "Property");
@@ -203,18 +213,19 @@ static void traits(struct json_writer *w, enum demo_kind k, int i)
         json_w_end(w);
         break;
     case DEMO_BIKES:
-        text(w, "status", "working");
+        texts(w, "status", "working");
         integer(w, "totalSlotNumber", docks(i));
         break;
     case DEMO_PARKING:
-        text(w, "category", "public");
-        text(w, "status", "open");
+        texts(w, "category", "public");
+        texts(w, "status", "open");
         integer(w, "totalSpotNumber", spots(i));
         break;
     case DEMO_BUS: {
         char route[64];
         snprintf(route, sizeof(route), "urn:ngsi-ld:GtfsRoute:demo:%s", demo_bus_line(i)->number);
         text(w, "vehicleType", "bus");
+        text(w, "serviceStatus", "onRoute");
         open_attr(w, "operatesOnRoute", "Relationship");
         json_w_kstr(w, S("object"), str_c(route));
         json_w_end(w);

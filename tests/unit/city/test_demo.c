@@ -5,6 +5,7 @@
 #include "../store/fixture.h"
 
 #include "core/geo.h"
+#include "core/map.h"
 #include "demo_impl.h"
 #include "link/history.h"
 #include <math.h>
@@ -291,6 +292,35 @@ static void names_addresses_and_telephones_are_invented(void **state)
     }
 }
 
+/* The school in the list of shelters and the one in the list of AEDs are the same school. */
+static void places_of_one_name_are_one_place(void **state)
+{
+    static const char *const lists[] = {"EvacuationShelter", "AED", "WifiPointOfInterest",
+                                        "MedicalFacility"};
+    struct map places = MAP_INIT;
+    struct listing l;
+    struct error e;
+    size_t met = 0;
+    (void)state;
+    for (size_t k = 0; k < sizeof(lists) / sizeof(lists[0]); k++) {
+        list(city, lists[k], &l);
+        for (size_t i = 0; i < l.docs.n; i++) {
+            const struct json *v = json_parse(&city->arena, l.docs.v[i], &JSON_DEFAULT, &e);
+            const struct json *other = map_get(&places, json_text(value(v, "name")));
+            if (!other) {
+                map_put(&places, json_text(value(v, "name")), (void *)v);
+                continue;
+            }
+            met++;
+            assert_true(json_equal(value(v, "location"), value(other, "location"), true));
+            assert_true(json_equal(value(v, "address"), value(other, "address"), true));
+            assert_true(json_equal(value(v, "telephone"), value(other, "telephone"), true));
+        }
+    }
+    assert_true(met > 60);
+    map_release(&places);
+}
+
 static void population_figures_are_real_and_say_their_source(void **state)
 {
     struct entity_row row;
@@ -575,6 +605,7 @@ int main(void)
         cmocka_unit_test(everything_is_there),
         cmocka_unit_test(places_are_in_the_city),
         cmocka_unit_test(names_addresses_and_telephones_are_invented),
+        cmocka_unit_test(places_of_one_name_are_one_place),
         cmocka_unit_test(population_figures_are_real_and_say_their_source),
         cmocka_unit_test(the_store_is_sound),
         cmocka_unit_test(a_day_of_history_leads_to_now),
