@@ -206,14 +206,22 @@ static bool body_type(struct api *c, unsigned flags)
     return false;
 }
 
+/*
+ * The stored form nests deeper than a body, by two for each level of sub-attributes, and must
+ * itself stay within what can be read back.
+ */
+enum { BODY_DEPTH = 40 };
+
 static bool take_body(struct api *c)
 {
     struct error e = {0};
+    struct json_limits limits = JSON_DEFAULT;
+    limits.max_depth = BODY_DEPTH;
     if (!c->req->body.n) {
         api_invalid_request(c, S("a body is required"));
         return false;
     }
-    c->body = json_parse(c->arena, c->req->body, &JSON_DEFAULT, &e);
+    c->body = json_parse(c->arena, c->req->body, &limits, &e);
     if (c->body)
         return true;
     if (e.code == ERR_TOO_LARGE)

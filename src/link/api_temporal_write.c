@@ -234,9 +234,13 @@ static bool take_head(struct api *c, struct change *x)
 {
     struct error e = {0};
     VEC(struct json_member) head = VEC_INIT;
+    if (json_get(c->body, S("scope"))) {
+        api_fail_text(c, ERR_UNPROCESSABLE, "the evolution of scopes is not kept");
+        return false;
+    }
     for (uint32_t i = 0; json_is(c->body, JSON_OBJECT) && i < c->body->n; i++) {
         struct str key = json_key(&c->body->members[i]);
-        if (is_head(key) && !str_eq(key, S("scope")))
+        if (is_head(key))
             *vec_push(c->arena, &head) = c->body->members[i];
     }
     struct json object = json_v_object(head.v, head.n);
