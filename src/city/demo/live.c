@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { REPORTS = 2, MOVES = 2 }; /* in one turn: instruments, buses */
+enum { REPORTS = 1, MOVES = 2 }; /* in one turn: instruments, buses */
 
 /* --- one turn --- */
 
@@ -52,7 +52,7 @@ static enum err make_op(struct arena *a, struct op *op, enum demo_kind kind, int
 enum err demo_turn(struct link *l, uint64_t turn, struct error *e)
 {
     struct arena a = ARENA_INIT;
-    struct op list[REPORTS + MOVES];
+    struct op *list = ARENA_ARRAY(&a, struct op, REPORTS + MOVES);
     struct ops ops = {.arena = &a, .actor = S("demo"), .ops = list};
     int64_t now = demo_now(l);
     enum err err = OK;

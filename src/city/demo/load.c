@@ -83,7 +83,7 @@ static enum err load_table(struct link *l, const struct demo_table *t, struct er
 struct batch {
     struct link *link;
     struct arena arena;
-    struct op ops[BATCH];
+    struct op *ops; /* in the arena, room for BATCH */
     size_t n;
 };
 
@@ -105,6 +105,8 @@ static enum err put(struct batch *b, enum op_kind kind, struct str id, const str
     const struct json *stored = demo_stored(&b->arena, text, kind == OP_UPSERT, e);
     if (!stored)
         return e->code;
+    if (b->n == 0)
+        b->ops = ARENA_ARRAY(&b->arena, struct op, BATCH);
     b->ops[b->n++] = (struct op){.kind = kind,
                                  .id = id.n ? str_dup(&b->arena, id) : entity_id(stored),
                                  .input = stored};

@@ -144,7 +144,8 @@ struct demo_bus demo_bus(int bus, int64_t t)
     double length = demo_line_length(l), speed = 22 + bus % 3;
     double driven = speed / 3.6 * (double)(t % (1000 * DAY_US)) / (double)SECOND_US;
     bool ring = l->points[0].lon == l->points[l->n - 1].lon;
-    double start = length * (bus / DEMO_LINES) + 400.0 * bus; /* two on a line keep apart */
+    int before = bus / DEMO_LINES; /* on the same line: two keep apart */
+    double start = length * before + 400.0 * bus;
     double at = fmod(driven + start, ring ? length : 2 * length);
     struct demo_bus b = {.speed = speed};
     bool back = at > length;
