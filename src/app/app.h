@@ -17,6 +17,7 @@ struct app {
     struct link link;
     bool link_started;
     struct freshness *freshness;
+    struct demo *demo; /* keeps the demo city alive; NULL without one */
     struct locales *locales;
     struct templates *templates;
     struct router *router;

@@ -186,6 +186,7 @@ enum err app_serve(struct app *app, struct error *e)
         err = start_services(app, e);
     if (err)
         return err;
+    app->demo = demo_start(&app->link);
     struct server_hooks hooks = {0};
     portal_hooks(app->states[0], &hooks);
     return server_start(&app->server, &o->http, &clock_system, app->router, &hooks, e);
@@ -195,6 +196,8 @@ void app_close(struct app *app)
 {
     if (app->server)
         server_stop(app->server);
+    if (app->demo)
+        demo_stop(app->demo);
     for (size_t i = app->n_started; i-- > 0;)
         if (services[i]->stop)
             services[i]->stop(app->states[i]);
