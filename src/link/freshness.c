@@ -1,596 +1,698 @@
 /*
- * Following the journal to know when each source last reported, and saying so when it does not.
+ * Who should report how often, and what went stale.
  *
- * Invariants:
- *
- *   1. Sources are read from their entities; nothing about them is kept elsewhere. An entity of
- * type DataSource that changes (by others than us) makes its tenant's sources be read again.
- *   2. What we write carries ACTOR in the journal and is skipped when the journal is read.
- *   3. A source changes state only in judge(); whoever changes it writes status and alert.
- *
- * States of a source:
- *
- *   state         meaning                               leaves by
- *   FRESH_SILENT  no covered entity ever changed        a report -> OK; promise + age -> alert,
- * stays FRESH_OK      last report within the interval       interval passed -> STALE, alert made
- *   FRESH_STALE   last report longer ago                a report -> OK, alert ended
- *
- * The lock guards the list of sources; it is never held while the store is asked.
+ * Sources are read from the entities once; from then on the journal tells of new ones and of every
+ * change of a covered entity, so a round costs what was changed and not what there is.
  */
 #include "link/freshness.h"
-#include "core/datetime.h"
 #include "core/log.h"
+#include "core/metrics.h"
 #include "core/regex.h"
 #include "keys.h"
 #include "link/ops.h"
 #include "repo_index.h"
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#define SOURCE_TYPE LD_DEFAULT_PREFIX "DataSource"
-#define ATTR(name)  S(LD_DEFAULT_PREFIX name)
-#define ACTOR       S("marugoto:freshness")
+enum { CHUNK_ROWS = 500, NOTE_US = 60000000 };
 
-enum { JOB_MS = 1000, JOURNAL_ROWS = 2000, PUBLISH_US = 60 * 1000000, TENANTS_MAX = 4096 };
+static struct metric stale_sources =
+    METRIC_GAUGE("marugoto_link_stale_sources", "sources that are stale or silent too long");
 
 struct source {
-    struct arena arena; /* its texts */
+    struct source *next;
+    struct arena arena;
     int64_t tenant;
     struct str id, name, type;
-    struct regex *pattern; /* of covered ids, or NULL */
-    int64_t interval, made;
-    int64_t last, since; /* newest report; stale since */
-    enum fresh_state state;
-    int64_t published;     /* lastUpdate as its entity has it */
-    enum fresh_state told; /* status as its entity has it; STALE: an alert is open */
+    struct str pattern_text;
+    struct regex *pattern; /* NULL: all of the type */
+    int64_t interval_us;
+    int64_t declared;    /* instant */
+    int64_t last_update; /* instant, 0: never */
+    int64_t noted;       /* lastUpdate as written in the entity */
+    int64_t stale_since; /* instant, 0: not stale */
+    int64_t alerted;     /* stale_since of the open alert, 0: none */
+    struct str status;   /* as written in the entity */
+    bool counted;        /* last_update is known */
 };
 
-struct tenant {
-    int64_t n;
-    struct str name;
-    int64_t cursor;  /* journal rows up to here are counted */
-    bool stale_list; /* sources must be read again */
+struct followed {
+    struct followed *next;
+    int64_t tenant, pos; /* -1: to be read from the entities */
+    struct str name;     /* behind the struct */
 };
 
 struct freshness {
     struct link *link;
-    pthread_mutex_t lock;
-    struct source **sources;
-    size_t n, cap;
-    struct tenant *tenants; /* of the job only */
-    size_t n_tenants;
+    pthread_mutex_t lock; /* sources */
+    pthread_cond_t wake;
+    pthread_t thread;
+    bool threaded, closing;
+    struct source *sources;
+    struct followed *tenants; /* the thread's own */
 };
 
-/* --- sources from entities --- */
+static struct str term(struct arena *a, const char *name)
+{
+    return ld_expand(ld_core(), a, str_c(name));
+}
+
+/* --- sources --- */
 
 static void source_free(struct source *s)
 {
-    if (!s)
-        return;
     regex_free(s->pattern);
     arena_release(&s->arena);
     free(s);
 }
 
-static const struct json *value_of(const struct json *stored, struct str iri)
+static const struct json *value_of(const struct json *doc, struct arena *a, const char *name)
 {
-    return instance_value(instance_default(entity_attr(stored, iri)));
+    return instance_value(instance_default(entity_attr(doc, term(a, name))));
 }
 
 static int64_t instant_of(const struct json *v)
 {
-    int64_t t = 0;
-    struct str text = json_text(json_is(v, JSON_OBJECT) ? json_get(v, S("@value")) : v);
-    return text.p && datetime_parse(text, &t) ? t : 0;
+    int64_t at = 0;
+    const struct json *typed = json_get(v, S("@value"));
+    return datetime_parse(json_text(typed ? typed : v), &at) ? at : 0;
 }
 
-static const char *const state_names[] = {[FRESH_UNKNOWN] = "unknown",
-                                          [FRESH_OK] = "fresh",
-                                          [FRESH_STALE] = "stale",
-                                          [FRESH_SILENT] = "silent"};
-
-static enum fresh_state state_by_name(struct str name)
-{
-    for (int i = FRESH_OK; i <= FRESH_SILENT; i++)
-        if (str_eq(name, str_c(state_names[i])))
-            return (enum fresh_state)i;
-    return FRESH_UNKNOWN;
-}
-
-/* NULL when the entity makes no promise that can be watched. */
-static struct source *source_of(int64_t tenant, const struct json *stored)
+/* A source from its entity; NULL when it promises nothing that can be compared. */
+static struct source *source_of(int64_t tenant, const struct json *doc)
 {
     struct duration d;
-    struct error e;
-    const struct json *covers = value_of(stored, ATTR("covers"));
-    struct str type = json_text(json_get(covers, S("type")));
-    struct str pattern = json_text(json_get(covers, S("idPattern")));
-    if (!type.n || !duration_parse(json_text(value_of(stored, ATTR("updateInterval"))), &d))
-        return NULL;
+    struct error e = {0};
     struct source *s = calloc(1, sizeof(*s));
     if (!s)
         abort();
-    s->tenant = tenant;
-    s->id = str_dup(&s->arena, entity_id(stored));
-    s->name = str_dup(&s->arena, json_text(value_of(stored, ATTR("name"))));
-    s->type = str_dup(&s->arena, ld_expand(ld_core(), &s->arena, type));
-    s->interval = duration_add(0, &d);
-    s->made = instant_of(json_get(stored, S("createdAt")));
-    s->published = instant_of(value_of(stored, ATTR("lastUpdate")));
-    s->told = state_by_name(json_text(value_of(stored, ATTR("status"))));
-    s->state = FRESH_SILENT;
-    if (pattern.p && !(s->pattern = regex_new(pattern, &e))) {
-        log_event(LOG_WARN, "freshness.bad_pattern", LOG_S("source", s->id));
+    struct arena *a = &s->arena;
+    const struct json *covers = value_of(doc, a, "covers");
+    struct str type = json_text(json_get(covers, S("type")));
+    struct str pattern = json_text(json_get(covers, S("idPattern")));
+    struct str name = json_text(value_of(doc, a, "name"));
+    bool good = type.n && duration_parse(json_text(value_of(doc, a, "updateInterval")), &d);
+    s->interval_us = good ? duration_add(0, &d) : 0;
+    if (s->interval_us > 0 && pattern.n)
+        good = (s->pattern = regex_new(pattern, &e)) != NULL;
+    if (s->interval_us <= 0 || !good) {
         source_free(s);
         return NULL;
     }
+    s->tenant = tenant;
+    s->id = str_dup(a, entity_id(doc));
+    s->name = name.p ? str_dup(a, name) : STR_NONE;
+    s->pattern_text = str_dup(a, pattern);
+    s->type = str_dup(a, ld_expand(ld_core(), a, type));
+    s->status = str_dup(a, json_text(value_of(doc, a, "status")));
+    s->noted = instant_of(value_of(doc, a, "lastUpdate"));
+    s->declared = instant_of(json_get(doc, S("createdAt")));
     return s;
 }
 
-static bool covers(const struct source *s, struct str id, const struct json *types)
+static struct source **find(struct freshness *f, int64_t tenant, struct str id)
 {
-    bool hit = !s->pattern;
-    for (uint32_t i = 0; types && i < types->n; i++)
-        if (str_eq(json_text(&types->items[i]), s->type))
-            return hit || (regex_match(s->pattern, id, &hit) == OK && hit);
-    return false;
+    struct source **at = &f->sources;
+    while (*at && ((*at)->tenant != tenant || !str_eq((*at)->id, id)))
+        at = &(*at)->next;
+    return at;
 }
 
-/* Newest change of the entities that a source covers, asked of the store once when it is read. */
-static int64_t newest_change(struct store_conn *c, const struct source *s)
+/* Do both cover the same entities? */
+static bool same_cover(const struct source *a, const struct source *b)
 {
-    int64_t newest = 0, k = key_of(s->tenant, KEY_TYPE, s->type);
-    struct store_rows r;
-    if (!s->pattern) {
-        store_query(c, &r,
-                    "SELECT max(e.modified) FROM entity_key x JOIN entity e ON e.eid = x.eid"
-                    " WHERE x.k = $1",
-                    SV(SV_INT(k)));
-        if (store_next(&r) && !store_is_null(&r, 0))
-            newest = store_int(&r, 0);
-    } else {
-        store_query(c, &r,
-                    "SELECT e.modified, e.id FROM entity_key x JOIN entity e ON e.eid = x.eid"
-                    " WHERE x.k = $1",
-                    SV(SV_INT(k)));
-        while (store_next(&r)) {
-            bool hit = false;
-            if (regex_match(s->pattern, store_text(&r, 1), &hit) == OK && hit &&
-                store_int(&r, 0) > newest)
-                newest = store_int(&r, 0);
+    return str_eq(a->type, b->type) && str_eq(a->pattern_text, b->pattern_text);
+}
+
+/* Put a source in the place of what was known of it. Under the lock. */
+static void put_source(struct freshness *f, int64_t tenant, struct str id, struct source *s)
+{
+    struct source **at = find(f, tenant, id), *old = *at;
+    if (old) {
+        *at = old->next;
+        if (s) {
+            s->alerted = old->alerted;
+            s->stale_since = old->stale_since;
+            s->counted = old->counted && same_cover(s, old);
+            s->last_update = s->counted ? old->last_update : 0;
         }
+        source_free(old);
     }
-    return store_end(&r, NULL) ? 0 : newest;
-}
-
-struct reading {
-    struct source **list;
-    size_t n, cap;
-    int64_t tenant;
-};
-
-static bool take_source(void *ctx, const struct entity_row *row, const struct json *stored)
-{
-    struct reading *r = ctx;
-    struct source *s = source_of(r->tenant, stored);
-    (void)row;
     if (!s)
-        return true;
-    if (r->n == r->cap) {
-        r->cap = r->cap ? r->cap * 2 : 16;
-        r->list = realloc(r->list, r->cap * sizeof(*r->list));
-        if (!r->list)
-            abort();
-    }
-    r->list[r->n++] = s;
-    return true;
+        return;
+    s->next = f->sources;
+    f->sources = s;
 }
 
-/* Put the sources just read in place of the tenant's old ones. */
-static void replace_sources(struct freshness *f, struct reading *r)
+static bool covers(const struct source *s, const struct json *doc)
 {
-    pthread_mutex_lock(&f->lock);
-    size_t kept = 0;
-    for (size_t i = 0; i < f->n; i++) {
-        if (f->sources[i]->tenant == r->tenant)
-            source_free(f->sources[i]);
-        else
-            f->sources[kept++] = f->sources[i];
-    }
-    if (kept + r->n > f->cap) {
-        f->cap = kept + r->n;
-        f->sources = realloc(f->sources, f->cap * sizeof(*f->sources));
-        if (!f->sources)
-            abort();
-    }
-    for (size_t i = 0; i < r->n; i++)
-        f->sources[kept++] = r->list[i];
-    f->n = kept;
-    pthread_mutex_unlock(&f->lock);
-    free(r->list);
-}
-
-static enum err read_sources(struct freshness *f, struct store_conn *c, struct tenant *t,
-                             struct error *e)
-{
-    struct arena a = ARENA_INIT;
-    struct reading r = {.tenant = t->n};
-    struct repo_result result;
-    struct entity_query q = {
-        .types = query_parse_types(&a, S(SOURCE_TYPE), ld_core(), &QUERY_DEFAULT, e)};
-    struct repo_query rq = {.query = &q,
-                            .tenant = t->n,
-                            .limit = UINT64_MAX,
-                            .clock = f->link->clock};
-    enum err err = q.types ? repo_query(c, &rq, take_source, &r, &result, e) : e->code;
-    for (size_t i = 0; !err && i < r.n; i++)
-        r.list[i]->last = newest_change(c, r.list[i]);
-    arena_release(&a);
-    if (err) {
-        for (size_t i = 0; i < r.n; i++)
-            source_free(r.list[i]);
-        free(r.list);
-        return err;
-    }
-    replace_sources(f, &r);
-    t->stale_list = false;
-    return OK;
+    bool hit = entity_has_type(doc, s->type);
+    if (hit && s->pattern && regex_match(s->pattern, entity_id(doc), &hit))
+        hit = false;
+    return hit;
 }
 
 /* --- following the journal --- */
 
-struct following {
+struct reading {
     struct freshness *f;
-    struct tenant *t;
-    size_t rows;
+    struct arena arena;
+    int64_t tenant, pos;
+    size_t n;
+    struct str source_type;
 };
 
-static bool follow_row(void *ctx, const struct journal_row *row)
+static bool take_row(void *ctx, const struct journal_row *row)
 {
-    struct following *w = ctx;
-    w->rows++;
-    w->t->cursor = row->seq;
-    if (!str_eq(row->topic, S("entity")) || str_eq(row->actor, ACTOR))
-        return true;
-    struct arena a = ARENA_INIT;
+    struct reading *r = ctx;
     struct entity_event ev;
-    if (entity_event_parse(&a, row->body, &ev, NULL) == OK) {
-        if (entity_has_type(ev.doc, S(SOURCE_TYPE)))
-            w->t->stale_list = true;
-        pthread_mutex_lock(&w->f->lock);
-        for (size_t i = 0; i < w->f->n; i++) {
-            struct source *s = w->f->sources[i];
-            if (s->tenant == w->t->n && row->at > s->last &&
-                covers(s, row->key, entity_types(ev.doc)))
-                s->last = row->at;
-        }
-        pthread_mutex_unlock(&w->f->lock);
+    struct error e;
+    r->pos = row->seq;
+    r->n++;
+    if (!str_eq(row->topic, S("entity")) || entity_event_parse(&r->arena, row->body, &ev, &e)) {
+        arena_reset(&r->arena);
+        return true;
     }
-    arena_release(&a);
+    bool gone = ev.op == EVENT_DELETED;
+    pthread_mutex_lock(&r->f->lock);
+    if (entity_has_type(ev.doc, r->source_type))
+        put_source(r->f, r->tenant, entity_id(ev.doc), gone ? NULL : source_of(r->tenant, ev.doc));
+    for (struct source *s = r->f->sources; s && !gone; s = s->next)
+        if (s->tenant == r->tenant && row->at > s->last_update && covers(s, ev.doc))
+            s->last_update = row->at;
+    pthread_mutex_unlock(&r->f->lock);
+    arena_reset(&r->arena);
     return true;
 }
 
-/* Count what was written since the last time; rows that were trimmed meanwhile are made up for by
- * reading the sources afresh. */
-static enum err follow(struct freshness *f, struct store_conn *c, struct tenant *t, struct error *e)
+static bool take_entity(void *ctx, const struct entity_row *row, const struct json *stored)
 {
-    struct following w = {f, t, 0};
-    do {
-        w.rows = 0;
-        enum err err = journal_read(c, t->n, t->cursor, JOURNAL_ROWS, follow_row, &w, e);
-        if (err == ERR_NOT_FOUND) {
-            int64_t oldest;
-            t->stale_list = true;
-            err = journal_range(c, t->n, &oldest, &t->cursor, e);
-        }
-        if (err)
-            return err;
-    } while (w.rows == JOURNAL_ROWS);
+    struct reading *r = ctx;
+    (void)row;
+    pthread_mutex_lock(&r->f->lock);
+    put_source(r->f, r->tenant, entity_id(stored), source_of(r->tenant, stored));
+    pthread_mutex_unlock(&r->f->lock);
+    return true;
+}
+
+/* All sources of a tenant, as of the newest journal row. */
+static enum err read_sources(struct freshness *f, struct followed *t, struct store_conn *c,
+                             struct reading *r, struct error *e)
+{
+    int64_t oldest, newest;
+    struct repo_result result;
+    const struct type_node *types =
+        query_parse_types(&r->arena, r->source_type, ld_core(), &QUERY_DEFAULT, e);
+    struct entity_query q = {.types = types};
+    struct repo_query rq = {.query = &q,
+                            .tenant = t->tenant,
+                            .limit = UINT64_MAX / 2,
+                            .clock = f->link->clock};
+    if (!types || journal_range(c, t->tenant, &oldest, &newest, e) ||
+        repo_query(c, &rq, take_entity, r, &result, e))
+        return e->code;
+    r->pos = newest;
     return OK;
 }
 
-/* --- telling --- */
-
-/* A change that judge() found, written after the lock was given back. */
-struct verdict {
-    struct str id, name;
-    int64_t last, since;
-    enum fresh_state state;
-    bool alarm, clear; /* make or end the alert */
-};
-
-static void write_property(struct json_writer *w, struct str iri, struct str text)
+/* Newest change of what a source covers, from the entities. */
+static enum err count_source(struct store_conn *c, const struct source *s, int64_t *newest,
+                             struct error *e)
 {
-    json_w_key(w, iri);
-    json_w_object(w);
-    json_w_kstr(w, S("type"), S("Property"));
-    json_w_kstr(w, S("value"), text);
-    json_w_end(w);
-}
-
-static const struct json *stored_form(struct arena *a, const struct buf *b, enum entity_in mode)
-{
-    const struct json *in = json_parse(a, buf_dup(b, a), &JSON_DEFAULT, NULL);
-    return in ? entity_expand(a, in, mode, false, ld_core(), NULL) : NULL;
-}
-
-static struct op source_op(struct arena *a, const struct verdict *v)
-{
-    struct buf b = BUF_INIT;
-    struct json_writer w = json_writer(&b);
-    json_w_object(&w);
-    write_property(&w, ATTR("status"), str_c(state_names[v->state]));
-    if (v->last)
-        write_property(&w, ATTR("lastUpdate"), datetime_text(a, v->last));
-    json_w_end(&w);
-    struct op op = {.kind = OP_APPEND, .id = v->id, .input = stored_form(a, &b, ENTITY_FRAGMENT)};
-    buf_release(&b);
-    return op;
-}
-
-/* The alert of a source keeps its id: it is made, ended, and made anew. Names are those of the
- * Smart Data Model "Alert". */
-static struct op alert_op(struct arena *a, const struct verdict *v, int64_t now)
-{
-    struct buf b = BUF_INIT;
-    struct json_writer w = json_writer(&b);
-    ptrdiff_t last_colon = -1;
-    for (size_t i = 0; i < v->id.n; i++)
-        if (v->id.p[i] == ':')
-            last_colon = (ptrdiff_t)i;
-    struct str id = str_printf(a, "urn:ngsi-ld:Alert:stale:%" STR_F,
-                               STR_A(str_from(v->id, (size_t)(last_colon + 1))));
-    json_w_object(&w);
-    json_w_kstr(&w, S("id"), id);
-    json_w_kstr(&w, S("type"), S(LD_DEFAULT_PREFIX "Alert"));
-    write_property(&w, ATTR("category"), S("dataSource"));
-    write_property(&w, ATTR("subCategory"), S("stale"));
-    write_property(&w, ATTR("severity"), S("medium"));
-    write_property(&w, ATTR("name"), v->name);
-    write_property(&w, ATTR("status"), v->alarm ? S("active") : S("ended"));
-    if (v->alarm) {
-        write_property(&w, ATTR("dateIssued"), datetime_text(a, now));
-        write_property(&w, ATTR("validFrom"), datetime_text(a, v->since));
-    } else {
-        write_property(&w, ATTR("validTo"), datetime_text(a, now));
+    struct store_rows r;
+    *newest = 0;
+    if (!s->pattern)
+        store_query(c, &r,
+                    "SELECT COALESCE(MAX(e.modified), 0), '' FROM entity_key k JOIN entity e"
+                    " ON e.eid = k.eid WHERE k.k = $1",
+                    SV(SV_INT(key_of(s->tenant, KEY_TYPE, s->type))));
+    else
+        store_query(c, &r,
+                    "SELECT e.modified, e.id FROM entity_key k JOIN entity e ON e.eid = k.eid"
+                    " WHERE k.k = $1",
+                    SV(SV_INT(key_of(s->tenant, KEY_TYPE, s->type))));
+    while (store_next(&r)) {
+        bool hit = true;
+        if (s->pattern && regex_match(s->pattern, store_text(&r, 1), &hit))
+            hit = false;
+        if (hit && store_int(&r, 0) > *newest)
+            *newest = store_int(&r, 0);
     }
-    json_w_key(&w, ATTR("source"));
-    json_w_object(&w);
-    json_w_kstr(&w, S("type"), S("Relationship"));
-    json_w_kstr(&w, S("object"), v->id);
-    json_w_end(&w);
-    json_w_end(&w);
-    struct op op = {.kind = v->alarm ? OP_UPSERT : OP_APPEND,
-                    .id = id,
-                    .input = stored_form(a, &b, v->alarm ? ENTITY_WHOLE : ENTITY_FRAGMENT)};
-    buf_release(&b);
-    return op;
+    return store_end(&r, e);
 }
 
-static void tell(struct freshness *f, struct arena *a, const struct tenant *t,
-                 const struct verdict *v, int64_t now)
+/* Only this thread takes sources out of the list, so they stay while it looks without the lock. */
+static enum err count_sources(struct freshness *f, struct store_conn *c, struct error *e)
 {
-    struct op ops[2] = {source_op(a, v)};
-    size_t n = 1;
-    struct error e = {0};
-    if (v->alarm || v->clear)
-        ops[n++] = alert_op(a, v, now);
-    struct ops o = {.arena = a, .tenant = t->name, .actor = ACTOR, .ops = ops, .n = n};
-    if (ops_run(f->link, &o, &e))
-        log_event(LOG_WARN, "freshness.write_failed", LOG_Z("error", e.text));
-    if (v->alarm || v->clear)
-        log_event(LOG_INFO, v->alarm ? "freshness.stale" : "freshness.back",
-                  LOG_S("source", v->id));
-}
-
-/* What the clock says about a source; true when something must be written. */
-static bool judge(struct source *s, int64_t now, struct verdict *v, struct arena *a)
-{
-    int64_t promised = (s->last ? s->last : s->made) + s->interval;
-    s->state = now > promised ? FRESH_STALE : s->last ? FRESH_OK : FRESH_SILENT;
-    s->since = s->state == FRESH_STALE ? promised : 0;
-    if (s->state == s->told && s->last <= s->published + PUBLISH_US)
-        return false;
-    *v = (struct verdict){.id = str_dup(a, s->id),
-                          .name = str_dup(a, s->name),
-                          .last = s->last,
-                          .since = s->since,
-                          .state = s->state,
-                          .alarm = s->state == FRESH_STALE && s->told != FRESH_STALE,
-                          .clear = s->state != FRESH_STALE && s->told == FRESH_STALE};
-    s->told = s->state;
-    s->published = s->last;
-    return true;
-}
-
-static void judge_tenant(struct freshness *f, const struct tenant *t)
-{
-    struct arena a = ARENA_INIT;
-    VEC(struct verdict) verdicts = VEC_INIT;
-    int64_t now = clock_now(f->link->clock);
-    pthread_mutex_lock(&f->lock);
-    for (size_t i = 0; i < f->n; i++) {
-        struct verdict v;
-        if (f->sources[i]->tenant == t->n && judge(f->sources[i], now, &v, &a))
-            *vec_push(&a, &verdicts) = v;
+    enum err err = OK;
+    for (struct source *s = f->sources; s && !err; s = s->next) {
+        int64_t newest;
+        if (s->counted)
+            continue;
+        err = count_source(c, s, &newest, e);
+        pthread_mutex_lock(&f->lock);
+        if (!err && newest > s->last_update)
+            s->last_update = newest;
+        s->counted = !err;
+        pthread_mutex_unlock(&f->lock);
     }
-    pthread_mutex_unlock(&f->lock);
-    for (size_t i = 0; i < verdicts.n; i++)
-        tell(f, &a, t, &verdicts.v[i], now);
-    arena_release(&a);
+    return err;
 }
 
-/* --- the job --- */
+/* The reader is given back between chunks. */
+static enum err follow(struct freshness *f, struct followed *t, struct error *e)
+{
+    enum err err = OK;
+    struct reading r = {.f = f, .tenant = t->tenant, .pos = t->pos};
+    struct arena names = ARENA_INIT;
+    r.source_type = term(&names, "DataSource");
+    do {
+        struct store_conn *c = store_read(f->link->store, e);
+        r.n = 0;
+        if (!c) {
+            err = e->code;
+            break;
+        }
+        if (t->pos >= 0)
+            err = journal_read(c, t->tenant, t->pos, CHUNK_ROWS, take_row, &r, e);
+        if (t->pos < 0 || err == ERR_NOT_FOUND)
+            err = read_sources(f, t, c, &r, e);
+        if (!err)
+            err = count_sources(f, c, e);
+        store_read_done(c);
+        if (!err)
+            t->pos = r.pos;
+    } while (!err && r.n == CHUNK_ROWS);
+    arena_release(&r.arena);
+    arena_release(&names);
+    return err;
+}
 
 static bool take_tenant(void *ctx, int64_t n, struct str name)
 {
     struct freshness *f = ctx;
-    for (size_t i = 0; i < f->n_tenants; i++)
-        if (f->tenants[i].n == n)
+    for (struct followed *t = f->tenants; t; t = t->next)
+        if (t->tenant == n)
             return true;
-    if (f->n_tenants == TENANTS_MAX)
-        return false;
-    f->tenants = realloc(f->tenants, (f->n_tenants + 1) * sizeof(*f->tenants));
-    char *copy = malloc(name.n + 1);
-    if (!f->tenants || !copy)
+    struct followed *t = calloc(1, sizeof(*t) + name.n);
+    if (!t)
         abort();
-    memcpy(copy, name.n ? name.p : "", name.n);
-    f->tenants[f->n_tenants++] =
-        (struct tenant){.n = n, .name = {copy, name.n}, .cursor = -1, .stale_list = true};
+    if (name.n)
+        memcpy(t + 1, name.p, name.n);
+    t->tenant = n;
+    t->pos = -1;
+    t->name = str_n((const char *)(t + 1), name.n);
+    t->next = f->tenants;
+    f->tenants = t;
     return true;
 }
 
-static enum err look(struct freshness *f, struct store_conn *c, struct tenant *t, struct error *e)
-{
-    enum err err = OK;
-    int64_t oldest;
-    if (t->cursor < 0) /* first time: the sources are read at this position */
-        err = journal_range(c, t->n, &oldest, &t->cursor, e);
-    if (!err)
-        err = follow(f, c, t, e);
-    if (!err && t->stale_list)
-        err = read_sources(f, c, t, e);
-    return err;
-}
+/* --- what to say --- */
 
-static void job(void *ctx)
+static void write_attr(struct json_writer *w, struct arena *a, const char *name, const char *kind,
+                       struct str value)
 {
-    struct freshness *f = ctx;
-    struct error e = {0};
-    struct store_conn *c = store_read(f->link->store, &e);
-    if (!c)
-        return;
-    enum err err = repo_tenants(c, take_tenant, f, &e);
-    for (size_t i = 0; !err && i < f->n_tenants; i++)
-        err = look(f, c, &f->tenants[i], &e);
-    store_read_done(c);
-    if (err) {
-        log_event(LOG_WARN, "freshness.read_failed", LOG_Z("error", e.text));
-        return;
+    bool time = str_eq(str_c(kind), S("DateTime"));
+    bool uri = str_eq(str_c(kind), S("Relationship"));
+    json_w_key(w, term(a, name));
+    json_w_array(w);
+    json_w_object(w);
+    json_w_kstr(w, S("type"), uri ? S("Relationship") : S("Property"));
+    if (time) {
+        json_w_key(w, S("value"));
+        json_w_object(w);
+        json_w_kstr(w, S("@type"), S("DateTime"));
+        json_w_kstr(w, S("@value"), value);
+        json_w_end(w);
+    } else {
+        json_w_kstr(w, uri ? S("object") : S("value"), value);
     }
-    for (size_t i = 0; i < f->n_tenants; i++)
-        judge_tenant(f, &f->tenants[i]);
+    json_w_end(w);
+    json_w_end(w);
 }
 
-struct freshness *freshness_new(struct link *l, struct error *e)
+/* A fragment or entity in stored form, built as text and read back: few and small. */
+struct draft {
+    struct arena *arena;
+    struct buf text;
+    struct json_writer w;
+};
+
+static void draft_begin(struct draft *d, struct arena *a)
 {
-    struct freshness *f = calloc(1, sizeof(*f));
-    (void)e;
-    if (!f)
-        abort();
-    f->link = l;
-    pthread_mutex_init(&f->lock, NULL);
-    pool_every(l->pool, JOB_MS, job, f);
-    return f;
+    *d = (struct draft){.arena = a, .text = BUF_INIT};
+    d->w = json_writer(&d->text);
+    json_w_object(&d->w);
 }
 
-void freshness_free(struct freshness *f)
+static const struct json *draft_end(struct draft *d)
 {
-    pool_never(f->link->pool, job, f);
-    for (size_t i = 0; i < f->n; i++)
-        source_free(f->sources[i]);
-    for (size_t i = 0; i < f->n_tenants; i++)
-        free((char *)f->tenants[i].name.p);
-    free(f->sources);
-    free(f->tenants);
-    pthread_mutex_destroy(&f->lock);
-    free(f);
+    json_w_end(&d->w);
+    const struct json *v = json_parse(d->arena, buf_dup(&d->text, d->arena), &JSON_DEFAULT, NULL);
+    buf_release(&d->text);
+    return v;
+}
+
+static struct str alert_id(struct arena *a, const struct source *s, int64_t since)
+{
+    return str_printf(a, "urn:ngsi-ld:Alert:stale:%016llx:%lld",
+                      (unsigned long long)key_of(s->tenant, 'f', s->id),
+                      (long long)(since / SECOND_US));
+}
+
+static struct op alert_opened(struct arena *a, const struct source *s, int64_t now)
+{
+    struct draft d;
+    struct str id = alert_id(a, s, s->stale_since);
+    draft_begin(&d, a);
+    json_w_kstr(&d.w, S("id"), id);
+    json_w_key(&d.w, S("type"));
+    json_w_array(&d.w);
+    json_w_str(&d.w, term(a, "Alert"));
+    json_w_end(&d.w);
+    write_attr(&d.w, a, "category", "text", S("dataSource"));
+    write_attr(&d.w, a, "subCategory", "text", S("stale"));
+    write_attr(&d.w, a, "source", "Relationship", s->id);
+    write_attr(&d.w, a, "dateIssued", "DateTime", datetime_text(a, now));
+    write_attr(&d.w, a, "validFrom", "DateTime", datetime_text(a, s->stale_since));
+    /* After a restart it may be there already, which is as good. */
+    return (struct op){.kind = OP_CREATE, .id = id, .input = draft_end(&d)};
+}
+
+static struct op alert_closed(struct arena *a, const struct source *s, int64_t since)
+{
+    struct draft d;
+    draft_begin(&d, a);
+    write_attr(&d.w, a, "validTo", "DateTime", datetime_text(a, s->last_update));
+    return (struct op){.kind = OP_APPEND, .id = alert_id(a, s, since), .input = draft_end(&d)};
+}
+
+static struct op source_noted(struct arena *a, const struct source *s, struct str status)
+{
+    struct draft d;
+    draft_begin(&d, a);
+    write_attr(&d.w, a, "status", "text", status);
+    if (s->last_update)
+        write_attr(&d.w, a, "lastUpdate", "DateTime", datetime_text(a, s->last_update));
+    return (struct op){.kind = OP_APPEND, .id = s->id, .input = draft_end(&d)};
+}
+
+/* --- comparing --- */
+
+struct verdict {
+    struct str status;
+    int64_t since; /* 0: not stale */
+};
+
+static struct verdict judge(const struct source *s, int64_t now)
+{
+    int64_t due = (s->last_update ? s->last_update : s->declared) + s->interval_us;
+    if (!s->last_update)
+        return (struct verdict){S("silent"), now > due ? due : 0};
+    return now > due ? (struct verdict){S("stale"), due} : (struct verdict){S("fresh"), 0};
+}
+
+static bool worth_noting(const struct source *s, struct str status)
+{
+    int64_t pause = s->interval_us / 10 > NOTE_US ? s->interval_us / 10 : NOTE_US;
+    return !str_eq(status, s->status) || s->last_update - s->noted >= pause;
+}
+
+struct op_list {
+    VEC(struct op) ops;
+};
+
+/* What has to be written about one source. */
+static void compare(struct freshness *f, struct source *s, struct arena *a, struct op_list *list)
+{
+    int64_t now = clock_now(f->link->clock);
+    struct verdict v = judge(s, now);
+    pthread_mutex_lock(&f->lock);
+    s->stale_since = v.since;
+    pthread_mutex_unlock(&f->lock);
+    if (s->alerted && s->alerted != v.since) {
+        *vec_push(a, &list->ops) = alert_closed(a, s, s->alerted);
+        s->alerted = 0;
+    }
+    if (v.since && !s->alerted) {
+        *vec_push(a, &list->ops) = alert_opened(a, s, now);
+        s->alerted = v.since;
+    }
+    if (worth_noting(s, v.status)) {
+        *vec_push(a, &list->ops) = source_noted(a, s, v.status);
+        pthread_mutex_lock(&f->lock);
+        s->status = str_dup(&s->arena, v.status);
+        s->noted = s->last_update;
+        pthread_mutex_unlock(&f->lock);
+    }
+}
+
+static void forget_said(struct source *s)
+{
+    s->alerted = 0;
+    s->status = STR_NONE;
+}
+
+static void say(struct freshness *f, const struct followed *t, struct error *e)
+{
+    struct arena a = ARENA_INIT;
+    struct op_list list = {VEC_INIT};
+    for (struct source *s = f->sources; s; s = s->next)
+        if (s->tenant == t->tenant && s->counted)
+            compare(f, s, &a, &list);
+    struct ops ops = {.arena = &a,
+                      .tenant = t->name,
+                      .actor = S("freshness"),
+                      .ops = list.ops.v,
+                      .n = list.ops.n};
+    if (list.ops.n && ops_run(f->link, &ops, e)) {
+        log_event(LOG_WARN, "link.freshness", LOG_Z("error", e->text));
+        for (struct source *s = f->sources; s; s = s->next)
+            forget_said(s);
+    }
+    arena_release(&a);
+}
+
+void freshness_round(struct freshness *f)
+{
+    struct error e = {0};
+    int64_t stale = 0;
+    struct store_conn *c = store_read(f->link->store, &e);
+    enum err err = c ? repo_tenants(c, take_tenant, f, &e) : e.code;
+    if (c)
+        store_read_done(c);
+    for (struct followed *t = f->tenants; t && !err; t = t->next) {
+        err = follow(f, t, &e);
+        if (!err)
+            say(f, t, &e);
+    }
+    if (err)
+        log_event(LOG_WARN, "link.freshness", LOG_Z("error", e.text));
+    for (const struct source *s = f->sources; s; s = s->next)
+        stale += s->stale_since != 0;
+    metric_set(&stale_sources, stale);
 }
 
 /* --- asking --- */
 
+static enum fresh_state state_of(const struct source *s)
+{
+    if (!s->counted)
+        return FRESH_UNKNOWN;
+    if (!s->last_update)
+        return FRESH_SILENT;
+    return s->stale_since ? FRESH_STALE : FRESH_OK;
+}
+
 void freshness_each(struct freshness *f, int64_t tenant,
                     bool (*each)(void *ctx, const struct source_status *s), void *ctx)
 {
-    bool go_on = true;
+    bool go = true;
     pthread_mutex_lock(&f->lock);
-    for (size_t i = 0; go_on && i < f->n; i++) {
-        const struct source *s = f->sources[i];
-        struct source_status status = {.id = s->id,
-                                       .name = s->name,
-                                       .type = s->type,
-                                       .interval_us = s->interval,
-                                       .last_update = s->last,
-                                       .stale_since = s->since,
-                                       .state = s->state};
-        if (s->tenant == tenant)
-            go_on = each(ctx, &status);
+    for (const struct source *s = f->sources; s && go; s = s->next) {
+        if (s->tenant != tenant)
+            continue;
+        struct source_status st = {.id = s->id,
+                                   .name = s->name,
+                                   .type = s->type,
+                                   .interval_us = s->interval_us,
+                                   .last_update = s->last_update,
+                                   .stale_since = s->stale_since,
+                                   .state = state_of(s)};
+        go = each(ctx, &st);
     }
     pthread_mutex_unlock(&f->lock);
+}
+
+/* When the entity itself reported last: changed here, or observed there. */
+static int64_t reported(const struct json *stored)
+{
+    int64_t last = instant_of(json_get(stored, S("modifiedAt")));
+    for (uint32_t i = 0; i < stored->n; i++) {
+        const struct json *instances = &stored->members[i].value;
+        if (entity_is_member(json_key(&stored->members[i])) || !json_is(instances, JSON_ARRAY))
+            continue;
+        for (uint32_t k = 0; k < instances->n; k++) {
+            int64_t at = instant_of(json_get(&instances->items[k], S("observedAt")));
+            last = at > last ? at : last;
+        }
+    }
+    return last;
 }
 
 enum fresh_state freshness_of(struct freshness *f, int64_t tenant, const struct json *stored,
                               int64_t *stale_since)
 {
-    enum fresh_state state = FRESH_UNKNOWN;
-    int64_t modified = instant_of(json_get(stored, S("modifiedAt")));
+    int64_t interval = 0;
     *stale_since = 0;
     pthread_mutex_lock(&f->lock);
-    for (size_t i = 0; i < f->n && state == FRESH_UNKNOWN; i++) {
-        const struct source *s = f->sources[i];
-        if (s->tenant != tenant || !covers(s, entity_id(stored), entity_types(stored)))
-            continue;
-        state = FRESH_OK;
-        if (clock_now(f->link->clock) > modified + s->interval) {
-            state = FRESH_STALE;
-            *stale_since = modified + s->interval;
-        }
-    }
+    for (const struct source *s = f->sources; s && !interval; s = s->next)
+        if (s->tenant == tenant && covers(s, stored))
+            interval = s->interval_us;
     pthread_mutex_unlock(&f->lock);
-    return state;
+    if (!interval)
+        return FRESH_UNKNOWN;
+    int64_t due = reported(stored) + interval;
+    if (clock_now(f->link->clock) <= due)
+        return FRESH_OK;
+    *stale_since = due;
+    return FRESH_STALE;
+}
+
+/* --- the route --- */
+
+static void write_time(struct json_writer *w, struct str key, int64_t at)
+{
+    char text[DATETIME_MAX];
+    if (at)
+        json_w_kstr(w, key, str_n(text, datetime_format(at, text)));
 }
 
 struct listing {
-    struct json_writer w;
     struct arena *arena;
+    struct json_writer w;
 };
 
-static bool list_source(void *ctx, const struct source_status *s)
+static bool write_source(void *ctx, const struct source_status *s)
 {
+    static const struct str states[] = {[FRESH_UNKNOWN] = S_INIT("unknown"),
+                                        [FRESH_OK] = S_INIT("fresh"),
+                                        [FRESH_STALE] = S_INIT("stale"),
+                                        [FRESH_SILENT] = S_INIT("silent")};
     struct listing *l = ctx;
     json_w_object(&l->w);
     json_w_kstr(&l->w, S("id"), s->id);
-    json_w_kstr(&l->w, S("name"), s->name);
-    json_w_kstr(&l->w, S("type"), s->type);
-    json_w_ki64(&l->w, S("updateIntervalSeconds"), s->interval_us / SECOND_US);
-    json_w_kstr(&l->w, S("status"), str_c(state_names[s->state]));
-    if (s->last_update)
-        json_w_kstr(&l->w, S("lastUpdate"), datetime_text(l->arena, s->last_update));
-    if (s->stale_since)
-        json_w_kstr(&l->w, S("staleSince"), datetime_text(l->arena, s->stale_since));
+    if (s->name.n)
+        json_w_kstr(&l->w, S("name"), s->name);
+    json_w_kstr(&l->w, S("type"), ld_compact(ld_core(), l->arena, s->type));
+    json_w_ki64(&l->w, S("updateInterval"), s->interval_us / SECOND_US);
+    write_time(&l->w, S("lastUpdate"), s->last_update);
+    write_time(&l->w, S("staleSince"), s->stale_since);
+    json_w_kstr(&l->w, S("status"), states[s->state]);
     json_w_end(&l->w);
     return true;
 }
 
-static enum http_answer get_sources(struct request *req, struct response *res, void *ctx)
+static enum http_answer list_sources(struct request *req, struct response *res, void *ctx)
 {
     struct freshness *f = ctx;
-    struct buf out = BUF_INIT;
-    struct listing l = {json_writer(&out), req->arena};
     struct error e = {0};
-    int64_t tenant;
+    int64_t tenant = 0;
+    struct str name = request_header(req, "NGSILD-Tenant");
     struct store_conn *c = store_read(f->link->store, &e);
-    enum err err = c ? repo_tenant(c, request_header(req, "NGSILD-Tenant"), &tenant, &e) : e.code;
+    enum err err = c ? repo_tenant(c, name, &tenant, &e) : e.code;
     if (c)
         store_read_done(c);
     if (err) {
         response_error(req, res, &e);
         return HTTP_DONE;
     }
+    struct buf out = BUF_INIT;
+    struct listing l = {req->arena, json_writer(&out)};
     json_w_array(&l.w);
-    freshness_each(f, tenant, list_source, &l);
+    freshness_each(f, tenant, write_source, &l);
     json_w_end(&l.w);
     response_body(req, res, 200, "application/json", buf_dup(&out, req->arena));
     buf_release(&out);
     return HTTP_DONE;
 }
 
-static const struct route routes[] = {
-    {"GET", "/link/v1/sources", get_sources, ROUTE_PUBLIC_CORS},
-};
+static const struct route routes[] = {{"GET", "/link/v1/sources", list_sources, ROUTE_PUBLIC_CORS}};
 
 void freshness_routes(struct freshness *f, struct router *r)
 {
     router_add(r, routes, sizeof(routes) / sizeof(routes[0]), f);
+}
+
+/* --- opening and closing --- */
+
+static void *run(void *ctx)
+{
+    struct freshness *f = ctx;
+    bool closing = false;
+    while (!closing) {
+        struct timespec until;
+        freshness_round(f);
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec++;
+        pthread_mutex_lock(&f->lock);
+        while (!f->closing)
+            if (pthread_cond_timedwait(&f->wake, &f->lock, &until) == ETIMEDOUT)
+                break;
+        closing = f->closing;
+        pthread_mutex_unlock(&f->lock);
+    }
+    return NULL;
+}
+
+struct freshness *freshness_open(struct link *l)
+{
+    struct freshness *f = calloc(1, sizeof(*f));
+    pthread_condattr_t monotonic;
+    if (!f)
+        abort();
+    f->link = l;
+    pthread_mutex_init(&f->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&f->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    return f;
+}
+
+struct freshness *freshness_new(struct link *l, struct error *e)
+{
+    struct freshness *f = freshness_open(l);
+    f->threaded = !pthread_create(&f->thread, NULL, run, f);
+    if (f->threaded)
+        return f;
+    freshness_free(f);
+    error_set(e, ERR_INTERNAL, "cannot start the thread that watches the sources");
+    return NULL;
+}
+
+void freshness_free(struct freshness *f)
+{
+    pthread_mutex_lock(&f->lock);
+    f->closing = true;
+    pthread_cond_signal(&f->wake);
+    pthread_mutex_unlock(&f->lock);
+    if (f->threaded)
+        pthread_join(f->thread, NULL);
+    while (f->sources) {
+        struct source *s = f->sources;
+        f->sources = s->next;
+        source_free(s);
+    }
+    while (f->tenants) {
+        struct followed *t = f->tenants;
+        f->tenants = t->next;
+        free(t);
+    }
+    pthread_mutex_destroy(&f->lock);
+    pthread_cond_destroy(&f->wake);
+    free(f);
 }

@@ -9,9 +9,13 @@
  *     lastUpdate      Property, date-time: newest change of a covered entity (kept by us)
  *     status          Property, "fresh", "stale", or "silent": not one report yet (kept by us)
  *
- * A job compares once a second. When a source goes stale an entity of type Alert is made
+ * Once a second all are compared. When a source goes stale an entity of type Alert is made
  * (category "dataSource", subCategory "stale", source, dateIssued, validFrom); when it reports
- * again the alert gets validTo.
+ * again the alert gets validTo. A source that never reported is silent; the alert comes when its
+ * interval has passed since it was declared. lastUpdate is written when the status changes and
+ * else at most once a minute and a tenth of the interval, so that it does not double the writes.
+ *
+ * Threads: any.
  */
 #ifndef LINK_FRESHNESS_H
 #define LINK_FRESHNESS_H
@@ -20,8 +24,16 @@
 
 struct freshness;
 
+/* Starts a thread that compares once a second. It works out the state of all sources at its first
+ * round, so that the program need not wait for it. */
 struct freshness *freshness_new(struct link *l, struct error *e);
 void freshness_free(struct freshness *f);
+/* The same without the thread, and one round of it: for tests and commands. */
+struct freshness *freshness_open(struct link *l);
+void freshness_round(struct freshness *f);
+/* GET /link/v1/sources: [{"id","name","type","updateInterval","lastUpdate","staleSince","status"}],
+ * the interval in seconds. */
+void freshness_routes(struct freshness *f, struct router *r);
 /* GET /link/v1/sources: the state of all sources of the tenant, as JSON. */
 void freshness_routes(struct freshness *f, struct router *r);
 
@@ -35,6 +47,7 @@ struct source_status {
     int64_t stale_since; /* instant; 0: not stale */
     enum fresh_state state;
 };
+/* Texts live during the call, which must not come back here. */
 void freshness_each(struct freshness *f, int64_t tenant,
                     bool (*each)(void *ctx, const struct source_status *s), void *ctx);
 /* State of one entity by the source that covers it: stale when its own modifiedAt (or newest
