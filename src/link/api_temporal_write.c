@@ -200,7 +200,13 @@ static bool add_instances(struct api *c, struct change *x, struct str name, cons
 {
     struct error e = {0};
     bool several = json_is(v, JSON_ARRAY) && v->n && json_is(&v->items[0], JSON_OBJECT);
-    for (uint32_t i = 0; i < (several ? v->n : 1); i++) {
+    uint32_t n_new = several ? v->n : 1;
+    if (x->instances.n + n_new > (size_t)c->link->options.batch_max) {
+        api_fail_text(c, ERR_TOO_LARGE, "at most %lld instances at once",
+                      (long long)c->link->options.batch_max);
+        return false;
+    }
+    for (uint32_t i = 0; i < n_new; i++) {
         const struct json *in = entity_expand_attr(c->arena, name, several ? &v->items[i] : v,
                                                    ENTITY_WHOLE, c->ctx, &e);
         if (!in) {

@@ -136,7 +136,7 @@ test('where a context may stand', async () => {
 test('contexts survive a restart without their servers', async () => {
     remote.close();
     remote.closeAllConnections();
-    await ld.city.stop();
+    await ld.city.end('SIGTERM'); // stop() would drop a database of PostgreSQL
     ld = await startLd({ ...options, store: ld.city.store });
     assert.equal((await stored(thing(url('/b.jsonld'), { chill: 1 })))['https://example.org/chill'], 1);
 });
