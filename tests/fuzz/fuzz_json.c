@@ -1,5 +1,5 @@
 /*
- * JSON reader and writer against jansson, and against themselves.
+ * JSON parser, pull reader and writer against jansson, and against themselves.
  *
  * The two must accept and refuse the same texts, except that jansson
  *   - stops at numbers that fit neither int64_t nor a finite double, and we keep them as text,
@@ -101,6 +101,59 @@ static void against_jansson(struct arena *a, const struct json *v, struct str te
     free(theirs);
 }
 
+/* The events that follow are those of the tree. */
+static bool pulls(struct json_pull *p, const struct json *v)
+{
+    enum json_event ev = json_pull_next(p);
+    switch (json_type(v)) {
+    case JSON_ARRAY:
+        if (ev != JSON_EV_ARRAY)
+            return false;
+        for (uint32_t i = 0; i < v->n; i++)
+            if (!pulls(p, &v->items[i]))
+                return false;
+        return json_pull_next(p) == JSON_EV_ARRAY_END;
+    case JSON_OBJECT:
+        if (ev != JSON_EV_OBJECT)
+            return false;
+        for (uint32_t i = 0; i < v->n; i++)
+            if (json_pull_next(p) != JSON_EV_KEY || !str_eq(p->key, json_key(&v->members[i])) ||
+                !pulls(p, &v->members[i].value))
+                return false;
+        return json_pull_next(p) == JSON_EV_OBJECT_END;
+    default:
+        return ev == JSON_EV_VALUE && json_equal(&p->value, v, true) && p->value.flags == v->flags;
+    }
+}
+
+/* v without duplicate keys, any: with. The pull reader sees none and takes both. */
+static void against_pull(struct arena *a, const struct json *v, const struct json *any,
+                         struct str text)
+{
+    struct error e = {OK, ""};
+    struct json_pull p;
+    enum json_event ev;
+    json_pull_open(&p, a, text, &JSON_DEFAULT, &e);
+    while ((ev = json_pull_next(&p)) != JSON_EV_END && ev != JSON_EV_FAILED)
+        ;
+    check((ev == JSON_EV_END) == (any != NULL), "parser and pull reader disagree", &e);
+    if (!v)
+        return;
+    json_pull_open(&p, a, text, &JSON_DEFAULT, &e);
+    check(pulls(&p, v) && json_pull_next(&p) == JSON_EV_END, "other events than the tree", &e);
+    json_pull_open(&p, a, text, &JSON_DEFAULT, &e);
+    ev = json_pull_next(&p);
+    for (uint32_t i = 0; ev == JSON_EV_ARRAY && i < v->n; i++) {
+        json_pull_next(&p);
+        const struct json *item = i % 2 ? json_pull_tree(&p, a, &e) : &v->items[i];
+        check(i % 2 || json_pull_skip(&p), "an item cannot be skipped", &e);
+        check(item && json_equal(item, &v->items[i], true), "another item than the tree's", &e);
+    }
+    if (ev == JSON_EV_ARRAY)
+        check(json_pull_next(&p) == JSON_EV_ARRAY_END && json_pull_next(&p) == JSON_EV_END,
+              "trees and skipping lead elsewhere", &e);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct arena a = ARENA_INIT;
@@ -120,6 +173,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         against_itself(&a, w, &e);
     if (v)
         check(json_equal(v, w, true), "JSON_DUP_LAST changes a text without duplicates", &e);
+    against_pull(&a, v, w, text);
     arena_release(&a);
     return 0;
 }

@@ -1,5 +1,5 @@
 /*
- * json.h - JSON (RFC 8259) as immutable trees in an arena, and a streaming writer.
+ * json.h - JSON (RFC 8259) as immutable trees in an arena, a pull reader and a streaming writer.
  *
  * Reading: json_parse() checks everything at once (strict UTF-8, numbers by the grammar, depth,
  * size, duplicate keys) and gives a tree whose texts point into the input where they hold no
@@ -127,6 +127,58 @@ struct json json_without(struct arena *a, const struct json *object, struct str 
 
 /* A tree that no longer points into its input. */
 struct json json_copy(struct arena *a, const struct json *v);
+
+/*
+ * --- pulling ---
+ * One event after the other, for texts whose tree would be too large: a collection of 100,000
+ * features takes the memory of one. As strict as json_parse(), except that the reader remembers no
+ * keys and so does not see duplicates; trees that it makes are checked as the limits say. Nothing
+ * is allocated but texts with escapes (in the arena, which may be reset between two events) and
+ * trees.
+ *
+ *     struct json_pull p;
+ *     json_pull_open(&p, &arena, text, &JSON_DEFAULT, &e);
+ *     if (json_pull_next(&p) == JSON_EV_ARRAY)
+ *         while ((ev = json_pull_next(&p)) != JSON_EV_ARRAY_END && ev != JSON_EV_FAILED)
+ *             use(json_pull_tree(&p, &arena, &e));
+ */
+enum json_event {
+    JSON_EV_OBJECT,
+    JSON_EV_OBJECT_END,
+    JSON_EV_KEY, /* in .key; the value is the next event */
+    JSON_EV_ARRAY,
+    JSON_EV_ARRAY_END,
+    JSON_EV_VALUE, /* in .value: a text, number or literal */
+    JSON_EV_END,   /* the text was one JSON value and is over */
+    JSON_EV_FAILED /* *e tells; so do all events from now on */
+};
+
+struct json_pull {
+    struct str key;
+    struct json value;
+    size_t began;   /* byte at which the last VALUE, OBJECT or ARRAY began */
+    size_t at;      /* byte behind the last event */
+    uint32_t depth; /* open arrays and objects */
+    /* private */
+    int state;
+    struct str text;
+    struct json_limits limits;
+    struct arena *arena;
+    struct error *error;
+    unsigned char objects[64]; /* a bit for each open level */
+};
+
+/* The text and the arena must outlive the reader; e may be NULL. */
+void json_pull_open(struct json_pull *p, struct arena *a, struct str text,
+                    const struct json_limits *limits, struct error *e);
+enum json_event json_pull_next(struct json_pull *p);
+/* To the end of the array or object that the last event began; false: it is not well-formed. */
+bool json_pull_skip(struct json_pull *p);
+/*
+ * The whole of the value that the last event (VALUE, OBJECT, ARRAY) began, as a tree in a. NULL
+ * with *e when it is refused; the reader is behind it all the same, unless it is not well-formed.
+ */
+const struct json *json_pull_tree(struct json_pull *p, struct arena *a, struct error *e);
 
 /*
  * --- writing ---
