@@ -181,7 +181,6 @@ enum err app_serve(struct app *app, struct error *e)
     health_routes(app, app->router);
     link_routes(&app->link, app->router);
     freshness_routes(app->freshness, app->router);
-    freshness_routes(app->freshness, app->router);
     enum err err = load_texts(app, e);
     if (!err)
         err = start_services(app, e);
