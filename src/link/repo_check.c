@@ -1,10 +1,14 @@
 /*
+ * Rows against the journal: an entity is what the change of its version made it, and the journal's
+ * chain of hashes vouches for that row as long as it is kept.
+ *
  * Rows against indexes, both ways: every index row that an entity should have is there, and the
  * tables hold no more rows than that. Counting is enough for the second part, because index rows
  * are unique.
  */
 #include "link/repo.h"
 #include "repo_index.h"
+#include "store/journal.h"
 
 struct check {
     struct store_conn *c;
@@ -57,6 +61,26 @@ static bool duplicate(const struct index_rows *rows, size_t i)
     return false;
 }
 
+/* The body of a change ends with the entity as it was stored, see repo_put(). */
+static void check_version(struct check *k, int64_t tenant, int64_t eid, int64_t version,
+                          struct str id, struct str doc)
+{
+    struct store_rows r;
+    struct error e;
+    bool same = true;
+    store_query(k->c, &r, "SELECT key, body FROM journal WHERE pos = $1",
+                SV(SV_INT(tenant << JOURNAL_SEQ_BITS | version)));
+    if (store_next(&r)) { /* else it was trimmed */
+        struct str tail = str_printf(&k->arena, "\"doc\":%" STR_F "}", STR_A(doc));
+        same = str_eq(store_text(&r, 0), id) && str_ends(store_text(&r, 1), tail);
+    }
+    if (store_end(&r, &e))
+        finding(k, arena_printf(&k->arena, "entity row %lld: %s", (long long)eid, e.text));
+    else if (!same)
+        finding(k, arena_printf(&k->arena, "entity row %lld: it is not what the journal says",
+                                (long long)eid));
+}
+
 static void check_entity(struct check *k, int64_t tenant, int64_t eid, struct str id,
                          struct str doc)
 {
@@ -90,11 +114,15 @@ size_t repo_check(struct store_conn *c, void (*report)(void *ctx, const char *wh
 {
     struct check k = {.c = c, .report = report, .ctx = ctx};
     struct store_rows r;
-    store_query(c, &r, "SELECT tenant, eid, id, doc FROM entity WHERE doc IS NOT NULL ORDER BY eid",
-                SV_EMPTY);
+    store_query(
+        c, &r,
+        "SELECT tenant, eid, id, doc, version FROM entity WHERE doc IS NOT NULL ORDER BY eid",
+        SV_EMPTY);
     while (store_next(&r)) {
         arena_reset(&k.arena);
-        check_entity(&k, store_int(&r, 0), store_int(&r, 1), store_text(&r, 2), store_text(&r, 3));
+        struct str id = store_text(&r, 2), doc = store_text(&r, 3);
+        check_version(&k, store_int(&r, 0), store_int(&r, 1), store_int(&r, 4), id, doc);
+        check_entity(&k, store_int(&r, 0), store_int(&r, 1), id, doc);
     }
     struct error e;
     if (store_end(&r, &e))

@@ -142,7 +142,9 @@ test('check looks at a city in use, and finds a changed row', async () => {
         ['a missing key of an index', 'CREATE TABLE kept AS SELECT * FROM entity_num; DELETE FROM entity_num WHERE eid = (SELECT min(eid) FROM entity_num)',
             'DELETE FROM entity_num; INSERT INTO entity_num SELECT * FROM kept; DROP TABLE kept'],
         ['a key too many', "INSERT INTO entity_key SELECT 42, min(eid) FROM entity", 'DELETE FROM entity_key WHERE k = 42'],
-        ['an entity that was edited', "UPDATE entity SET doc = replace(doc, '20', '2x') WHERE eid = (SELECT min(eid) FROM entity)", null],
+        ['a value of an entity', `UPDATE entity SET doc = replace(doc, '"value":7', '"value":8')`, `UPDATE entity SET doc = replace(doc, '"value":8', '"value":7')`],
+        ['a text of an entity', "UPDATE entity SET doc = replace(doc, 'メモ 3', 'メモ 4')", "UPDATE entity SET doc = replace(doc, 'メモ 4', 'メモ 3') WHERE id = 'urn:x:note-3'"],
+        ['an entity that is no JSON', "UPDATE entity SET doc = '{' || doc WHERE eid = (SELECT min(eid) FROM entity)", null],
     ];
     for (const [what, harm, heal] of damages) {
         sql(city, harm);

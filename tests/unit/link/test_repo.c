@@ -329,6 +329,25 @@ static void a_missing_index_row_is_found(void **state)
     store_read_done(c);
 }
 
+static enum err edit(struct store_conn *c, void *ctx, struct error *e)
+{
+    (void)ctx;
+    return store_exec(c,
+                      "UPDATE entity SET doc = replace(doc, 'modifiedAt\":\"2', 'modifiedAt\":\"3')"
+                      " WHERE eid = (SELECT max(eid) FROM entity WHERE doc IS NOT NULL)",
+                      SV_EMPTY, NULL, e);
+}
+
+static void an_edited_entity_is_found(void **state)
+{
+    struct world *w = *state;
+    struct error e;
+    assert_int_equal(store_write(w->store, edit, NULL, &e), OK);
+    struct store_conn *c = store_read(w->store, &e);
+    assert_int_equal(repo_check(c, ignore, NULL), 1);
+    store_read_done(c);
+}
+
 struct walk {
     int64_t next;
     size_t rows;
@@ -368,6 +387,7 @@ int main(void)
         cmocka_unit_test(the_journal_tells_every_change),
         cmocka_unit_test(indexes_hold_exactly_their_rows),
         cmocka_unit_test(a_missing_index_row_is_found),
+        cmocka_unit_test(an_edited_entity_is_found),
     };
     return cmocka_run_group_tests_name("link/repo", tests, make_world, drop_world);
 }

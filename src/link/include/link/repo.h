@@ -91,7 +91,8 @@ enum err repo_tenant_make(struct store_conn *c, struct str name, int64_t now, in
 enum err repo_tenants(struct store_conn *c, bool (*each)(void *ctx, int64_t n, struct str name),
                       void *ctx, struct error *e);
 
-/* Rows against indexes, for `marugoto check`: each finding to report(); the number of them. */
+/* Rows against journal and indexes, for `marugoto check`: each finding to report(); the number of
+ * them. */
 size_t repo_check(struct store_conn *c, void (*report)(void *ctx, const char *what), void *ctx);
 
 /* The journal body of an entity change: what the followers of the journal read. */
