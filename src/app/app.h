@@ -23,7 +23,6 @@ struct app {
     struct router *router;
     struct server *server;
     struct city city;
-    struct demo *demo; /* keeps the demo city reporting; NULL: nobody does */
     void *states[APP_SERVICES_MAX]; /* of the services, in the order of the list */
     size_t n_started;
 };

@@ -194,7 +194,6 @@ enum err app_serve(struct app *app, struct error *e)
 
 void app_close(struct app *app)
 {
-    demo_stop(app->demo);
     if (app->server)
         server_stop(app->server);
     if (app->demo)
@@ -243,8 +242,6 @@ int command_serve(struct app *app, int argc, char **argv)
         fprintf(stderr, "marugoto: %s\n", e.text);
         return 1;
     }
-    if (app->options.demo)
-        app->demo = demo_start(&app->link);
     printf("marugoto %s serves %s://%s:%d/\n", MARUGOTO_VERSION,
            app->options.http.tls_cert[0] ? "https" : "http",
            strcmp(app->options.http.address, "0.0.0.0") && strcmp(app->options.http.address, "::")
