@@ -225,7 +225,6 @@ static void traits(struct json_writer *w, enum demo_kind k, int i)
         char route[64];
         snprintf(route, sizeof(route), "urn:ngsi-ld:GtfsRoute:demo:%s", demo_bus_line(i)->number);
         text(w, "vehicleType", "bus");
-        text(w, "serviceStatus", "onRoute");
         open_attr(w, "operatesOnRoute", "Relationship");
         json_w_kstr(w, S("object"), str_c(route));
         json_w_end(w);
