@@ -23,7 +23,7 @@
 #define DEMO_CITY      "つくばのはら市"
 #define DEMO_PUBLISHER "つくばのはら市（架空の実演用）"
 #define DEMO_CITY_ID   "urn:ngsi-ld:AdministrativeArea:demo:city"
-#define DEMO_LOADED    "demoLoaded" /* attribute of the city, written last */
+#define DEMO_LOADED    "dataset" /* attribute of the city, written last: all is there */
 
 /* --- ground --- */
 

@@ -1,6 +1,6 @@
 /*
  * Loading: facilities through the importer, everything else in batches of operations, then a day
- * of history. The city gets its attribute demoLoaded last: a load that was interrupted is done
+ * of history. The city gets its attribute dataset last: a load that was interrupted is done
  * again from the start, and everything it does may be done twice.
  */
 #include "demo_impl.h"
@@ -237,7 +237,7 @@ static enum err mark_loaded(struct link *l, struct error *e)
 {
     struct batch b = {.link = l};
     struct buf text = BUF_INIT;
-    buf_str(&text, S("{\"" DEMO_LOADED "\":{\"type\":\"Property\",\"value\":1}}"));
+    buf_str(&text, S("{\"" DEMO_LOADED "\":{\"type\":\"Property\",\"value\":\"demo_areas\"}}"));
     enum err err = put(&b, OP_APPEND, S(DEMO_CITY_ID), &text, e);
     if (!err)
         err = flush(&b, e);
