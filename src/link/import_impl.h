@@ -16,7 +16,7 @@
 #include "link/import.h"
 #include "link/ops.h"
 
-enum { IMPORT_BATCH = 200, IMPORT_BATCH_BYTES = 32 << 20, IMPORT_JSON_BYTES = 64 << 20 };
+enum { IMPORT_BATCH = 1000, IMPORT_BATCH_BYTES = 32 << 20, IMPORT_JSON_BYTES = 64 << 20 };
 
 /* --- kinds --- */
 
@@ -188,8 +188,7 @@ bool import_map_header(struct import *im, const struct kind *kind, const struct 
 /* --- the ways in --- */
 
 enum err import_table(struct import *im, struct str bytes, const struct kind *kind);
-enum err import_geojson(struct import *im, const struct json *root);
-enum err import_ngsild(struct import *im, const struct json *root);
+enum err import_json(struct import *im, struct str text, const struct kind *kind);
 /* stops.txt of a GTFS feed in a ZIP, in the import's arena. ERR_NOT_FOUND: there is none. */
 enum err import_gtfs_stops(struct import *im, struct str zip, struct str *stops);
 

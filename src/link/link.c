@@ -1,6 +1,7 @@
 /* Opening and closing the broker; its settings. */
 #include "link/link.h"
 #include "api.h"
+#include "link/import.h"
 #include "link/subscription.h"
 
 static const struct config_key keys[] = {
@@ -51,8 +52,10 @@ enum err link_start(struct link *l, struct error *e)
     l->subscriptions = subscriptions_new(l, e);
     if (l->subscriptions)
         l->streams = streams_new(l, e);
-    if (l->streams)
+    if (l->streams) {
+        l->imports = imports_new(l);
         return OK;
+    }
     enum err err = e->code;
     link_stop(l);
     return err;
@@ -60,6 +63,7 @@ enum err link_start(struct link *l, struct error *e)
 
 void link_stop(struct link *l)
 {
+    imports_free(l->imports);
     if (l->streams)
         streams_free(l->streams);
     if (l->subscriptions)
@@ -80,4 +84,5 @@ void link_routes(struct link *l, struct router *r)
     api_export_routes(l, r);
     subscriptions_routes(l, r);
     streams_routes(l, r);
+    imports_routes(l->imports, r);
 }

@@ -87,11 +87,14 @@ void import_report_text(struct buf *out, const struct import_report *r); /* for 
 /*
  * Importing through the running server:
  *
- *     POST /link/v1/import?as=KIND&dataset=ID&type=T&source=TEXT&name=FILE&keepVanished=true
+ *     POST /link/v1/import?as=KIND&dataset=ID&type=T&source=TEXT&name=FILE&observed=TIME
+ *         &keepVanished=true
  *
  * with the file as the body, or as the part "file" of multipart/form-data with the parameters as
- * further parts. Answers 202 with Location /link/v1/imports/{n}; that tells the progress and, when
- * it is done, the report. The newest jobs are remembered in memory (IMPORT_JOBS_MAX).
+ * further parts. Answers 202 with Location /link/v1/imports/{n}; that tells {"id", "state":
+ * "waiting" | "running" | "done" | "refused" | "failed", "rowsDone", "rowsTotal", "error",
+ * "report"}. GET /link/v1/imports lists the newest jobs, which are remembered in memory
+ * (IMPORT_JOBS_MAX), GET /link/v1/importKinds the kinds.
  */
 enum { IMPORT_JOBS_MAX = 100 };
 struct imports;

@@ -35,6 +35,7 @@ extern const struct config_table link_config;
 
 struct subscriptions;
 struct streams;
+struct imports;
 
 struct link {
     struct store *store;
@@ -45,6 +46,7 @@ struct link {
     struct ld_contexts *contexts;
     struct subscriptions *subscriptions;
     struct streams *streams;
+    struct imports *imports;
     int64_t started; /* steady clock, set by link_start() */
 };
 
