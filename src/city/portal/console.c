@@ -413,7 +413,7 @@ static enum http_answer get_console(struct request *req, struct response *res, v
     json_w_ki64(&p.w, S("staleCount"), sources.stale);
     write_count(&p, S("subscriptionCount"), subs.all);
     json_w_ki64(&p.w, S("failingCount"), subs.failing);
-    json_w_kbool(&p.w, S("degraded"), store_degraded(p.portal->city.store, NULL));
+    json_w_kbool(&p.w, S("degraded"), store_degraded(p.portal->city.store, &e));
     json_w_kstr(&p.w, S("store"), str_c(store_engine(p.portal->city.store)));
     console_write_jobs(&p);
     return page_send(&p, "console", S("console.title"));

@@ -1,8 +1,10 @@
 /* One place or thing: all that is known of it, where it is, and how a number of it went. */
 #include "chart.h"
 #include "core/vec.h"
+#include "datasets.h"
 #include "link/history.h"
 #include "look.h"
+#include "minimap.h"
 #include "portal_impl.h"
 #include <string.h>
 
@@ -69,7 +71,7 @@ static void write_instance(struct page *p, struct str name, const struct json *o
         json_w_kstr(&p->w, S("entity"),
                     page_href(p, "e/%" STR_F, STR_A(url_encode(p->arena, s.id))));
     if (datetime_parse(json_text(json_get(one, S("observedAt"))), &at))
-        json_w_kstr(&p->w, S("at"), locale_datetime(p->locale, p->arena, at));
+        json_w_kstr(&p->w, S("seen"), locale_datetime(p->locale, p->arena, at));
     json_w_end(&p->w);
 }
 
@@ -89,13 +91,67 @@ static void write_attributes(struct page *p, const struct json *stored)
     json_w_end(&p->w);
 }
 
-static void write_place(struct page *p, const struct json *stored)
+/* --- the drawn map --- */
+
+enum { MAP_SHAPES = 200 };
+
+struct drawing {
+    struct page *page;
+    struct buf *out;
+    struct minimap map;
+};
+
+static bool add_shape(void *ctx, const struct entity_row *row, const struct json *stored)
+{
+    struct drawing *d = ctx;
+    const struct json *location = look_value(stored, "location");
+    const struct geo *g =
+        location ? geo_parse(d->page->arena, location, GEO_MAX_POSITIONS, NULL) : NULL;
+    (void)row;
+    if (g)
+        minimap_add(d->out, &d->map, g);
+    return true;
+}
+
+/* Far enough to see the whole of an area or line, else the neighbourhood. */
+static double map_radius(const struct geo *g)
+{
+    if (!g || g->kind == GEO_POINT)
+        return 2500;
+    double across = geo_point_distance(g->flat.west, g->flat.south, g->flat.east, g->flat.north);
+    return across < 1000 ? 1000 : across;
+}
+
+static void draw_map(struct page *p, struct store_conn *c, const struct json *stored,
+                     struct buf *out)
+{
+    static const char *const shapes[] = {"AdministrativeArea", "GtfsRoute"};
+    struct drawing d = {.page = p, .out = out};
+    struct error e = {0};
+    if (!look_place(p->arena, stored, &d.map.lon, &d.map.lat))
+        return;
+    const struct geo *own =
+        geo_parse(p->arena, look_value(stored, "location"), GEO_MAX_POSITIONS, NULL);
+    d.map.metres = map_radius(own);
+    minimap_begin(out, &d.map);
+    for (size_t i = 0; i < COUNT(shapes); i++) {
+        struct scan s = {.iri = ld_expand(ld_core(), p->arena, str_c(shapes[i])),
+                         .limit = MAP_SHAPES};
+        /* The picture is an aid: what cannot be read is not drawn. */
+        if (scan_type(c, p->portal->city.clock, &s, add_shape, &d, NULL, &e))
+            break;
+    }
+    minimap_end(out, &d.map, own);
+}
+
+static void write_place(struct page *p, const struct json *stored, const struct buf *picture)
 {
     double lon, lat;
     if (!look_place(p->arena, stored, &lon, &lat))
         return;
     json_w_key(&p->w, S("place"));
     json_w_object(&p->w);
+    json_w_kstr(&p->w, S("picture"), buf_view(picture));
     json_w_kstr(&p->w, S("lat"), str_printf(p->arena, "%.6f", lat));
     json_w_kstr(&p->w, S("lon"), str_printf(p->arena, "%.6f", lon));
     json_w_kstr(&p->w, S("map"),
@@ -287,6 +343,7 @@ static enum http_answer get_entity(struct request *req, struct response *res, vo
     struct entity_row row = {0};
     const struct json *stored;
     struct graph g = {0};
+    struct buf picture = BUF_INIT;
     struct page p;
     if (!page_begin(&p, ctx, req, res, "data"))
         return HTTP_DONE;
@@ -301,12 +358,15 @@ static enum http_answer get_entity(struct request *req, struct response *res, vo
     size_t range = asked_range(req);
     struct str attr = chart_attr(&p, stored);
     enum err err = attr.p ? read_graph(&p, c, row.eid, attr, range, now, &g, &e) : OK;
+    if (!err)
+        draw_map(&p, c, stored, &picture);
     store_read_done(c);
     if (err)
         return page_fail(&p, &e);
     write_head(&p, stored);
     write_attributes(&p, stored);
-    write_place(&p, stored);
+    write_place(&p, stored, &picture);
+    buf_release(&picture);
     if (attr.p) {
         write_chart(&p, look_attr_label(p.arena, p.locale, look_short(p.arena, attr)), range, now,
                     &g);
@@ -333,7 +393,7 @@ static enum http_answer get_panel(struct request *req, struct response *res, voi
     write_head(&p, stored);
     write_attributes(&p, stored);
     json_w_kstr(&p.w, S("name"), look_name(p.arena, p.locale, stored));
-    json_w_kstr(&p.w, S("href"),
+    json_w_kstr(&p.w, S("details"),
                 page_href(&p, "e/%" STR_F, STR_A(url_encode(p.arena, entity_id(stored)))));
     return page_send_part(&p, "panel");
 }

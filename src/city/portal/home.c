@@ -5,10 +5,11 @@
  * readers.
  */
 #include "datasets.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIGURES_S = 2, ALERTS_MAX = 5, TOP_DATASETS = 6, SHELTERS_MAX = 8 };
+enum { FIGURES_S = 2, CITY_S = 30, ALERTS_MAX = 5, TOP_DATASETS = 6, SHELTERS_MAX = 8 };
 
 enum how { HOW_SUM, HOW_MEAN, HOW_OPEN };
 
@@ -46,6 +47,8 @@ struct home {
     pthread_mutex_t lock;
     int64_t at; /* steady clock; 0: never */
     struct value values[FIGURES];
+    int64_t city_at;
+    char city[200], city_en[200]; /* "": unknown */
 };
 
 struct home *home_new(void)
@@ -61,6 +64,42 @@ void home_free(struct home *h)
 {
     pthread_mutex_destroy(&h->lock);
     free(h);
+}
+
+/* --- the city's name --- */
+
+/* The area that is part of no other one. */
+static bool take_city(void *ctx, const struct entity_row *row, const struct json *stored)
+{
+    struct home *h = ctx;
+    (void)row;
+    if (look_attr(stored, "partOf"))
+        return true;
+    struct str name = look_plain(stored, "name"), en = look_plain(stored, "nameEn");
+    snprintf(h->city, sizeof(h->city), "%" STR_F, STR_A(str_cut(name, sizeof(h->city) - 1)));
+    snprintf(h->city_en, sizeof(h->city_en), "%" STR_F,
+             STR_A(str_cut(en.n ? en : name, sizeof(h->city_en) - 1)));
+    return false;
+}
+
+struct str home_city(struct home *h, struct portal *p, struct arena *a, const struct locale *l)
+{
+    struct error e = {0};
+    int64_t now = clock_steady(p->city.clock);
+    pthread_mutex_lock(&h->lock);
+    if (!h->city_at || now - h->city_at > CITY_S * SECOND_US) {
+        struct scan s = {.iri = ld_expand(ld_core(), a, S("AdministrativeArea")), .limit = 100};
+        struct store_conn *c = store_read(p->city.store, &e);
+        h->city_at = now;
+        if (c && !scan_type(c, p->city.clock, &s, take_city, h, NULL, &e) && !h->city[0])
+            h->city_at = 0; /* it may be loaded any moment */
+        if (c)
+            store_read_done(c);
+    }
+    bool own = str_starts(l->html, S("ja")) || str_starts(l->html, S("zh"));
+    struct str name = str_dup(a, str_c(own ? h->city : h->city_en));
+    pthread_mutex_unlock(&h->lock);
+    return name;
 }
 
 /* --- figures --- */
@@ -193,7 +232,7 @@ static bool write_alert(void *ctx, const struct entity_row *row, const struct js
     json_w_kstr(&p->w, S("href"),
                 page_href(p, "e/%" STR_F, STR_A(url_encode(p->arena, entity_id(stored)))));
     if (datetime_parse(look_plain(stored, "dateIssued"), &at))
-        json_w_kstr(&p->w, S("at"), locale_datetime(p->locale, p->arena, at));
+        json_w_kstr(&p->w, S("issued"), locale_datetime(p->locale, p->arena, at));
     json_w_end(&p->w);
     return ++x->n < ALERTS_MAX;
 }
@@ -233,7 +272,7 @@ static enum err write_notices(struct page *p, struct store_conn *c, struct error
 struct shelters {
     struct page *page;
     VEC(struct shelter) open;
-    uint64_t known; /* that tell whether they are open */
+    uint64_t all;
 };
 
 static bool take_shelter(void *ctx, const struct entity_row *row, const struct json *stored)
@@ -242,7 +281,7 @@ static bool take_shelter(void *ctx, const struct entity_row *row, const struct j
     struct arena *a = x->page->arena;
     struct str status = look_plain(stored, "status");
     (void)row;
-    x->known += status.n > 0;
+    x->all++;
     if (!str_eq(status, S("open")))
         return true;
     struct shelter *s = vec_push(a, &x->open);
@@ -299,7 +338,7 @@ static enum err write_shelters(struct page *p, struct store_conn *c, struct erro
     struct scan s = {.iri = ld_expand(ld_core(), p->arena, S("EvacuationShelter")),
                      .limit = UINT64_MAX};
     enum err err = scan_type(c, p->portal->city.clock, &s, take_shelter, &x, NULL, e);
-    if (err || !x.known)
+    if (err || !x.all)
         return err;
     if (x.open.n)
         qsort(x.open.v, x.open.n, sizeof(*x.open.v), by_fullness);

@@ -257,8 +257,9 @@ struct look_shown look_instance(struct arena *a, const struct locale *l,
 
 struct str look_name(struct arena *a, const struct locale *l, const struct json *stored)
 {
-    static const char *const names[] = {"name", "title", "alternateName", "stationName"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    static const char *const names[] = {"nameEn", "name", "title", "alternateName", "stationName"};
+    bool chinese_characters = str_starts(l->html, S("ja")) || str_starts(l->html, S("zh"));
+    for (size_t i = chinese_characters; i < sizeof(names) / sizeof(names[0]); i++) {
         const struct json *instances = look_attr(stored, names[i]);
         const struct json *one = instances ? instance_default(instances) : NULL;
         struct str text = one ? look_instance(a, l, one).text : STR_NONE;

@@ -34,13 +34,14 @@ static bool widen(void *ctx, const struct entity_row *row, const struct json *st
 static struct extent map_extent(struct page *p, struct store_conn *c, const struct datasets *list)
 {
     struct extent x = {.arena = p->arena};
+    struct error e = {0};
     uint64_t left = BOX_ENTITIES;
     for (size_t i = 0; i < list->all.n && left; i++) {
         const struct dataset *d = &list->all.v[i];
         struct scan s = {.iri = d->iri, .limit = left < 300 ? left : 300};
         if (d->internal)
             continue;
-        if (scan_type(c, p->portal->city.clock, &s, widen, &x, NULL, NULL))
+        if (scan_type(c, p->portal->city.clock, &s, widen, &x, NULL, &e))
             break;
         left -= s.limit < (uint64_t)d->entities ? s.limit : (uint64_t)d->entities;
     }
@@ -58,9 +59,10 @@ static bool has_place(void *ctx, const struct entity_row *row, const struct json
 static bool is_layer(struct page *p, struct store_conn *c, const struct dataset *d)
 {
     bool placed = false;
+    struct error e = {0};
     struct scan s = {.iri = d->iri, .limit = 5};
-    return !d->internal &&
-           !scan_type(c, p->portal->city.clock, &s, has_place, &placed, NULL, NULL) && placed;
+    return !d->internal && !scan_type(c, p->portal->city.clock, &s, has_place, &placed, NULL, &e) &&
+           placed;
 }
 
 static void write_codes(struct page *p, struct json_writer *w)

@@ -57,13 +57,15 @@ static void write_languages(struct page *p)
 
 static struct str city_name(struct page *p)
 {
-    const char *name = p->portal->options->city_name;
-    return name[0] ? str_c(name) : locale_text(p->locale, p->arena, S("site.city"), NULL);
+    struct str name = str_c(p->portal->options->city_name);
+    if (!name.n)
+        name = home_city(p->portal->home, p->portal, p->arena, p->locale);
+    return name.n ? name : locale_text(p->locale, p->arena, S("site.city"), NULL);
 }
 
 static void write_frame(struct page *p, const char *nav)
 {
-    static const char *const files[] = {"portal.css", "map.css",  "site.js",
+    static const char *const files[] = {"portal.css", "map.css",  "chart.css", "site.js",
                                         "map.js",     "chart.js", "console.js"};
     json_w_kstr(&p->w, S("lang"), p->locale->html);
     json_w_kstr(&p->w, S("tag"), p->locale->tag);

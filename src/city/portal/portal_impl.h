@@ -97,6 +97,8 @@ struct str assets_url(const struct assets *a, const char *name);
 
 struct home *home_new(void);
 void home_free(struct home *h);
+/* The city's name from its own entity, looked up now and then; empty when there is none. */
+struct str home_city(struct home *h, struct portal *p, struct arena *a, const struct locale *l);
 
 struct console *console_new(struct portal *p);
 void console_free(struct console *c);

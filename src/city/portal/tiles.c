@@ -65,8 +65,9 @@ static bool follow(void *ctx, const struct journal_row *row)
     struct tiles *t = ctx;
     struct arena a = ARENA_INIT;
     struct entity_event ev = {0};
+    struct error e = {0};
     t->seen = row->seq;
-    if (str_eq(row->topic, S("entity")) && !entity_event_parse(&a, row->body, &ev, NULL)) {
+    if (str_eq(row->topic, S("entity")) && !entity_event_parse(&a, row->body, &ev, &e)) {
         bool visible = ev.op != EVENT_UPDATED;
         for (size_t i = 0; !visible && i < ev.changes.n; i++)
             visible = shows_on_map(&a, ev.changes.v[i].attr);
@@ -372,6 +373,11 @@ out:
     return err;
 }
 
+static struct str tile_key(struct arena *a, struct str layer, int z, int64_t x, int64_t y)
+{
+    return str_printf(a, "%" STR_F "/%d/%lld/%lld", STR_A(layer), z, (long long)x, (long long)y);
+}
+
 enum err tiles_make(struct tiles *t, struct arena *a, struct str layer, int z, int64_t x, int64_t y,
                     struct str *out, struct error *e)
 {
@@ -414,6 +420,14 @@ struct tile_request {
     int64_t version;
 };
 
+static void send_tile(struct tile_request *r, struct str body)
+{
+    struct request *req = r->req;
+    response_body(req, r->res, 200, "application/vnd.mapbox-vector-tile", body);
+    r->res->etag = str_printf(req->arena, "\"%lld\"", (long long)r->version);
+    response_header(req, r->res, "Cache-Control", S("no-cache"));
+}
+
 static void answer_tile(void *ctx)
 {
     struct tile_request *r = ctx;
@@ -423,13 +437,10 @@ static void answer_tile(void *ctx)
     enum err err = tiles_make(r->tiles, req->arena, request_param(req, "layer"),
                               (int)request_param_int(req, "z"), request_param_int(req, "x"),
                               request_param_int(req, "y"), &body, &e);
-    if (err) {
+    if (err)
         response_error(req, r->res, &e);
-    } else {
-        response_body(req, r->res, 200, "application/vnd.mapbox-vector-tile", body);
-        r->res->etag = str_printf(req->arena, "\"%lld\"", (long long)r->version);
-        response_header(req, r->res, "Cache-Control", S("no-cache"));
-    }
+    else
+        send_tile(r, body);
     http_resume(req);
 }
 
@@ -450,6 +461,13 @@ static enum http_answer get_tile(struct request *req, struct response *res, void
     if (http_etag_listed(request_header(req, "If-None-Match"), etag)) {
         response_empty(res, 304);
         res->etag = etag;
+        return HTTP_DONE;
+    }
+    struct str key = tile_key(req->arena, request_param(req, "layer"), (int)z,
+                              request_param_int(req, "x"), request_param_int(req, "y"));
+    struct str body;
+    if (cache_get(r->tiles, req->arena, key, r->version, &body)) {
+        send_tile(r, body);
         return HTTP_DONE;
     }
     if (pool_submit(r->tiles->city->pool, answer_tile, r) == OK)
