@@ -2,7 +2,8 @@
  * import_json.c - JSON in: GeoJSON features (RFC 7946) and NGSI-LD entities.
  *
  * A feature's properties become Properties under their own names, its geometry becomes location,
- * its id or name the key. Entities are taken as they are, with the @context that each carries.
+ * its id or name the key. Entities are taken as they are, with the @context that each carries. A
+ * file is pulled through twice: to see that it is whole and what it holds, then item by item.
  */
 #include "import_impl.h"
 
@@ -143,30 +144,6 @@ static enum err take_feature(struct import *im, uint64_t row, const struct json 
     return import_put(im, row, id, stored);
 }
 
-/* A FeatureCollection, a list of features, or one. */
-static enum err each(struct import *im, const struct json *list, const struct json *root,
-                     enum err (*take)(struct import *, uint64_t, const struct json *))
-{
-    enum err err = OK;
-    im->rows_total = json_is(list, JSON_ARRAY) ? list->n : 1;
-    for (uint64_t i = 0; !err && i < im->rows_total; i++)
-        err = take(im, i + 1, json_is(list, JSON_ARRAY) ? json_at(list, (size_t)i) : root);
-    if (!err)
-        err = import_flush(im);
-    if (!err)
-        err = import_vanished(im);
-    return err ? err : import_record_write(im, NULL);
-}
-
-enum err import_geojson(struct import *im, const struct json *root)
-{
-    enum err err = import_begin(im, import_kind_find(S("geojson")));
-    if (err)
-        return err;
-    const struct json *list = json_get(root, S("features"));
-    return each(im, list ? list : root, root, take_feature);
-}
-
 /* --- NGSI-LD --- */
 
 static const struct ld_context *context_of(struct import *im, const struct json *entity,
@@ -215,8 +192,131 @@ static enum err take_entity(struct import *im, uint64_t row, const struct json *
     return import_put(im, row, id, im->member ? with_dataset(im, stored) : stored);
 }
 
-enum err import_ngsild(struct import *im, const struct json *root)
+/* --- files --- */
+
+static bool is_feature(struct str type, bool geometry)
 {
-    enum err err = import_begin(im, import_kind_find(S("ngsi-ld")));
-    return err ? err : each(im, root, root, take_entity);
+    return str_eq(type, S("FeatureCollection")) || (str_eq(type, S("Feature")) && geometry);
+}
+
+/* What a file holds: a list of features or entities, or one of them. */
+struct json_file {
+    struct str list; /* absent: one */
+    uint64_t n;      /* of the list */
+    bool bare;       /* the list is the whole text */
+    bool geo;
+};
+
+/* The list that has just begun: its items are counted, the first one tells what they are. */
+static void survey_list(struct import *im, struct json_pull *p, struct json_file *out)
+{
+    size_t began = p->began;
+    for (out->n = 0;; out->n++) {
+        enum json_event ev = json_pull_next(p);
+        if (ev == JSON_EV_ARRAY_END || ev == JSON_EV_FAILED)
+            break;
+        const struct json *first = out->n ? NULL : json_pull_tree(p, &im->batch, NULL);
+        if (is_feature(json_text(json_get(first, S("type"))), json_get(first, S("geometry"))))
+            out->geo = true;
+        json_pull_skip(p);
+        arena_reset(&im->batch);
+    }
+    out->list = str_sub(p->text, began, p->at - began);
+}
+
+static void survey_object(struct import *im, struct json_pull *p, struct json_file *out,
+                          struct error *why)
+{
+    struct str type = STR_NONE;
+    bool geometry = false;
+    while (json_pull_next(p) == JSON_EV_KEY) {
+        bool is_type = str_eq(p->key, S("type")), is_list = str_eq(p->key, S("features"));
+        geometry = geometry || str_eq(p->key, S("geometry"));
+        enum json_event ev = json_pull_next(p);
+        if (is_type && ev == JSON_EV_VALUE)
+            type = str_dup(im->arena, json_text(&p->value));
+        if (is_list && out->list.p)
+            error_set(why, ERR_INVALID, "json: byte %zu: a second list of features", p->began);
+        else if (is_list && ev == JSON_EV_ARRAY)
+            survey_list(im, p, out);
+        else
+            json_pull_skip(p);
+        arena_reset(&im->batch);
+    }
+    out->geo = is_feature(type, geometry);
+}
+
+/* Read the whole text once without keeping it: nothing is written when its end is missing. */
+static bool survey(struct import *im, struct str text, const struct json_limits *limits,
+                   struct json_file *out, struct error *why)
+{
+    struct json_pull p;
+    struct json_limits lenient = *limits;
+    lenient.duplicates = JSON_DUP_LAST; /* a bad first item is still an item */
+    json_pull_open(&p, &im->batch, text, &lenient, why);
+    enum json_event ev = json_pull_next(&p);
+    if (ev == JSON_EV_OBJECT)
+        survey_object(im, &p, out, why);
+    else if (ev == JSON_EV_ARRAY)
+        survey_list(im, &p, out);
+    out->bare = ev == JSON_EV_ARRAY;
+    while (ev != JSON_EV_END && ev != JSON_EV_FAILED)
+        ev = json_pull_next(&p);
+    arena_reset(&im->batch);
+    return ev == JSON_EV_END && why->code == OK;
+}
+
+typedef enum err take_fn(struct import *im, uint64_t row, const struct json *item);
+
+/* One item after the other, so that a large file takes no more memory than a small one. */
+static enum err take_list(struct import *im, const struct json_file *file,
+                          const struct json_limits *limits, take_fn *take)
+{
+    struct json_pull p;
+    enum err err = OK;
+    json_pull_open(&p, &im->batch, file->list, limits, NULL);
+    json_pull_next(&p);
+    for (uint64_t i = 0; !err && i < file->n; i++) {
+        struct error why = {0};
+        json_pull_next(&p);
+        const struct json *item = json_pull_tree(&p, &im->batch, &why);
+        if (item) {
+            err = take(im, i + 1, item);
+        } else {
+            im->report->rows++;
+            err = reject(im, i + 1, "unreadable", STR_NONE, why.text);
+        }
+        if (!im->n_drafts)
+            arena_reset(&im->batch);
+    }
+    return err;
+}
+
+enum err import_json(struct import *im, struct str text, const struct kind *kind)
+{
+    struct json_limits limits = JSON_DEFAULT;
+    struct json_file file = {0};
+    struct error why = {0};
+    const struct json *root = NULL;
+    limits.max_bytes = IMPORT_JSON_BYTES;
+    im->report->encoding = S("JSON");
+    bool read = survey(im, text, &limits, &file, &why);
+    bool geo = kind ? kind->format == FORMAT_GEOJSON : file.geo;
+    bool is_list = file.list.p && (geo || file.bare);
+    if (read && !is_list)
+        root = json_parse(im->arena, text, &limits, &why);
+    if (!read || (!is_list && !root))
+        return import_refuse(im, why.code == ERR_TOO_LARGE ? "too_large" : "unreadable",
+                             "the file holds no JSON: %s", why.text);
+    enum err err = import_begin(im, import_kind_find(geo ? S("geojson") : S("ngsi-ld")));
+    if (err)
+        return err;
+    take_fn *take = geo ? take_feature : take_entity;
+    im->rows_total = is_list ? file.n : 1;
+    err = is_list ? take_list(im, &file, &limits, take) : take(im, 1, root);
+    if (!err)
+        err = import_flush(im);
+    if (!err)
+        err = import_vanished(im);
+    return err ? err : import_record_write(im, NULL);
 }

@@ -268,29 +268,6 @@ static bool looks_like_json(struct str s)
     return s.n && (s.p[0] == '{' || s.p[0] == '[');
 }
 
-static bool is_feature(const struct json *v)
-{
-    struct str type = json_text(json_get(v, S("type")));
-    return str_eq(type, S("FeatureCollection")) ||
-           (str_eq(type, S("Feature")) && json_get(v, S("geometry")));
-}
-
-static enum err run_json(struct import *im, const struct kind *kind)
-{
-    const struct import_job *job = im->job;
-    struct json_limits limits = JSON_DEFAULT;
-    struct error why = {0};
-    limits.max_bytes = IMPORT_JSON_BYTES;
-    im->report->encoding = S("JSON");
-    const struct json *root = json_parse(im->arena, without_mark(job->bytes), &limits, &why);
-    if (!root)
-        return import_refuse(im, why.code == ERR_TOO_LARGE ? "too_large" : "unreadable",
-                             "the file holds no JSON: %s", why.text);
-    bool geo =
-        kind ? kind->format == FORMAT_GEOJSON : is_feature(root) || is_feature(json_at(root, 0));
-    return geo ? import_geojson(im, root) : import_ngsild(im, root);
-}
-
 static enum err run_table(struct import *im, const struct kind *kind)
 {
     struct str bytes = im->job->bytes, stops;
@@ -318,7 +295,7 @@ static enum err run(struct import *im)
     if (!str_trim(job->bytes).n)
         return import_refuse(im, "empty", "the file is empty");
     if (kind ? kind->format != FORMAT_TABLE : looks_like_json(job->bytes))
-        return run_json(im, kind);
+        return import_json(im, without_mark(job->bytes), kind);
     return run_table(im, kind);
 }
 

@@ -385,6 +385,37 @@ static void test_geojson(void **state)
     assert_counts(lab, 0, 0, 2, 0);
 }
 
+/* Nothing is written of a file whose end is missing; one bad feature spoils no other. */
+static void test_json_is_read_whole_first(void **state)
+{
+#define WELL(id, more)                                                                             \
+    "{\"type\":\"Feature\",\"id\":\"" id "\",\"properties\":{" more "},\"geometry\":null}"
+    struct lab *lab = *state;
+    lab->job.type = S("Water");
+    assert_int_equal(lab_import_text(lab, NULL, "[" WELL("a", "") "," WELL("b", "")), ERR_INVALID);
+    assert_int_equal(lab_problems(lab, "unreadable"), 1);
+    assert_int_equal(lab_query(lab, "name").entities.n, 0);
+    assert_int_equal(lab_import_text(lab, NULL,
+                                     "{\"type\":\"FeatureCollection\",\"features\":[" WELL(
+                                         "a", "") "],\"features\":[]}"),
+                     ERR_INVALID);
+    assert_int_equal(lab_import_text(lab, NULL,
+                                     "[" WELL("a", "\"x\":1,\"x\":2") "," WELL("b", "") "]"),
+                     OK);
+    assert_counts(lab, 1, 0, 0, 0);
+    assert_int_equal(lab->report.rows, 2);
+    assert_int_equal(lab->report.rejected, 1);
+    assert_int_equal(lab_problems(lab, "unreadable"), 1);
+    /* the features may stand before the type */
+    assert_int_equal(lab_import_text(lab, NULL,
+                                     "{\"features\":[" WELL("b",
+                                                            "") "],"
+                                                                "\"type\":\"FeatureCollection\"}"),
+                     OK);
+    assert_counts(lab, 0, 0, 1, 0);
+#undef WELL
+}
+
 static void test_ngsi_ld(void **state)
 {
     struct lab *lab = *state;
@@ -528,6 +559,7 @@ int main(void)
         LAB_TEST(test_drift),
         LAB_TEST(test_any_table),
         LAB_TEST(test_geojson),
+        LAB_TEST(test_json_is_read_whole_first),
         LAB_TEST(test_ngsi_ld),
         LAB_TEST(test_problems_are_limited),
         LAB_TEST(test_progress),
