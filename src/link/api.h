@@ -18,6 +18,14 @@ enum {
     API_BARE_JSON = 4    /* the body is a value: an @context in it is data */
 };
 
+/* pick= or omit=: names, each perhaps with the projection of the entities it links to. */
+struct api_projection {
+    const struct str *names;            /* IRIs, or members of entities */
+    struct api_projection *const *subs; /* of each name; NULL: none */
+    size_t n;
+    bool linked; /* some name has one */
+};
+
 /* One call; copied to the request's arena when it outlives the handler. */
 struct api {
     struct link *link;
@@ -32,8 +40,9 @@ struct api {
     size_t n_headers;             /* of the response before the handler began */
     const char *type;             /* media type of the answer, after api_accept() */
     bool geojson;
-    bool embed;     /* the @context goes into the body, not into a Link header */
-    struct ops ops; /* of api_write() */
+    bool embed; /* the @context goes into the body, not into a Link header */
+    const struct api_projection *pick, *omit; /* after api_view(); NULL: none */
+    struct ops ops;                           /* of api_write() */
     /* Fills the response: of a write after its commit, on the writer thread; of slow work on a
      * pool thread. */
     void (*then)(struct api *c);
@@ -82,6 +91,13 @@ bool api_accept(struct api *c, bool offer_geojson);
 /* How to show entities, from options=, format=, attrs=, pick=, omit=, lang=, datasetId=,
  * geometryProperty= and the media type. false: the response is filled. */
 bool api_view(struct api *c, struct entity_view *v);
+/* A text of the projection language; *out NULL for an absent one. false: the response is filled. */
+bool api_project(struct api *c, struct str text, const struct api_projection **out);
+/* pick and omit of a view from projections, NULL: none. */
+void api_project_view(struct api *c, const struct api_projection *pick,
+                      const struct api_projection *omit, struct entity_view *v);
+/* The projection of what an attribute links to; NULL: everything shows. */
+const struct api_projection *api_project_sub(const struct api_projection *p, struct str attr);
 /* Is anything of format= or options= word? */
 bool api_wants(struct api *c, const char *word);
 /* Are entities of the body in simplified form? */

@@ -1,5 +1,5 @@
 /* /entities and /entities/{id}: create, read, replace, merge, delete (clauses 6.4, 6.5). */
-#include "api.h"
+#include "api_join.h"
 
 /* An entity of the body in stored form; NULL: the response is filled. */
 static const struct json *body_entity(struct api *c, enum entity_in mode)
@@ -38,26 +38,6 @@ static enum http_answer create_entity(struct request *req, struct response *res,
 
 /* --- read --- */
 
-/* The entity's row and tree; NULL: the response is filled. */
-static const struct json *load(struct api *c, struct str id, struct entity_row *row)
-{
-    int64_t tenant;
-    struct error e = {0};
-    struct store_conn *conn = api_reader(c, &tenant);
-    if (!conn)
-        return NULL;
-    enum err err = repo_get(conn, c->arena, tenant, id, row, &e);
-    store_read_done(conn);
-    if (err) {
-        api_fail(c, &e);
-        return NULL;
-    }
-    const struct json *stored = json_parse(c->arena, row->doc, &JSON_DEFAULT, &e);
-    if (!stored)
-        api_fail_text(c, ERR_CORRUPT, "entity row %lld holds no JSON", (long long)row->eid);
-    return stored;
-}
-
 /* Retrieving with attrs= an entity that has none of them is 404 (clause 5.7.1.4). */
 static bool has_wanted(struct api *c, const struct json *stored, const struct entity_view *v)
 {
@@ -69,31 +49,82 @@ static bool has_wanted(struct api *c, const struct json *stored, const struct en
     return false;
 }
 
+struct reading {
+    struct api *c;
+    struct str id;
+    struct entity_view view;
+    const struct type_node *types;
+    struct api_join join;
+    struct entity_row row;
+    struct buf out;
+};
+
+/* Flat: an array when there is anything linked, else just the entity. */
+static enum err write_flat(struct reading *r, const struct json *stored, struct error *e)
+{
+    struct buf linked = BUF_INIT;
+    size_t n;
+    api_join_note(&r->join, stored);
+    enum err err = api_join_flush(&r->join, &linked, &r->view, &n, e);
+    if (!err && n)
+        buf_char(&r->out, '[');
+    entity_write(&r->out, r->c->arena, stored, &r->view);
+    if (!err && n) {
+        buf_str(&r->out, buf_view(&linked));
+        buf_char(&r->out, ']');
+    }
+    buf_release(&linked);
+    return err;
+}
+
+static enum err write_read(struct reading *r, struct error *e)
+{
+    struct arena *a = r->c->arena;
+    enum err err = repo_get(r->join.conn, a, r->join.tenant, r->id, &r->row, e);
+    if (err)
+        return err;
+    const struct json *stored = json_parse(a, r->row.doc, &JSON_DEFAULT, e);
+    if (!stored)
+        return error_set(e, ERR_CORRUPT, "entity row %lld holds no JSON", (long long)r->row.eid);
+    if (api_expired(r->c, stored) ||
+        (r->types && !query_types_hold(r->types, entity_types(stored))))
+        return error_set(e, ERR_NOT_FOUND, "no entity %" STR_F, STR_A(r->id));
+    if (!has_wanted(r->c, stored, &r->view))
+        return error_set(e, ERR_NOT_FOUND, "entity %" STR_F " has none of the attributes",
+                         STR_A(r->id));
+    buf_reserve(&r->out, r->row.doc.n);
+    if (r->join.kind == JOIN_INLINE)
+        return api_join_inline(&r->join, &r->out, stored, &r->view, e);
+    if (r->join.kind == JOIN_FLAT)
+        return write_flat(r, stored, e);
+    entity_write(&r->out, a, stored, &r->view);
+    return OK;
+}
+
 static enum http_answer read_entity(struct request *req, struct response *res, void *ctx)
 {
     struct api c;
-    struct entity_view view;
-    struct str id;
-    struct entity_row row;
-    const struct type_node *types;
+    struct reading r = {.c = &c};
+    struct error e = {0};
     if (!api_open(&c, req, res, ctx, read_entity, 0,
-                  "attrs pick omit type options format lang datasetId geometryProperty local") ||
-        !api_id(&c, "id", &id) || !api_accept(&c, true) || !api_view(&c, &view) ||
-        !api_type_of(&c, &types))
+                  "attrs pick omit type options format lang datasetId geometryProperty "
+                  "local" API_JOIN_PARAMS) ||
+        !api_id(&c, "id", &r.id) || !api_accept(&c, true) || !api_view(&c, &r.view) ||
+        !api_type_of(&c, &r.types) || !api_join_read(&c, &r.join))
         return c.answer;
-    const struct json *stored = load(&c, id, &row);
-    if (!stored)
+    r.join.conn = api_reader(&c, &r.join.tenant);
+    if (!r.join.conn)
         return c.answer;
-    if (api_expired(&c, stored) || (types && !query_types_hold(types, entity_types(stored))))
-        return api_fail_text(&c, ERR_NOT_FOUND, "no entity %" STR_F, STR_A(id));
-    if (!has_wanted(&c, stored, &view))
-        return api_fail_text(&c, ERR_NOT_FOUND, "entity %" STR_F " has none of the attributes",
-                             STR_A(id));
-    struct buf out = BUF_INIT;
-    buf_reserve(&out, row.doc.n);
-    entity_write(&out, c.arena, stored, &view);
-    api_answer_buf(&c, 200, &out);
-    res->etag = api_version_tag(c.arena, row.version);
+    enum err err = write_read(&r, &e);
+    store_read_done(r.join.conn);
+    api_join_release(&r.join);
+    if (err) {
+        buf_release(&r.out);
+        return api_fail(&c, &e);
+    }
+    api_answer_buf(&c, 200, &r.out);
+    if (r.join.kind == JOIN_NONE) /* the version says nothing about what is linked */
+        res->etag = api_version_tag(c.arena, r.row.version);
     return HTTP_DONE;
 }
 

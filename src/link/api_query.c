@@ -5,12 +5,14 @@
  * Pages follow the order of creation. The link to the next page holds the row it begins after, so
  * that pages do not shift while entities come and go; offset= works too, by counting.
  */
+#include "api_join.h"
 #include "api_select.h"
 
 struct page {
     struct api *c;
     struct api_select *select;
     struct entity_view view;
+    struct api_join join;
     int64_t limit, offset; /* entities to give, to skip */
     int64_t after;         /* row to begin after */
     int64_t position;      /* of the page's first entity among all matches */
@@ -20,6 +22,7 @@ struct page {
     int64_t last;
     bool more;
     enum err failed;
+    struct error error; /* of failed */
 };
 
 /* --- pages --- */
@@ -101,7 +104,13 @@ static void show(struct page *p, int64_t eid, const struct json *stored)
     if (p->given++)
         buf_char(&p->out, ',');
     p->last = eid;
+    if (p->join.kind == JOIN_INLINE) {
+        p->failed = api_join_inline(&p->join, &p->out, stored, &p->view, &p->error);
+        return;
+    }
     entity_write(&p->out, p->c->arena, stored, &p->view);
+    if (p->join.kind == JOIN_FLAT)
+        api_join_note(&p->join, stored);
 }
 
 static bool each_match(void *ctx, const struct entity_row *row, const struct json *stored)
@@ -109,7 +118,7 @@ static bool each_match(void *ctx, const struct entity_row *row, const struct jso
     struct page *p = ctx;
     if (!api_expired(p->c, stored))
         show(p, row->eid, stored);
-    return true;
+    return !p->failed;
 }
 
 /* With several selectors the paging is done here, because only some of the matches count. */
@@ -118,6 +127,8 @@ static bool each_candidate(void *ctx, const struct entity_row *row, const struct
     struct page *p = ctx;
     bool hit;
     p->failed = api_select_any(p->select, stored, &hit);
+    if (p->failed)
+        error_set(&p->error, p->failed, "idPattern takes too long to match");
     if (p->failed || !hit || api_expired(p->c, stored))
         return !p->failed;
     p->met++;
@@ -125,7 +136,7 @@ static bool each_candidate(void *ctx, const struct entity_row *row, const struct
         return true;
     if (p->given < (uint64_t)p->limit) {
         show(p, row->eid, stored);
-        return true;
+        return !p->failed;
     }
     p->more = true;
     return p->count;
@@ -146,8 +157,10 @@ static enum err run(struct page *p, struct store_conn *conn, int64_t tenant, uin
                            .clock = l->clock,
                            .deadline = clock_steady(l->clock) + l->options.query_ms * 1000};
     enum err err = repo_query(conn, &q, own ? each_candidate : each_match, p, &result, e);
-    if (!err && p->failed)
-        err = error_set(e, p->failed, "idPattern takes too long to match");
+    if (!err && p->failed) {
+        *e = p->error;
+        err = p->failed;
+    }
     if (!own && !err) {
         p->more = result.more;
         p->last = result.last;
@@ -188,7 +201,7 @@ static enum http_answer query(struct api *c, struct api_select *s)
     int64_t tenant;
     struct store_conn *conn = NULL;
     if (!api_accept(c, true) || !api_view(c, &p.view) || !api_select_view(c, s, &p.view) ||
-        !read_page(c, &p) || !(conn = api_reader(c, &tenant))) {
+        !api_join_read(c, &p.join) || !read_page(c, &p) || !(conn = api_reader(c, &tenant))) {
         api_select_release(s);
         return c->answer;
     }
@@ -197,8 +210,14 @@ static enum http_answer query(struct api *c, struct api_select *s)
         BUF_LIT(&p.out, "{\"type\":\"FeatureCollection\",\"features\":");
     }
     buf_char(&p.out, '[');
+    p.join.conn = conn;
+    p.join.tenant = tenant;
     enum err err = run(&p, conn, tenant, &count, &e);
+    size_t linked;
+    if (!err && p.join.kind == JOIN_FLAT)
+        err = api_join_flush(&p.join, &p.out, &p.view, &linked, &e);
     store_read_done(conn);
+    api_join_release(&p.join);
     api_select_release(s);
     if (!err) {
         answer(&p, count);
@@ -215,7 +234,8 @@ static enum http_answer get_entities(struct request *req, struct response *res, 
 {
     struct api c;
     struct api_select s;
-    if (!api_open(&c, req, res, ctx, get_entities, 0, PAGE_PARAMS API_SELECT_PARAMS) ||
+    if (!api_open(&c, req, res, ctx, get_entities, 0,
+                  PAGE_PARAMS API_JOIN_PARAMS API_SELECT_PARAMS) ||
         !api_select_get(&c, &s, false))
         return c.answer;
     return query(&c, &s);
@@ -225,8 +245,9 @@ static enum http_answer post_query(struct request *req, struct response *res, vo
 {
     struct api c;
     struct api_select s;
-    if (!api_open(&c, req, res, ctx, post_query, API_BODY,
-                  "options format geometryProperty limit offset cursor count local") ||
+    if (!api_open(
+            &c, req, res, ctx, post_query, API_BODY,
+            "options format geometryProperty limit offset cursor count local" API_JOIN_PARAMS) ||
         !api_select_body(&c, &s, false))
         return c.answer;
     return query(&c, &s);

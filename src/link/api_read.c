@@ -222,21 +222,17 @@ static void view_attrs(struct api *c, struct entity_view *v, struct str attrs)
 
 static bool view_names(struct api *c, struct entity_view *v)
 {
-    struct str pick = request_query(c->req, "pick"), omit = request_query(c->req, "omit");
     struct str attrs = request_query(c->req, "attrs");
-    if (str_find_char(pick, '{') >= 0 || str_find_char(omit, '{') >= 0) {
-        api_fail_text(c, ERR_INVALID, "pick and omit of linked entities need join");
+    if (!api_project(c, request_query(c->req, "pick"), &c->pick) ||
+        !api_project(c, request_query(c->req, "omit"), &c->omit))
+        return false;
+    if (attrs.p && !attrs.n) {
+        api_fail_text(c, ERR_INVALID, "attrs must name something");
         return false;
     }
-    v->n_omit = api_names(c, omit, &v->omit);
-    if (pick.p)
-        v->n_pick = api_names(c, pick, &v->pick);
-    else if (attrs.p)
+    api_project_view(c, c->pick, c->omit, v);
+    if (attrs.p && !c->pick)
         view_attrs(c, v, attrs);
-    if ((pick.p && !v->n_pick) || (omit.p && !v->n_omit) || (attrs.p && !attrs.n)) {
-        api_fail_text(c, ERR_INVALID, "attrs, pick and omit must name something");
-        return false;
-    }
     return true;
 }
 

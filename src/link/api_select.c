@@ -304,27 +304,42 @@ enum err api_select_any(const struct api_select *s, const struct json *stored, b
 
 /* --- what shows --- */
 
-static bool take_names(struct api *c, const struct json *body, const char *name, bool with_head,
-                       const struct str **out, size_t *n)
+/* attrs of a body: like pick, but id and type always stay. */
+static bool take_attrs(struct api *c, const struct json *body, struct entity_view *v)
 {
     const struct str *items;
-    size_t n_items;
-    if (!take_list(c, body, name, &items, &n_items))
+    size_t n;
+    if (!take_list(c, body, "attrs", &items, &n))
         return false;
-    if (!items)
+    if (!items || c->pick)
         return true;
-    struct str *names = ARENA_ARRAY(c->arena, struct str, n_items + 3);
-    size_t k = 0;
-    if (with_head) {
-        names[k++] = S("id");
-        names[k++] = S("type");
-        names[k++] = S("scope");
-    }
-    for (size_t i = 0; i < n_items; i++)
-        names[k++] = entity_is_member(items[i]) ? items[i] : ld_expand(c->ctx, c->arena, items[i]);
-    *out = names;
-    *n = k;
+    struct str *names = ARENA_ARRAY(c->arena, struct str, n + 3);
+    names[0] = S("id");
+    names[1] = S("type");
+    names[2] = S("scope");
+    for (size_t i = 0; i < n; i++)
+        names[i + 3] =
+            entity_is_member(items[i]) ? items[i] : ld_expand(c->ctx, c->arena, items[i]);
+    v->pick = names;
+    v->n_pick = n + 3;
     return true;
+}
+
+/* A list of projections, or one text of them. */
+static bool take_projection(struct api *c, const struct json *body, const char *name,
+                            const struct api_projection **out)
+{
+    const struct json *v = json_get(body, str_c(name));
+    struct str text = json_is(v, JSON_STRING) ? json_text(v) : STR_NONE;
+    if (!v)
+        return true;
+    for (uint32_t i = 0; json_is(v, JSON_ARRAY) && i < v->n; i++) {
+        if (!json_is(&v->items[i], JSON_STRING))
+            return bad_member(c, name);
+        text = str_printf(c->arena, "%" STR_F "%s%" STR_F, STR_A(text), i ? "," : "",
+                          STR_A(json_text(&v->items[i])));
+    }
+    return text.p ? api_project(c, text, out) : bad_member(c, name);
 }
 
 bool api_select_view(struct api *c, const struct api_select *s, struct entity_view *v)
@@ -332,9 +347,11 @@ bool api_select_view(struct api *c, const struct api_select *s, struct entity_vi
     struct str lang;
     if (!s->body)
         return true;
-    if (!take_names(c, s->body, "attrs", true, &v->pick, &v->n_pick) ||
-        !take_names(c, s->body, "pick", false, &v->pick, &v->n_pick) ||
-        !take_names(c, s->body, "omit", false, &v->omit, &v->n_omit) ||
+    if (!take_projection(c, s->body, "pick", &c->pick) ||
+        !take_projection(c, s->body, "omit", &c->omit))
+        return false;
+    api_project_view(c, c->pick, c->omit, v);
+    if (!take_attrs(c, s->body, v) ||
         !take_list(c, s->body, "datasetId", &v->datasets, &v->n_datasets) ||
         !take_text(c, s->body, "lang", &lang))
         return false;

@@ -128,6 +128,8 @@ static bool read_view(struct api *c, const struct json *temporal_q, const struct
     if (!api_view(c, &v->entity) || (s && !api_select_view(c, s, &v->entity)) ||
         !read_property(&src, &v->history) || !read_relation(&src, &v->history))
         return false;
+    if ((c->pick && c->pick->linked) || (c->omit && c->omit->linked))
+        return bad_time(c, "evolution has no linked entities");
     struct str n = source_text(&src, "lastN");
     if (n.p && (!str_to_i64(n, &last_n) || last_n < 1))
         return bad_time(c, "lastN must be a whole number above 0");

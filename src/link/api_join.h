@@ -1,0 +1,41 @@
+/*
+ * api_join.h - linked entities (clause 4.5.23): join=inline puts what a Relationship points to
+ * beside its object, join=flat gives it after the entities asked for. Private to link.
+ */
+#ifndef LINK_API_JOIN_H
+#define LINK_API_JOIN_H
+
+#include "api.h"
+#include "core/map.h"
+
+#define API_JOIN_PARAMS " join joinLevel containedBy"
+
+struct api_linked;
+
+struct api_join {
+    struct api *c;
+    enum { JOIN_NONE, JOIN_INLINE, JOIN_FLAT } kind;
+    int64_t level;               /* of links to follow */
+    const struct str *contained; /* entities that the client has already */
+    size_t n_contained;
+    struct store_conn *conn; /* set before use, with tenant */
+    int64_t tenant;
+    size_t loaded;
+    struct map given; /* flat: ids of entities that were or will be given */
+    VEC(struct api_linked *) queue;
+};
+
+/* join=, joinLevel= and containedBy= of the query; after api_view(). false: the response is
+ * filled. */
+bool api_join_read(struct api *c, struct api_join *j);
+/* Appends the entity with what it links to inside. */
+enum err api_join_inline(struct api_join *j, struct buf *out, const struct json *stored,
+                         const struct entity_view *v, struct error *e);
+/* Flat: note what an entity that is given links to; the tree must live on. */
+void api_join_note(struct api_join *j, const struct json *stored);
+/* Flat: append all that was noted and what that links to, each after a comma. *n: how many. */
+enum err api_join_flush(struct api_join *j, struct buf *out, const struct entity_view *v, size_t *n,
+                        struct error *e);
+void api_join_release(struct api_join *j);
+
+#endif
