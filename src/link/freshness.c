@@ -11,13 +11,11 @@
 #include "keys.h"
 #include "link/ops.h"
 #include "repo_index.h"
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-enum { CHUNK_ROWS = 500, NOTE_US = 60000000 };
+enum { ROUND_MS = 1000, CHUNK_ROWS = 500, NOTE_US = 60000000 };
 
 static struct metric stale_sources =
     METRIC_GAUGE("marugoto_link_stale_sources", "sources that are stale or silent too long");
@@ -48,11 +46,9 @@ struct followed {
 struct freshness {
     struct link *link;
     pthread_mutex_t lock; /* sources */
-    pthread_cond_t wake;
-    pthread_t thread;
-    bool threaded, closing;
+    bool periodic;
     struct source *sources;
-    struct followed *tenants; /* the thread's own */
+    struct followed *tenants; /* the round's own: there is one at a time */
 };
 
 static struct str term(struct arena *a, const char *name)
@@ -244,7 +240,7 @@ static enum err count_source(struct store_conn *c, const struct source *s, int64
     return store_end(&r, e);
 }
 
-/* Only this thread takes sources out of the list, so they stay while it looks without the lock. */
+/* Only a round takes sources out of the list, so they stay while it looks without the lock. */
 static enum err count_sources(struct freshness *f, struct store_conn *c, struct error *e)
 {
     enum err err = OK;
@@ -629,59 +625,34 @@ void freshness_routes(struct freshness *f, struct router *r)
 
 /* --- opening and closing --- */
 
-static void *run(void *ctx)
+static void run(void *ctx)
 {
-    struct freshness *f = ctx;
-    bool closing = false;
-    while (!closing) {
-        struct timespec until;
-        freshness_round(f);
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec++;
-        pthread_mutex_lock(&f->lock);
-        while (!f->closing)
-            if (pthread_cond_timedwait(&f->wake, &f->lock, &until) == ETIMEDOUT)
-                break;
-        closing = f->closing;
-        pthread_mutex_unlock(&f->lock);
-    }
-    return NULL;
+    freshness_round(ctx);
 }
 
 struct freshness *freshness_open(struct link *l)
 {
     struct freshness *f = calloc(1, sizeof(*f));
-    pthread_condattr_t monotonic;
     if (!f)
         abort();
     f->link = l;
     pthread_mutex_init(&f->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&f->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
     return f;
 }
 
 struct freshness *freshness_new(struct link *l, struct error *e)
 {
+    (void)e;
     struct freshness *f = freshness_open(l);
-    f->threaded = !pthread_create(&f->thread, NULL, run, f);
-    if (f->threaded)
-        return f;
-    freshness_free(f);
-    error_set(e, ERR_INTERNAL, "cannot start the thread that watches the sources");
-    return NULL;
+    f->periodic = true;
+    pool_every(l->pool, ROUND_MS, run, f);
+    return f;
 }
 
 void freshness_free(struct freshness *f)
 {
-    pthread_mutex_lock(&f->lock);
-    f->closing = true;
-    pthread_cond_signal(&f->wake);
-    pthread_mutex_unlock(&f->lock);
-    if (f->threaded)
-        pthread_join(f->thread, NULL);
+    if (f->periodic)
+        pool_never(f->link->pool, run, f);
     while (f->sources) {
         struct source *s = f->sources;
         f->sources = s->next;
@@ -693,6 +664,5 @@ void freshness_free(struct freshness *f)
         free(t);
     }
     pthread_mutex_destroy(&f->lock);
-    pthread_cond_destroy(&f->wake);
     free(f);
 }

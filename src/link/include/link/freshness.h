@@ -24,17 +24,15 @@
 
 struct freshness;
 
-/* Starts a thread that compares once a second. It works out the state of all sources at its first
+/* Compares once a second on the pool of link. The state of all sources is worked out by the first
  * round, so that the program need not wait for it. */
 struct freshness *freshness_new(struct link *l, struct error *e);
 void freshness_free(struct freshness *f);
-/* The same without the thread, and one round of it: for tests and commands. */
+/* The same without the pool, and one round of it: for tests. */
 struct freshness *freshness_open(struct link *l);
 void freshness_round(struct freshness *f);
 /* GET /link/v1/sources: [{"id","name","type","updateInterval","lastUpdate","staleSince","status"}],
  * the interval in seconds. */
-void freshness_routes(struct freshness *f, struct router *r);
-/* GET /link/v1/sources: the state of all sources of the tenant, as JSON. */
 void freshness_routes(struct freshness *f, struct router *r);
 
 enum fresh_state { FRESH_UNKNOWN, FRESH_OK, FRESH_STALE, FRESH_SILENT };
