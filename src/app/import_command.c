@@ -248,39 +248,6 @@ static const struct json *ask(struct app *app, const struct client_request *r, i
     return NULL;
 }
 
-static void show_server_problem(const struct json *p)
-{
-    int64_t row;
-    struct str column = json_text(json_get(p, S("column"))),
-               read = json_text(json_get(p, S("read")));
-    printf("  %s", json_true(json_get(p, S("warning"))) ? "warning  " : "REJECTED ");
-    if (json_i64(json_get(p, S("row")), &row))
-        printf("row %lld, ", (long long)row);
-    if (column.n)
-        printf("column \"%" STR_F "\", ", STR_A(column));
-    printf("%" STR_F ": %" STR_F, STR_A(json_text(json_get(p, S("reason")))),
-           STR_A(json_text(json_get(p, S("text")))));
-    if (read.n)
-        printf(" (read: \"%" STR_F "\")", STR_A(read));
-    printf("\n");
-}
-
-static void show_server_report(const struct json *report)
-{
-    static const char *const lists[] = {"problems", "drift"};
-    for (size_t l = 0; l < sizeof(lists) / sizeof(lists[0]); l++) {
-        const struct json *list = json_get(report, str_c(lists[l]));
-        if (l == 1 && json_at(list, 0))
-            printf("changed since the last import:\n");
-        for (size_t i = 0; json_at(list, i); i++)
-            show_server_problem(json_at(list, i));
-    }
-    for (uint32_t i = 0; json_is(report, JSON_OBJECT) && i < report->n; i++)
-        if (json_is(&report->members[i].value, JSON_NUMBER))
-            printf("%" STR_F " %" STR_F "\n", STR_A(json_text(&report->members[i].value)),
-                   STR_A(json_key(&report->members[i])));
-}
-
 static int wait_for_report(struct app *app, const struct arguments *o,
                            const struct client_request *r)
 {
@@ -295,16 +262,14 @@ static int wait_for_report(struct app *app, const struct arguments *o,
             nanosleep(&pause, NULL);
             continue;
         }
-        const struct json *report = json_get(v, S("report"));
-        int64_t rejected = 0;
-        json_i64(json_get(report, S("rejected")), &rejected);
-        if (o->json)
-            printf("%" STR_F "\n", STR_A(json_to_text(&app->arena, report)));
-        else
-            show_server_report(report);
+        struct import_report report;
+        import_report_read(&app->arena, json_get(v, S("report")), &report);
+        show(o, &report);
         if (str_eq(state, S("done")))
-            return rejected ? 1 : 0;
-        fprintf(stderr, "marugoto import: %" STR_F "\n", STR_A(json_text(json_get(v, S("error")))));
+            return report.rejected ? 1 : 0;
+        struct str why = json_text(json_get(v, S("error")));
+        if (!report.refused.p)
+            fprintf(stderr, "marugoto import: %" STR_F "\n", STR_A(why));
         return 1;
     }
 }

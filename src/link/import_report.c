@@ -64,6 +64,37 @@ void import_report_json(struct buf *out, const struct import_report *r)
     json_w_end(&w);
 }
 
+static void read_problem(const struct json *v, struct import_problem *p)
+{
+    int64_t row = 0;
+    json_i64(json_get(v, S("row")), &row);
+    *p = (struct import_problem){.row = row > 0 ? (uint64_t)row : 0,
+                                 .column = json_text(json_get(v, S("column"))),
+                                 .reason = json_text(json_get(v, S("reason"))),
+                                 .text = json_text(json_get(v, S("text"))),
+                                 .read = json_text(json_get(v, S("read"))),
+                                 .warning = json_true(json_get(v, S("warning")))};
+}
+
+void import_report_read(struct arena *a, const struct json *v, struct import_report *r)
+{
+    const struct json *problems = json_get(v, S("problems")), *drift = json_get(v, S("drift"));
+    *r = (struct import_report){.kind = json_text(json_get(v, S("kind"))),
+                                .type = json_text(json_get(v, S("type"))),
+                                .dataset = json_text(json_get(v, S("dataset"))),
+                                .encoding = json_text(json_get(v, S("encoding"))),
+                                .refused = json_text(json_get(v, S("refused")))};
+    for (size_t i = 0; i < N_COUNTERS; i++) {
+        int64_t n = 0;
+        json_i64(json_get(v, str_c(counters[i].name)), &n);
+        *(uint64_t *)((char *)r + counters[i].offset) = n > 0 ? (uint64_t)n : 0;
+    }
+    for (size_t i = 0; json_at(problems, i); i++)
+        read_problem(json_at(problems, i), vec_push(a, &r->problems));
+    for (size_t i = 0; json_at(drift, i); i++)
+        read_problem(json_at(drift, i), vec_push(a, &r->drift));
+}
+
 /* A cell's text on one line, without control characters. */
 static void quote(struct buf *out, struct str s)
 {

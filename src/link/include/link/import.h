@@ -82,6 +82,8 @@ struct import_job {
 enum err import_run(const struct import_job *job, struct import_report *report, struct error *e);
 
 void import_report_json(struct buf *out, const struct import_report *r);
+/* Back from JSON; texts point into it. What is missing is empty or 0. */
+void import_report_read(struct arena *a, const struct json *v, struct import_report *r);
 void import_report_text(struct buf *out, const struct import_report *r); /* for a terminal */
 
 /*
