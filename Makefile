@@ -16,7 +16,7 @@ web:
 	@scripts/web
 
 run: build
-	$(BUILD)/marugoto serve --data $(DATA) --port $(PORT) --demo
+	$(BUILD)/marugoto serve --data $(DATA) --port $(PORT) --demo --link.journal_hours=24
 
 test:
 	@scripts/setup --test

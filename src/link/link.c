@@ -1,6 +1,7 @@
 /* Opening and closing the broker; its settings. */
 #include "link/link.h"
 #include "api.h"
+#include "retention.h"
 #include "link/import.h"
 #include "link/subscription.h"
 
@@ -32,6 +33,8 @@ static const struct config_key keys[] = {
                "longest pause between attempts, seconds"),
     CONFIG_INT("link.stream_heartbeat_s", struct link_options, stream_heartbeat_s, 15, 1, 3600,
                "pause between heartbeats of live streams, seconds"),
+    CONFIG_INT("link.journal_hours", struct link_options, journal_hours, 168, 1, 876000,
+               "hours for which changes are kept for followers: notifications, streams"),
     CONFIG_BOOL("link.tenants_auto", struct link_options, tenants_auto, "true",
                 "writing to an unknown tenant makes it"),
     CONFIG_STR("link.public_url", struct link_options, public_url, "",
@@ -54,6 +57,7 @@ enum err link_start(struct link *l, struct error *e)
         l->streams = streams_new(l, e);
     if (l->streams) {
         l->imports = imports_new(l);
+        retention_start(l);
         return OK;
     }
     enum err err = e->code;
@@ -63,6 +67,7 @@ enum err link_start(struct link *l, struct error *e)
 
 void link_stop(struct link *l)
 {
+    retention_stop(l);
     imports_free(l->imports);
     if (l->streams)
         streams_free(l->streams);

@@ -25,8 +25,6 @@ static const struct config_key keys[] = {
                 "page cache of the writer; each reader gets a quarter of it (sqlite)"),
     CONFIG_SIZE("store.wal_bytes", struct store_options, wal_bytes, "16m", 65536, INT64_C(1) << 40,
                 "checkpoint when the write-ahead log is longer (sqlite)"),
-    CONFIG_INT("store.journal_days", struct store_options, journal_days, 30, 1, 36500,
-               "days after which rows of the journal may be trimmed"),
     CONFIG_STR("store.durability", struct store_options, durability, "full",
                "full: on disk before the answer; none: for tests and benchmarks only"),
 };

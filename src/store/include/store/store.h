@@ -43,7 +43,6 @@ struct store_options {
     int64_t statement_ms;   /* longest run of one statement (postgres) */
     int64_t cache_bytes;    /* page cache of the writer; readers get a quarter each (sqlite) */
     int64_t wal_bytes;      /* checkpoint when the log is longer (sqlite) */
-    int64_t journal_days;   /* journal rows older than this may be trimmed */
     const char *durability; /* "full" (default) or "none": tests and benchmarks only */
 };
 extern const struct config_table store_config;
