@@ -150,7 +150,6 @@ struct sub_write_call {
     enum err result;                      /* of the operation, when the store was fine */
     struct error error;
     int64_t tenant, sid, cursor;
-    struct sub_slab *slab;
     struct sub_spec *spec; /* what the outbox takes over */
 };
 
@@ -162,7 +161,6 @@ static void forget_spec(struct sub_write_call *w)
     pthread_mutex_lock(&h->lock);
     sub_spec_unref(&h->groups, w->spec);
     pthread_mutex_unlock(&h->lock);
-    sub_slab_unref(w->slab);
     w->spec = NULL;
 }
 
@@ -177,12 +175,10 @@ static enum err compile(struct sub_write_call *w, const struct json *doc,
                              .shown_ctx = w->shown,
                              .public_url = str_c(w->api.link->options.public_url)};
     forget_spec(w);
-    w->slab = sub_slab_new();
-    w->spec = sub_spec_new(w->slab, &src, e);
-    if (w->spec)
-        return OK;
-    sub_slab_unref(w->slab);
-    return e->code;
+    struct sub_slab *slab = sub_slab_take(&w->api.link->subscriptions->slabs);
+    w->spec = sub_spec_new(slab, &src, e);
+    sub_slab_unref(slab);
+    return w->spec ? OK : e->code;
 }
 
 static struct str context_text(struct arena *a, const struct ld_context *ctx)
@@ -336,8 +332,6 @@ static void take_over(struct sub_write_call *w)
         w->spec = NULL;
     }
     pthread_mutex_unlock(&h->lock);
-    if (w->slab)
-        sub_slab_unref(w->slab);
 }
 
 static void written(void *ctx, enum err code, const struct error *e)

@@ -69,6 +69,14 @@ struct sub_slab {
 };
 struct sub_slab *sub_slab_new(void);
 void sub_slab_unref(struct sub_slab *s);
+/* The slab that is being filled, counted for the caller; a new one after some uses. */
+enum { SLAB_SPECS = 16 };
+struct sub_slabs {
+    struct sub_slab *filling;
+    unsigned used;
+};
+struct sub_slab *sub_slab_take(struct sub_slabs *s);
+void sub_slabs_release(struct sub_slabs *s);
 
 /* How entities are shown: subscriptions that agree share the text. */
 struct sub_group {
@@ -280,7 +288,9 @@ enum { SUB_QUEUED_BYTES = 64 << 20 }; /* of payloads in all queues, shared ones 
 struct subscriptions {
     struct link *link;
     struct sub_net net;
-    _Atomic int refs; /* its owner's, one of each request on its way, one of each pool task */
+    _Atomic int refs;       /* its owner's, one of each request on its way, one of each pool task */
+    struct sub_slabs slabs; /* of the thread that compiles: at the start the caller's, then the
+                               writer's */
 
     pthread_mutex_t lock; /* for everything below */
     pthread_cond_t wake;  /* the follower */

@@ -28,6 +28,24 @@ void sub_slab_unref(struct sub_slab *s)
     free(s);
 }
 
+struct sub_slab *sub_slab_take(struct sub_slabs *s)
+{
+    if (s->filling && s->used == SLAB_SPECS)
+        sub_slabs_release(s);
+    if (!s->filling)
+        s->filling = sub_slab_new();
+    s->used++;
+    atomic_fetch_add(&s->filling->refs, 1);
+    return s->filling;
+}
+
+void sub_slabs_release(struct sub_slabs *s)
+{
+    if (s->filling)
+        sub_slab_unref(s->filling);
+    *s = (struct sub_slabs){0};
+}
+
 /* --- parts --- */
 
 /* A copy; what is absent stays so. */

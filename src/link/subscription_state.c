@@ -800,6 +800,7 @@ void sub_free_all(struct subscriptions *h)
         h->tenants = t->next;
         free(t);
     }
+    sub_slabs_release(&h->slabs);
     free(h->all.v);
     free(h->timers.v);
     free(h->fulls.v);

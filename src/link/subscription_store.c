@@ -53,12 +53,8 @@ struct sub_counters sub_counters_parse(struct arena *a, struct str text)
 
 /* --- loading --- */
 
-enum { SLAB_SPECS = 64 };
-
 struct loading {
     struct subscriptions *hub;
-    struct sub_slab *slab;
-    size_t in_slab;
     struct arena scratch;
 };
 
@@ -78,19 +74,6 @@ static const struct ld_context *context_at(struct loading *l, const struct json 
     return ld_core();
 }
 
-static struct sub_slab *slab_for_one(struct loading *l)
-{
-    if (l->slab && l->in_slab < SLAB_SPECS) {
-        l->in_slab++;
-        return l->slab;
-    }
-    if (l->slab)
-        sub_slab_unref(l->slab);
-    l->slab = sub_slab_new();
-    l->in_slab = 1;
-    return l->slab;
-}
-
 /* Columns: sid, tenant, name, id, doc, context, state, cursor, pending, position. */
 static void load_row(struct loading *l, const struct store_rows *r)
 {
@@ -107,7 +90,9 @@ static void load_row(struct loading *l, const struct store_rows *r)
                              .ctx = context_at(l, context, id),
                              .shown_ctx = shown ? context_at(l, shown, id) : NULL,
                              .public_url = str_c(l->hub->link->options.public_url)};
-    struct sub_spec *spec = doc ? sub_spec_new(slab_for_one(l), &src, &e) : NULL;
+    struct sub_slab *slab = sub_slab_take(&l->hub->slabs);
+    struct sub_spec *spec = doc ? sub_spec_new(slab, &src, &e) : NULL;
+    sub_slab_unref(slab);
     if (!spec) {
         log_event(LOG_ERROR, "link.subscription_unreadable", LOG_S("subscription", id),
                   LOG_Z("error", e.text));
@@ -147,8 +132,6 @@ enum err sub_load(struct subscriptions *h, struct error *e)
     enum err err = store_end(&r, e);
     pthread_mutex_unlock(&h->lock);
     store_read_done(c);
-    if (l.slab)
-        sub_slab_unref(l.slab);
     arena_release(&l.scratch);
     return err;
 }
