@@ -150,7 +150,7 @@ static enum err query(struct export *x, uint64_t limit,
 static bool more(struct export *x)
 {
     struct error e;
-    struct repo_result result;
+    struct repo_result result = {0};
     arena_reset(&x->arena);
     buf_clear(&x->out);
     x->at = 0;

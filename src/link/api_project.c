@@ -21,7 +21,7 @@ static bool bad(struct parser *p)
 static bool take_name(struct parser *p, struct str *name)
 {
     size_t from = p->at;
-    while (p->at < p->text.n && !memchr(",|{}", p->text.p[p->at], 4))
+    while (p->at < p->text.n && str_find_char(S(",|{}"), p->text.p[p->at]) < 0)
         p->at++;
     *name = str_trim(str_sub(p->text, from, p->at - from));
     if (!name->n || ++p->names > PROJECTION_NAMES)

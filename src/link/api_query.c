@@ -94,7 +94,7 @@ static void page_links(struct page *p)
     if (p->more && p->given)
         page_link(p, "next",
                   str_printf(a, "cursor=%lld-%lld", (long long)p->last,
-                             (long long)(p->position + (int64_t)p->given)));
+                             (long long)p->position + (long long)p->given));
 }
 
 /* --- matches --- */

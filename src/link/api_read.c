@@ -106,7 +106,7 @@ struct str api_segment(struct arena *a, struct str id)
     size_t n = 0;
     for (size_t i = 0; i < id.n; i++) {
         unsigned char ch = (unsigned char)id.p[i];
-        if (ch > ' ' && ch < 0x7f && !memchr("/?#%[]", ch, 6)) {
+        if (ch > ' ' && ch < 0x7f && str_find_char(S("/?#%[]"), (char)ch) < 0) {
             out[n++] = (char)ch;
             continue;
         }
@@ -125,7 +125,7 @@ bool api_attr(struct api *c, struct str *iri)
     bool good = name.n && name.p[0] != '@' && str_is_utf8(name);
     for (size_t i = 0; good && i < name.n; i++) {
         unsigned char ch = (unsigned char)name.p[i];
-        good = ch > ' ' && ch != 0x7f && !memchr("<>\"'=;()", ch, 8);
+        good = ch > ' ' && ch != 0x7f && str_find_char(S("<>\"'=;()"), (char)ch) < 0;
     }
     if (good) {
         *iri = entity_is_member(name) ? name : ld_expand(c->ctx, c->arena, name);

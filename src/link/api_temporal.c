@@ -459,7 +459,7 @@ static void evolution_links(struct evolution_query *x)
             buf_char(&url, '&');
         }
     buf_printf(&url, "offset=%lld>; rel=\"next\"; type=\"%s\"",
-               (long long)(x->offset + (int64_t)x->given), c->type);
+               (long long)x->offset + (long long)x->given, c->type);
     response_header(c->req, c->res, "Link", buf_view(&url));
     buf_release(&url);
 }
