@@ -13,6 +13,7 @@ interface Settings {
     clusterBelow: number;
     box?: [number, number, number, number];
     layers: { type: string; label: string }[];
+    areas: { name: string; at: [number, number] }[];
     texts: Record<string, string>;
 }
 
@@ -62,6 +63,7 @@ function style(): StyleSpecification {
             live: { type: 'geojson', data: nothing },
             pulse: { type: 'geojson', data: nothing },
             chosen: { type: 'geojson', data: nothing },
+            names: { type: 'geojson', data: { type: 'FeatureCollection', features: settings.areas.map(({ name, at }) => ({ type: 'Feature', properties: { name }, geometry: { type: 'Point', coordinates: at } })) } },
         },
         layers: [{ id: 'background', type: 'background', paint: { 'background-color': '#eef1f4' } }],
     };
@@ -77,14 +79,14 @@ function style(): StyleSpecification {
         out.layers.push(
             { id: 'areas', type: 'fill', ...base, filter: ['==', ['geometry-type'], 'Polygon'], paint: { 'fill-color': '#ffffff', 'fill-opacity': settings.basemap ? 0.15 : 0.9 } },
             { id: 'borders', type: 'line', ...base, filter: ['==', ['geometry-type'], 'Polygon'], paint: { 'line-color': '#7c8ea3', 'line-width': 1.4 } },
-            {
-                id: 'area-names', type: 'symbol', ...base, filter: ['==', ['geometry-type'], 'Polygon'],
-                layout: { 'text-field': ['get', 'name'], 'text-font': fonts, 'text-size': 15 },
-                paint: { 'text-color': '#5a6b7d', 'text-halo-color': '#ffffff', 'text-halo-width': 1.5 },
-            },
         );
     }
     out.layers.push(
+        {
+            id: 'area-names', type: 'symbol', source: 'names',
+            layout: { 'text-field': ['get', 'name'], 'text-font': fonts, 'text-size': 15, 'text-variable-anchor': ['center', 'top', 'bottom', 'left', 'right'], 'text-radial-offset': 1.6, 'text-padding': 2 },
+            paint: { 'text-color': '#3d4c5c', 'text-halo-color': '#ffffff', 'text-halo-width': 2, 'text-opacity': ['step', ['zoom'], 1, 13, 0] },
+        },
         { id: 'pulse', type: 'circle', source: 'pulse', paint: { 'circle-radius': 20, 'circle-color': '#0017c1', 'circle-opacity': 0.16, 'circle-stroke-color': '#0017c1', 'circle-stroke-width': 1.5, 'circle-stroke-opacity': 0.5 } },
         { id: 'chosen', type: 'circle', source: 'chosen', paint: { 'circle-radius': 19, 'circle-color': '#ffd43d', 'circle-stroke-color': '#000000', 'circle-stroke-width': 3 } },
         ...pointLayers('live', undefined),
@@ -123,7 +125,7 @@ function placeLayers(sourceLayer: string): LayerSpecification[] {
         { id: 'places-lines', type: 'line', ...base, filter: ['==', ['geometry-type'], 'LineString'], layout: { 'line-join': 'round', 'line-cap': 'round' }, paint: { 'line-color': '#57b8ff', 'line-width': ['interpolate', ['linear'], ['zoom'], 9, 1.5, 15, 5], 'line-opacity': 0.75 } },
         { id: 'places-areas', type: 'fill', ...base, filter: ['==', ['geometry-type'], 'Polygon'], paint: { 'fill-color': '#c5d7fb', 'fill-opacity': 0.5, 'fill-outline-color': '#3460fb' } },
         { id: 'clusters', type: 'circle', ...base, filter: ['has', 'count'], paint: { 'circle-color': '#00118f', 'circle-radius': ['interpolate', ['linear'], ['sqrt', ['get', 'count']], 1, 13, 8, 24, 30, 34], 'circle-stroke-color': '#ffffff', 'circle-stroke-width': 2.5, 'circle-opacity': 0.92 } },
-        { id: 'cluster-counts', type: 'symbol', ...base, filter: ['has', 'count'], layout: { 'text-field': ['to-string', ['get', 'count']], 'text-font': fonts, 'text-size': 14, 'text-allow-overlap': true, 'text-ignore-placement': true }, paint: { 'text-color': '#ffffff' } },
+        { id: 'cluster-counts', type: 'symbol', ...base, filter: ['has', 'count'], layout: { 'text-field': ['to-string', ['get', 'count']], 'text-font': fonts, 'text-size': 14, 'text-allow-overlap': true, 'text-padding': 10 }, paint: { 'text-color': '#ffffff' } },
         ...pointLayers('places', sourceLayer),
     ];
 }

@@ -274,26 +274,32 @@ struct column {
     struct str iri, name;
     size_t uses;
     bool number; /* only numbers so far */
+    bool varies; /* not the same in all rows */
+    const struct json *first;
 };
 struct columns {
     VEC(struct column) all;
 };
 
-static void count_column(struct arena *a, struct columns *cs, struct str iri, bool number)
+static void count_column(struct arena *a, struct columns *cs, struct str iri,
+                         const struct json *value)
 {
+    bool number = json_is(value, JSON_NUMBER);
     for (size_t i = 0; i < cs->all.n; i++) {
         if (str_eq(cs->all.v[i].iri, iri)) {
             cs->all.v[i].uses++;
             cs->all.v[i].number &= number;
+            cs->all.v[i].varies |= !json_equal(cs->all.v[i].first, value, true);
             return;
         }
     }
     struct str name = look_short(a, iri);
     if (cs->all.n < ATTRS_MAX && !look_is_technical(name))
-        *vec_push(a, &cs->all) = (struct column){iri, name, 1, number};
+        *vec_push(a, &cs->all) = (struct column){iri, name, 1, number, false, value};
 }
 
-/* The attributes that most rows have, in the order in which the first rows name them. */
+/* The attributes that most rows have, in the order in which the first rows name them. What is the
+ * same in every row tells nothing there. */
 static void choose_columns(struct arena *a, const struct view *v, struct columns *out)
 {
     struct columns all = {.all = VEC_INIT};
@@ -302,13 +308,12 @@ static void choose_columns(struct arena *a, const struct view *v, struct columns
         for (uint32_t i = 0; i < e->n; i++) {
             const struct json *one = instance_default(&e->members[i].value);
             if (one && !entity_is_member(json_key(&e->members[i])))
-                count_column(a, &all, json_key(&e->members[i]),
-                             json_is(instance_value(one), JSON_NUMBER));
+                count_column(a, &all, json_key(&e->members[i]), instance_value(one));
         }
     }
     for (size_t need = v->rows.n; need > 0 && out->all.n < COLUMNS; need--)
         for (size_t i = 0; i < all.all.n && out->all.n < COLUMNS; i++)
-            if (all.all.v[i].uses == need)
+            if (all.all.v[i].uses == need && (all.all.v[i].varies || v->rows.n < 4))
                 *vec_push(a, &out->all) = all.all.v[i];
 }
 

@@ -58,7 +58,8 @@ static bool is_number(const struct json *instances)
     return one && json_is(instance_value(one), JSON_NUMBER);
 }
 
-static void write_instance(struct page *p, struct str name, const struct json *one)
+/* The time is said where it is another than the whole entity's. */
+static void write_instance(struct page *p, struct str name, const struct json *one, int64_t newest)
 {
     struct look_shown s = look_instance(p->arena, p->locale, one);
     int64_t at;
@@ -70,13 +71,15 @@ static void write_instance(struct page *p, struct str name, const struct json *o
     if (s.id.n)
         json_w_kstr(&p->w, S("entity"),
                     page_href(p, "e/%" STR_F, STR_A(url_encode(p->arena, s.id))));
-    if (datetime_parse(json_text(json_get(one, S("observedAt"))), &at))
+    if (datetime_parse(json_text(json_get(one, S("observedAt"))), &at) &&
+        at / MINUTE_US != newest / MINUTE_US)
         json_w_kstr(&p->w, S("seen"), locale_datetime(p->locale, p->arena, at));
     json_w_end(&p->w);
 }
 
 static void write_attributes(struct page *p, const struct json *stored)
 {
+    int64_t newest = look_updated(stored);
     json_w_key(&p->w, S("attributes"));
     json_w_array(&p->w);
     for (uint32_t i = 0; i < stored->n; i++) {
@@ -86,7 +89,7 @@ static void write_attributes(struct page *p, const struct json *stored)
         if (entity_is_member(key) || str_eq(name, S("location")) || str_eq(name, S("name")))
             continue;
         for (uint32_t k = 0; k < instances->n; k++)
-            write_instance(p, name, &instances->items[k]);
+            write_instance(p, name, &instances->items[k], newest);
     }
     json_w_end(&p->w);
 }

@@ -88,9 +88,8 @@ struct str look_code(struct arena *a, const struct locale *l, struct str code)
 
 bool look_is_technical(struct str short_name)
 {
-    static const char *const names[] = {"name",      "title",        "location",      "dataset",
-                                        "source",    "dataProvider", "alternateName", "dataSet",
-                                        "sourceRow", "district_id"};
+    static const char *const names[] = {"name",     "nameKana", "nameEn", "alternateName", "title",
+                                        "location", "dataset",  "source", "dataProvider"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (str_eq(short_name, str_c(names[i])))
             return true;

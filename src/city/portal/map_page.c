@@ -78,6 +78,57 @@ static void write_codes(struct page *p, struct json_writer *w)
     json_w_end(w);
 }
 
+/* Layers that are shown at first: what people need in a hurry and what moves. All others are a tap
+ * away, so that the first picture stays legible. */
+static bool is_first_choice(struct str name)
+{
+    static const char *const names[] = {
+        "EvacuationShelter",      "MedicalFacility", "Vehicle",         "GtfsRoute",
+        "BikeHireDockingStation", "WeatherObserved", "FloodMonitoring", "OffStreetParking"};
+    for (size_t i = 0; i < COUNT(names); i++)
+        if (str_eq(name, str_c(names[i])))
+            return true;
+    return false;
+}
+
+/* --- names of areas: tiles would repeat them in each tile --- */
+
+struct naming {
+    struct page *page;
+    struct json_writer *w;
+};
+
+static bool write_area(void *ctx, const struct entity_row *row, const struct json *stored)
+{
+    struct naming *n = ctx;
+    double lon, lat;
+    (void)row;
+    if (str_eq(json_text(json_get(look_value(stored, "location"), S("type"))), S("Point")) ||
+        !look_place(n->page->arena, stored, &lon, &lat))
+        return true;
+    json_w_object(n->w);
+    json_w_kstr(n->w, S("name"), look_name(n->page->arena, n->page->locale, stored));
+    json_w_key(n->w, S("at"));
+    json_w_array(n->w);
+    json_w_double(n->w, lon);
+    json_w_double(n->w, lat);
+    json_w_end(n->w);
+    json_w_end(n->w);
+    return true;
+}
+
+static enum err write_areas(struct page *p, struct store_conn *c, struct json_writer *w,
+                            struct error *e)
+{
+    struct naming n = {p, w};
+    struct scan s = {.iri = ld_expand(ld_core(), p->arena, S("AdministrativeArea")), .limit = 200};
+    json_w_key(w, S("areas"));
+    json_w_array(w);
+    enum err err = scan_type(c, p->portal->city.clock, &s, write_area, &n, NULL, e);
+    json_w_end(w);
+    return err;
+}
+
 /* A base map of another site must be allowed to load, on this page only. */
 static void allow_basemap(struct page *p, const char *url)
 {
@@ -100,7 +151,8 @@ static void allow_basemap(struct page *p, const char *url)
                                STR_A(origin), STR_A(origin)));
 }
 
-static struct str settings(struct page *p, const struct extent *x, const struct datasets *layers)
+static struct str settings(struct page *p, const struct extent *x, const struct datasets *layers,
+                           struct store_conn *c, struct error *e)
 {
     struct buf out = BUF_INIT;
     struct json_writer w = json_writer(&out);
@@ -128,8 +180,9 @@ static struct str settings(struct page *p, const struct extent *x, const struct 
     }
     json_w_end(&w);
     write_codes(p, &w);
+    enum err err = write_areas(p, c, &w, e);
     json_w_end(&w);
-    struct str text = buf_dup(&out, p->arena);
+    struct str text = err ? STR_NONE : buf_dup(&out, p->arena);
     buf_release(&out);
     return text;
 }
@@ -151,20 +204,25 @@ static enum http_answer get_map(struct request *req, struct response *res, void 
             *vec_push(p.arena, &layers.all) = list.all.v[i];
     if (!err)
         x = map_extent(&p, c, &layers);
+    struct str text = err ? STR_NONE : settings(&p, &x, &layers, c, &e);
     store_read_done(c);
-    if (err)
+    if (!text.p)
         return page_fail(&p, &e);
+    bool chosen = false;
+    for (size_t i = 0; i < layers.all.n; i++)
+        chosen |= is_first_choice(layers.all.v[i].name);
     json_w_key(&p.w, S("layers"));
     json_w_array(&p.w);
     for (size_t i = 0; i < layers.all.n; i++) {
         json_w_object(&p.w);
         dataset_write(&p, &layers.all.v[i]);
         /* Areas are the ground of the map, not a layer to switch. */
+        json_w_kbool(&p.w, S("shown"), !chosen || is_first_choice(layers.all.v[i].name));
         json_w_kbool(&p.w, S("ground"), str_eq(layers.all.v[i].name, S("AdministrativeArea")));
         json_w_end(&p.w);
     }
     json_w_end(&p.w);
-    json_w_kstr(&p.w, S("settings"), settings(&p, &x, &layers));
+    json_w_kstr(&p.w, S("settings"), text);
     if (p.portal->options->basemap_url[0])
         allow_basemap(&p, p.portal->options->basemap_url);
     return page_send(&p, "map", S("map.title"));

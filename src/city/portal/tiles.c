@@ -248,7 +248,7 @@ static struct mark mark_of(struct arena *a, const struct json *stored)
     struct str status = plain(stored, "status");
     return (struct mark){.id = str_dup(a, entity_id(stored)),
                          .name = str_dup(a, plain(stored, "name")),
-                         .type = look_type(a, stored),
+                         .type = str_dup(a, look_type(a, stored)),
                          .status =
                              str_dup(a, status.p ? status : plain(stored, "operationalStatus")),
                          .category = str_dup(a, plain(stored, "category"))};
