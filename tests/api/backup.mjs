@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 // Copies and checks: backup while the city is in use, restore, check, schemas of other versions.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';

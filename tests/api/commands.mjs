@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 // The command line: what it offers, what it refuses, and with which words.
 import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';

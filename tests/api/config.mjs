@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 // Settings: file, environment, command line, secrets; docs/CONFIGURATION.md is what the program says.
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync, existsSync } from 'node:fs';

@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 // Crash loop: the server is killed over and over while clients write. What was acknowledged is
 // there after each start; each change reaches the subscriber at least once, in order per entity, and
 // a repetition has the same notification id.

@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 // What the city stands on is gone for a while: disk full, database gone. Writes are refused with
 // 503, reads go on where they can, nothing that was acknowledged is lost, and service resumes by
 // itself.

@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 // /metrics: every line follows Prometheus' text format 0.0.4, and the counters move.
 import assert from 'node:assert/strict';
 import { test, run } from '../lib/tap.mjs';

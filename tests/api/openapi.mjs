@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 // /openapi.json: a valid description of what is served, and nothing else.
 import assert from 'node:assert/strict';
 import { test, run } from '../lib/tap.mjs';

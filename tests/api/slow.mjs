@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 // Slow clients at the product's default settings: dribbled headers and bodies are closed in time,
 // and others are served meanwhile.
 import assert from 'node:assert/strict';

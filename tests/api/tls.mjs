@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 // TLS without a proxy: a certificate made for trials, certificates of one's own, HSTS.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
