@@ -28,11 +28,12 @@ struct connection {
     struct client_key key;
     char address[INET6_ADDRSTRLEN]; /* in text; IPv4 without "::ffff:" */
     bool proxy;                     /* a trusted one: its X-Forwarded headers count */
-    _Atomic int phase;              /* enum conn_phase, set by the connection's worker */
-    _Atomic int64_t since;          /* steady clock: start of the phase */
-    _Atomic int64_t received;       /* bytes of the body so far */
-    int64_t idle_seen;              /* reaper: the "since" that idle_bytes belongs to */
-    uint64_t idle_bytes; /* reaper: bytes the client had sent when idleness was noticed */
+    struct exchange *exchange; /* the worker's: of the request that is being read or answered */
+    _Atomic int phase;         /* enum conn_phase, set by the connection's worker */
+    _Atomic int64_t since;     /* steady clock: start of the phase */
+    _Atomic int64_t received;  /* bytes of the body so far */
+    int64_t idle_seen;         /* reaper: the "since" that idle_bytes belongs to */
+    uint64_t idle_bytes;       /* reaper: bytes the client had sent when idleness was noticed */
 };
 
 struct deadlines;

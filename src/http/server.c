@@ -221,6 +221,7 @@ static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *
     x->mhd = mhd;
     x->conn = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
     x->steady = clock_steady(s->clock);
+    x->conn->exchange = x;
     connection_phase(x->conn, CONN_HEADERS, x->steady);
     accept_target(x, str_c(uri));
     return x;
@@ -249,6 +250,7 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **con_cls,
     if (!x)
         return;
     int64_t now = clock_steady(s->clock);
+    x->conn->exchange = NULL;
     connection_phase(x->conn, CONN_IDLE, now);
     if (x->begun)
         record(x, now);
@@ -280,6 +282,9 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
             ratelimit_connected(s->ratelimit, &c->key);
         *context = c;
     } else if (c) {
+        /* A request whose headers do not fit its memory is dropped without being completed. */
+        if (c->exchange)
+            exchange_free(c->exchange, NULL);
         if (!c->proxy)
             ratelimit_disconnected(s->ratelimit, &c->key);
         connection_close(s->deadlines, c);
