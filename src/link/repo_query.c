@@ -1,33 +1,37 @@
 /*
- * Finding entities. A plan is one index scan that gives candidate row numbers in order; each
- * candidate is loaded and evaluated exactly. The scan is asked for growing chunks, so that a page
- * of 20 reads little and a count of everything reads fast.
+ * Finding entities. A plan gives candidate row numbers in order; each candidate is loaded and
+ * evaluated exactly. There are two: a list, which is a heap of the rows that one index names, and a
+ * walk over the entities of a type, with an attribute or of the tenant, which come in order by
+ * themselves, in growing chunks, so that a page of 20 reads little and a count of all reads fast.
  *
- * Choosing: an explicit id list wins; else the condition whose index has the fewest rows, counted
- * up to PROBE_MAX; a condition with more rows than that loses to a walk in row order, which then
- * finds matches often enough.
+ * Choosing: explicit ids win; then a place; then a type or attribute that few entities have; then
+ * the value condition whose index names the fewest rows. One with more rows than LIST_MAX loses to
+ * the walk, which then finds matches often enough.
  */
 #include "core/clock.h"
 #include "keys.h"
 #include "link/repo.h"
 #include "repo_index.h"
-#include <stdlib.h>
 
 enum {
-    PROBE_MAX = 5000, /* index rows counted when choosing */
+    LIST_MAX = 5000,      /* rows of a list by a value condition */
+    LIST_MAX_GEO = 20000, /* of a list by a place */
+    LIST_CHUNK = 16,      /* rows of a list loaded at once */
+    FEW = 64,             /* entities of a type that are not worth a list */
     CHUNK_FIRST = 64,
     CHUNK_MAX = 4096,
-    NAMES_MAX = 4,   /* names in one type or attribute condition that an index scan takes */
+    NAMES_MAX = 4,   /* names in one type or attribute condition that a walk takes */
     GEO_RANGES = 12, /* cell ranges of one geographic scan */
     GEO_ROOM = GEO_RANGES + 4 * GEO_CELL_LEVEL
 };
 
-/* Candidates in ascending order of eid, either listed or scanned in chunks. */
+typedef VEC(int64_t) eid_list;
+
+/* Candidates in ascending order of eid, either listed or walked in chunks. */
 struct plan {
     bool listed;
-    VEC(int64_t) list; /* listed */
-    size_t at;
-    const struct query_hint *hint; /* scanned; NULL: all entities of the tenant */
+    eid_list list;                 /* a heap with the least eid first; may name a row twice */
+    const struct query_hint *hint; /* walked; NULL: all entities of the tenant */
 };
 
 struct run {
@@ -45,88 +49,98 @@ struct run {
 
 /* --- lists of row numbers --- */
 
-static int by_value(const void *x, const void *y)
+static void sift_down(eid_list *l, size_t i)
 {
-    int64_t a = *(const int64_t *)x, b = *(const int64_t *)y;
-    return a < b ? -1 : a > b;
+    int64_t moved = l->v[i];
+    for (size_t child; (child = 2 * i + 1) < l->n; i = child) {
+        if (child + 1 < l->n && l->v[child + 1] < l->v[child])
+            child++;
+        if (l->v[child] >= moved)
+            break;
+        l->v[i] = l->v[child];
+    }
+    l->v[i] = moved;
 }
 
-static void list_add(struct run *r, int64_t eid)
+static int64_t pop_least(eid_list *l)
 {
-    if (eid > r->q->after)
-        *vec_push(&r->arena, &r->plan.list) = eid;
+    int64_t least = l->v[0];
+    l->v[0] = l->v[--l->n];
+    if (l->n)
+        sift_down(l, 0);
+    return least;
 }
 
-static void list_finish(struct run *r)
+/* A page needs the first few in order: a heap is made faster than a list is sorted. */
+static void use_list(struct run *r, const eid_list *list)
 {
-    struct plan *p = &r->plan;
-    if (p->list.n)
-        qsort(p->list.v, p->list.n, sizeof(p->list.v[0]), by_value);
-    size_t n = 0;
-    for (size_t i = 0; i < p->list.n; i++)
-        if (!n || p->list.v[n - 1] != p->list.v[i])
-            p->list.v[n++] = p->list.v[i];
-    p->list.n = n;
-    p->listed = true;
+    r->plan.list = *list;
+    r->plan.listed = true;
+    for (size_t i = list->n / 2; i-- > 0;)
+        sift_down(&r->plan.list, i);
 }
 
 static enum err list_ids(struct run *r, struct error *e)
 {
+    eid_list list = VEC_INIT;
     for (size_t i = 0; i < r->q->query->n_ids; i++) {
         int64_t eid;
         enum err err =
             store_get_int(r->c, &eid, "SELECT eid FROM entity WHERE tenant = $1 AND id = $2",
                           SV(SV_INT(r->q->tenant), SV_TEXT(r->q->query->ids[i])), e);
-        if (err == OK)
-            list_add(r, eid);
-        else if (err != ERR_NOT_FOUND)
+        if (err == OK && eid > r->q->after)
+            *vec_push(&r->arena, &list) = eid;
+        else if (err && err != ERR_NOT_FOUND)
             return err;
     }
-    list_finish(r);
+    use_list(r, &list);
     return OK;
 }
 
+/* Rows of a query whose first column is eid. */
+static enum err add_rows(struct run *r, struct store_rows *rows, eid_list *list, struct error *e)
+{
+    while (store_next(rows))
+        *vec_push(&r->arena, list) = store_int(rows, 0);
+    return store_end(rows, e);
+}
+
 static enum err list_cells(struct run *r, char kind, struct str name, struct geo_range range,
-                           struct error *e)
+                           eid_list *list, struct error *e)
 {
     struct store_rows rows;
     store_query(r->c, &rows,
-                "SELECT eid FROM entity_geo WHERE k = $1 AND cell BETWEEN $2 AND $3 LIMIT $4",
+                "SELECT eid FROM entity_geo WHERE k = $1 AND cell BETWEEN $2 AND $3 AND eid > $4"
+                " LIMIT $5",
                 SV(SV_INT(key_of(r->q->tenant, kind, name)), SV_INT(range.from), SV_INT(range.to),
-                   SV_INT(PROBE_MAX * 4)));
-    while (store_next(&rows))
-        list_add(r, store_int(&rows, 0));
-    return store_end(&rows, e);
+                   SV_INT(r->q->after), SV_INT(LIST_MAX_GEO + 1)));
+    return add_rows(r, &rows, list, e);
 }
 
-/* All candidates of a geographic condition; *few is false when there are too many to list. */
-static enum err list_geo(struct run *r, const struct query_hint *h, bool *few, struct error *e)
+/* All candidates of a geographic condition, unless there are too many to list. */
+static enum err list_geo(struct run *r, const struct query_hint *h, struct error *e)
 {
     struct geo_range ranges[GEO_ROOM];
     size_t n = geo_ranges(h->box, GEO_RANGES, ranges);
     struct str name = h->names[0];
+    eid_list list = VEC_INIT;
     int64_t shapes = 0;
     enum err err = store_get_int(r->c, &shapes,
                                  "SELECT count(*) FROM (SELECT 1 FROM entity_geo WHERE k = $1"
                                  " LIMIT 1) x",
                                  SV(SV_INT(key_of(r->q->tenant, KEY_SHAPE, name))), e);
-    for (size_t i = 0; err == OK && i < n && r->plan.list.n <= PROBE_MAX * 4; i++) {
+    for (size_t i = 0; err == OK && i < n && list.n <= LIST_MAX_GEO; i++) {
         if (ranges[i].from != ranges[i].to || ranges[i].from & 1)
-            err = list_cells(r, KEY_POINT, name, ranges[i], e);
+            err = list_cells(r, KEY_POINT, name, ranges[i], &list, e);
         if (err == OK && shapes)
-            err = list_cells(r, KEY_SHAPE, name, ranges[i], e);
+            err = list_cells(r, KEY_SHAPE, name, ranges[i], &list, e);
     }
-    if (err)
-        return err;
-    *few = r->plan.list.n <= PROBE_MAX * 4;
-    if (*few)
-        list_finish(r);
-    else
-        r->plan.list.n = 0;
-    return OK;
+    if (err == OK && list.n <= LIST_MAX_GEO)
+        use_list(r, &list);
+    return err;
 }
 
-/* --- scans --- */
+/* --- conditions on values --- */
 
 static char kind_of(enum hint_kind k)
 {
@@ -150,21 +164,6 @@ static char kind_of(enum hint_kind k)
     return KEY_ATTR;
 }
 
-/* The four name keys of a scan over entity_key; unused places repeat the first. */
-static bool name_keys(const struct run *r, const struct query_hint *h, int64_t k[NAMES_MAX])
-{
-    if (!h) {
-        for (int i = 0; i < NAMES_MAX; i++)
-            k[i] = key_of(r->q->tenant, KEY_ALL, S(""));
-        return true;
-    }
-    if (!h->n_names || h->n_names > NAMES_MAX)
-        return false;
-    for (size_t i = 0; i < NAMES_MAX; i++)
-        k[i] = key_of(r->q->tenant, kind_of(h->kind), h->names[i < h->n_names ? i : 0]);
-    return true;
-}
-
 #define LAST_TEXT "\xf4\x8f\xbf\xbf" /* U+10FFFF: after every text that starts alike */
 
 /* Bounds of a text scan in terms of what the index holds. */
@@ -179,97 +178,158 @@ static void text_bounds(struct run *r, const struct query_hint *h, struct str *f
         *from = S("");
 }
 
-/* Ask for the next candidates after `after`, with their rows. */
-static bool scan_start(struct run *r, struct store_rows *rows, const struct query_hint *h,
-                       int64_t after, int64_t chunk)
+static bool is_walk(const struct query_hint *h)
 {
-    int64_t k[NAMES_MAX];
-    if (!h || h->kind == HINT_TYPE || h->kind == HINT_ATTR) {
-        if (!name_keys(r, h, k))
-            return false;
-        if (!h || h->n_names == 1)
-            store_query(r->c, rows,
-                        "SELECT e.eid, e.id, e.doc, e.version FROM entity_key x"
-                        " JOIN entity e ON e.eid = x.eid WHERE x.k = $1 AND x.eid > $2"
-                        " ORDER BY x.eid LIMIT $3",
-                        SV(SV_INT(k[0]), SV_INT(after), SV_INT(chunk)));
-        else
-            store_query(r->c, rows,
-                        "SELECT e.eid, e.id, e.doc, e.version FROM (SELECT DISTINCT eid FROM"
-                        " entity_key WHERE k IN ($1, $2, $3, $4) AND eid > $5 ORDER BY eid"
-                        " LIMIT $6) x JOIN entity e ON e.eid = x.eid ORDER BY x.eid",
-                        SV(SV_INT(k[0]), SV_INT(k[1]), SV_INT(k[2]), SV_INT(k[3]), SV_INT(after),
-                           SV_INT(chunk)));
-        return true;
-    }
+    return h->kind == HINT_TYPE || h->kind == HINT_ATTR;
+}
+
+/* At most max rows that the index names for a value condition. */
+static void ask_values(struct run *r, const struct query_hint *h, int64_t max,
+                       struct store_rows *rows)
+{
     struct str name = h->kind == HINT_SCOPE ? S("") : h->names[0];
     int64_t key = key_of(r->q->tenant, kind_of(h->kind), name);
-    int64_t over = key_of(r->q->tenant, KEY_OVERFLOW, name);
     if (h->kind == HINT_TEXT || h->kind == HINT_SCOPE) {
         struct str from, to;
         text_bounds(r, h, &from, &to);
         store_query(r->c, rows,
-                    "SELECT e.eid, e.id, e.doc, e.version FROM (SELECT eid FROM entity_text"
-                    " WHERE k = $1 AND v >= $2 AND v <= $3 AND eid > $4 UNION"
-                    " SELECT eid FROM entity_key WHERE k = $5 AND eid > $4 ORDER BY 1 LIMIT $6) x"
-                    " JOIN entity e ON e.eid = x.eid ORDER BY x.eid",
-                    SV(SV_INT(key), SV_TEXT(from), SV_TEXT(to), SV_INT(after), SV_INT(over),
-                       SV_INT(chunk)));
+                    "SELECT eid FROM entity_text WHERE k = $1 AND v >= $2 AND v <= $3 AND eid > $4"
+                    " LIMIT $5",
+                    SV(SV_INT(key), SV_TEXT(from), SV_TEXT(to), SV_INT(r->q->after), SV_INT(max)));
     } else {
         store_query(r->c, rows,
-                    "SELECT e.eid, e.id, e.doc, e.version FROM (SELECT eid FROM entity_num"
-                    " WHERE k = $1 AND v >= $2 AND v <= $3 AND eid > $4 UNION"
-                    " SELECT eid FROM entity_key WHERE k = $5 AND eid > $4 ORDER BY 1 LIMIT $6) x"
-                    " JOIN entity e ON e.eid = x.eid ORDER BY x.eid",
-                    SV(SV_INT(key), SV_REAL(h->from), SV_REAL(h->to), SV_INT(after), SV_INT(over),
-                       SV_INT(chunk)));
+                    "SELECT eid FROM entity_num WHERE k = $1 AND v >= $2 AND v <= $3 AND eid > $4"
+                    " LIMIT $5",
+                    SV(SV_INT(key), SV_REAL(h->from), SV_REAL(h->to), SV_INT(r->q->after),
+                       SV_INT(max)));
     }
+}
+
+/* Candidates of a value condition, and entities with too many values for the index; a list of more
+ * than max is cut. */
+static enum err list_values(struct run *r, const struct query_hint *h, size_t max, eid_list *out,
+                            struct error *e)
+{
+    struct store_rows rows;
+    ask_values(r, h, (int64_t)max + 1, &rows);
+    enum err err = add_rows(r, &rows, out, e);
+    if (err || h->kind == HINT_SCOPE)
+        return err;
+    store_query(r->c, &rows, "SELECT eid FROM entity_key WHERE k = $1 AND eid > $2 LIMIT $3",
+                SV(SV_INT(key_of(r->q->tenant, KEY_OVERFLOW, h->names[0])), SV_INT(r->q->after),
+                   SV_INT(max + 1)));
+    return add_rows(r, &rows, out, e);
+}
+
+/* The shortest list that a value condition gives; false when there is none of at most LIST_MAX. */
+static enum err shortest_list(struct run *r, const struct query_hint *hints, size_t n,
+                              eid_list *best, bool *found, struct error *e)
+{
+    size_t max = LIST_MAX;
+    for (size_t i = 0; i < n; i++) {
+        eid_list list = VEC_INIT;
+        if (is_walk(&hints[i]) || hints[i].kind == HINT_GEO)
+            continue;
+        enum err err = list_values(r, &hints[i], max, &list, e);
+        if (err)
+            return err;
+        if (list.n <= max) {
+            *best = list;
+            *found = true;
+            max = list.n;
+        }
+    }
+    return OK;
+}
+
+/* --- walks --- */
+
+/* The four name keys of a walk over entity_key; unused places repeat the first. */
+static bool name_keys(const struct run *r, const struct query_hint *h, int64_t k[NAMES_MAX])
+{
+    if (!h) {
+        for (int i = 0; i < NAMES_MAX; i++)
+            k[i] = key_of(r->q->tenant, KEY_ALL, S(""));
+        return true;
+    }
+    if (!h->n_names || h->n_names > NAMES_MAX)
+        return false;
+    for (size_t i = 0; i < NAMES_MAX; i++)
+        k[i] = key_of(r->q->tenant, kind_of(h->kind), h->names[i < h->n_names ? i : 0]);
     return true;
 }
 
-/* Rows that a scan of the hint would see, counted up to PROBE_MAX + 1; -1: no scan possible. */
-static enum err probe(struct run *r, const struct query_hint *h, int64_t *n, struct error *e)
+/* The next entities of the walk after a row. */
+static void walk_start(struct run *r, struct store_rows *rows, int64_t after, int64_t chunk)
 {
-    *n = -1;
+    const struct query_hint *h = r->plan.hint;
     int64_t k[NAMES_MAX];
-    switch (h->kind) {
-    case HINT_TYPE:
-    case HINT_ATTR:
-        if (!name_keys(r, h, k))
-            return OK;
-        return store_get_int(r->c, n,
-                             "SELECT count(*) FROM (SELECT 1 FROM entity_key WHERE k IN"
-                             " ($1, $2, $3, $4) LIMIT $5) x",
-                             SV(SV_INT(k[0]), SV_INT(k[1]), SV_INT(k[2]), SV_INT(k[3]),
-                                SV_INT(PROBE_MAX + 1)),
-                             e);
-    case HINT_TEXT:
-    case HINT_SCOPE: {
-        struct str from, to;
-        text_bounds(r, h, &from, &to);
-        return store_get_int(
-            r->c, n,
-            "SELECT count(*) FROM (SELECT 1 FROM entity_text WHERE k = $1 AND v >= $2 AND"
-            " v <= $3 LIMIT $4) x",
-            SV(SV_INT(key_of(r->q->tenant, kind_of(h->kind),
-                             h->kind == HINT_SCOPE ? S("") : h->names[0])),
-               SV_TEXT(from), SV_TEXT(to), SV_INT(PROBE_MAX + 1)),
-            e);
-    }
-    case HINT_NUM:
-    case HINT_TIME:
-    case HINT_BOOL:
-        return store_get_int(
-            r->c, n,
-            "SELECT count(*) FROM (SELECT 1 FROM entity_num WHERE k = $1 AND v >= $2 AND"
-            " v <= $3 LIMIT $4) x",
-            SV(SV_INT(key_of(r->q->tenant, kind_of(h->kind), h->names[0])), SV_REAL(h->from),
-               SV_REAL(h->to), SV_INT(PROBE_MAX + 1)),
-            e);
-    case HINT_GEO:
-        break;
+    name_keys(r, h, k);
+    if (!h || h->n_names == 1)
+        store_query(r->c, rows,
+                    "SELECT e.eid, e.id, e.doc, e.version FROM entity_key x"
+                    " JOIN entity e ON e.eid = x.eid WHERE x.k = $1 AND x.eid > $2"
+                    " ORDER BY x.eid LIMIT $3",
+                    SV(SV_INT(k[0]), SV_INT(after), SV_INT(chunk)));
+    else
+        store_query(r->c, rows,
+                    "SELECT e.eid, e.id, e.doc, e.version FROM (SELECT DISTINCT eid FROM"
+                    " entity_key WHERE k IN ($1, $2, $3, $4) AND eid > $5 ORDER BY eid"
+                    " LIMIT $6) x JOIN entity e ON e.eid = x.eid ORDER BY x.eid",
+                    SV(SV_INT(k[0]), SV_INT(k[1]), SV_INT(k[2]), SV_INT(k[3]), SV_INT(after),
+                       SV_INT(chunk)));
+}
+
+/* The type or attribute condition with the fewest rows, counted up to limit + 1, or NULL. */
+static enum err fewest(struct run *r, const struct query_hint *hints, size_t n, int64_t limit,
+                       const struct query_hint **out, int64_t *rows, struct error *e)
+{
+    int64_t k[NAMES_MAX];
+    *out = NULL;
+    for (size_t i = 0; i < n; i++) {
+        int64_t count;
+        if (!is_walk(&hints[i]) || !name_keys(r, &hints[i], k))
+            continue;
+        enum err err = store_get_int(r->c, &count,
+                                     "SELECT count(*) FROM (SELECT 1 FROM entity_key WHERE k IN"
+                                     " ($1, $2, $3, $4) LIMIT $5) x",
+                                     SV(SV_INT(k[0]), SV_INT(k[1]), SV_INT(k[2]), SV_INT(k[3]),
+                                        SV_INT(limit + 1)),
+                                     e);
+        if (err)
+            return err;
+        if (!*out || count < *rows) {
+            *out = &hints[i];
+            *rows = count;
+        }
     }
     return OK;
+}
+
+/* --- choosing --- */
+
+static enum err choose_values(struct run *r, const struct query_hint *hints, size_t n,
+                              struct error *e)
+{
+    const struct query_hint *walk;
+    eid_list list = VEC_INIT;
+    bool listed = false;
+    int64_t rows = 0;
+    enum err err = fewest(r, hints, n, FEW, &walk, &rows, e);
+    if (err || (walk && rows <= FEW)) {
+        r->plan.hint = walk;
+        return err;
+    }
+    err = shortest_list(r, hints, n, &list, &listed, e);
+    /* counting rows is cheaper than looking at entities, but not for nothing */
+    int64_t limit = listed ? (int64_t)list.n / 8 : LIST_MAX;
+    if (!err)
+        err = fewest(r, hints, n, limit, &walk, &rows, e);
+    if (listed && !(walk && rows <= limit))
+        use_list(r, &list);
+    else
+        r->plan.hint = walk;
+    return err;
 }
 
 static enum err choose(struct run *r, struct error *e)
@@ -277,35 +337,16 @@ static enum err choose(struct run *r, struct error *e)
     const struct query_hint *hints;
     size_t n = query_hints(&r->arena, r->q->query, &hints);
     for (size_t i = 0; i < n; i++) {
-        bool few = false;
-        if (hints[i].kind == HINT_GEO) {
-            enum err err = list_geo(r, &hints[i], &few, e);
-            if (err || few)
-                return err;
-        }
-    }
-    int64_t best = INT64_MAX;
-    bool only_one = n == 1; /* nothing to compare with */
-    for (size_t i = 0; i < n; i++) {
-        int64_t rows = 0;
-        if (hints[i].kind == HINT_GEO)
-            continue;
-        bool ordered = hints[i].kind == HINT_TYPE || hints[i].kind == HINT_ATTR;
-        if (only_one && ordered && hints[i].n_names == 1) {
-            r->plan.hint = &hints[i];
-            break;
-        }
-        enum err err = probe(r, &hints[i], &rows, e);
-        if (err)
+        enum err err = hints[i].kind == HINT_GEO ? list_geo(r, &hints[i], e) : OK;
+        if (err || r->plan.listed)
             return err;
-        if (rows < 0 || (rows > PROBE_MAX && !ordered))
-            continue;
-        if (rows < best) {
-            best = rows;
-            r->plan.hint = &hints[i];
-        }
     }
-    return OK;
+    if (n == 1 && is_walk(&hints[0])) { /* nothing to compare with */
+        int64_t k[NAMES_MAX];
+        r->plan.hint = name_keys(r, &hints[0], k) ? &hints[0] : NULL;
+        return OK;
+    }
+    return choose_values(r, hints, n, e);
 }
 
 /* --- evaluation --- */
@@ -345,58 +386,68 @@ static enum err check_deadline(const struct repo_query *q, struct error *e)
     return OK;
 }
 
-static enum err run_list(struct run *r, struct error *e)
+/* The next rows of the list, each once; unused places repeat the last. */
+static size_t take_ids(eid_list *list, struct store_value values[LIST_CHUNK])
 {
-    for (size_t i = 0; i < r->plan.list.n && !r->stop; i++) {
-        struct store_rows rows;
-        store_query(r->c, &rows, "SELECT id, doc, version FROM entity WHERE eid = $1",
-                    SV(SV_INT(r->plan.list.v[i])));
-        enum err err = OK;
-        if (store_next(&rows)) {
-            struct entity_row row = {r->plan.list.v[i], store_text(&rows, 0), store_text(&rows, 1),
-                                     store_int(&rows, 2)};
-            err = consider(r, &row, e);
-        }
-        enum err end = store_end(&rows, err ? NULL : e);
-        if (!err)
-            err = end;
-        if (!err && i % 256 == 255)
-            err = check_deadline(r->q, e);
-        if (err)
-            return err;
+    size_t n = 0;
+    while (n < LIST_CHUNK && list->n) {
+        int64_t eid = pop_least(list);
+        while (list->n && list->v[0] == eid)
+            pop_least(list);
+        values[n++] = SV_INT(eid);
     }
-    return OK;
+    for (size_t i = n; n && i < LIST_CHUNK; i++)
+        values[i] = values[n - 1];
+    return n;
 }
 
-static enum err run_scan(struct run *r, struct error *e)
+static enum err consider_rows(struct run *r, struct store_rows *rows, int64_t *seen, int64_t *last,
+                              struct error *e)
 {
-    int64_t after = r->q->after;
-    int64_t chunk = CHUNK_FIRST;
-    while (!r->stop) {
+    enum err err = OK;
+    while (!err && !r->stop && store_next(rows)) {
+        struct entity_row row = {store_int(rows, 0), store_text(rows, 1), store_text(rows, 2),
+                                 store_int(rows, 3)};
+        ++*seen;
+        *last = row.eid;
+        err = consider(r, &row, e);
+    }
+    enum err end = store_end(rows, err ? NULL : e);
+    if (!err)
+        err = end;
+    return err ? err : check_deadline(r->q, e);
+}
+
+static enum err run_list(struct run *r, struct error *e)
+{
+    struct store_value values[LIST_CHUNK];
+    enum err err = OK;
+    while (!err && !r->stop && take_ids(&r->plan.list, values)) {
         struct store_rows rows;
-        if (!scan_start(r, &rows, r->plan.hint, after, chunk))
-            return error_set(e, ERR_INTERNAL, "no index scan for the chosen condition");
+        int64_t seen = 0, last;
+        store_query(r->c, &rows,
+                    "SELECT eid, id, doc, version FROM entity WHERE eid IN ($1, $2, $3, $4, $5, $6,"
+                    " $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ORDER BY eid",
+                    values, LIST_CHUNK);
+        err = consider_rows(r, &rows, &seen, &last, e);
+    }
+    return err;
+}
+
+static enum err run_walk(struct run *r, struct error *e)
+{
+    int64_t after = r->q->after, chunk = CHUNK_FIRST;
+    enum err err = OK;
+    while (!err && !r->stop) {
+        struct store_rows rows;
         int64_t seen = 0;
-        enum err err = OK;
-        while (!err && !r->stop && store_next(&rows)) {
-            struct entity_row row = {store_int(&rows, 0), store_text(&rows, 1),
-                                     store_text(&rows, 2), store_int(&rows, 3)};
-            seen++;
-            after = row.eid;
-            err = consider(r, &row, e);
-        }
-        enum err end = store_end(&rows, err ? NULL : e);
-        if (!err)
-            err = end;
-        if (!err)
-            err = check_deadline(r->q, e);
-        if (err)
-            return err;
+        walk_start(r, &rows, after, chunk);
+        err = consider_rows(r, &rows, &seen, &after, e);
         if (seen < chunk)
             break;
         chunk = chunk * 2 > CHUNK_MAX ? CHUNK_MAX : chunk * 2;
     }
-    return OK;
+    return err;
 }
 
 enum err repo_query(struct store_conn *c, const struct repo_query *q,
@@ -411,7 +462,7 @@ enum err repo_query(struct store_conn *c, const struct repo_query *q,
         e = &local;
     enum err err = q->query->n_ids ? list_ids(&r, e) : choose(&r, e);
     if (!err)
-        err = r.plan.listed ? run_list(&r, e) : run_scan(&r, e);
+        err = r.plan.listed ? run_list(&r, e) : run_walk(&r, e);
     arena_release(&r.row);
     arena_release(&r.arena);
     return err;

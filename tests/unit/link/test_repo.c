@@ -386,8 +386,8 @@ int main(void)
         cmocka_unit_test(pages_join_to_the_whole),
         cmocka_unit_test(the_journal_tells_every_change),
         cmocka_unit_test(indexes_hold_exactly_their_rows),
-        cmocka_unit_test(a_missing_index_row_is_found),
         cmocka_unit_test(an_edited_entity_is_found),
+        cmocka_unit_test(a_missing_index_row_is_found),
     };
     return cmocka_run_group_tests_name("link/repo", tests, make_world, drop_world);
 }
