@@ -1,6 +1,6 @@
 /* Selections of entities, from a query string or from a body of type Query. */
 #include "api_select.h"
-#include "core/regex.h"
+#include "query_impl.h"
 
 /* The texts of a selection, wherever they came from. */
 struct texts {
@@ -87,6 +87,28 @@ static enum err parse_filters(struct api *c, struct api_select *s, const struct 
     return OK;
 }
 
+/* Does q speak of some attribute, not only of createdAt and the like? Depth is limited by parsing.
+ */
+static bool names_attribute(const struct query_expr *x)
+{
+    if (x->kind == EXPR_LEAF) {
+        const struct q_term *t = x->leaf;
+        return !(t->n_steps == 1 && t->steps[0].member);
+    }
+    for (size_t i = 0; i < x->n; i++)
+        if (names_attribute(x->kids[i]))
+            return true;
+    return false;
+}
+
+/* A selection that an index can begin with (clause 5.7.2.4). */
+static bool is_narrow(const struct api_select *s, const struct texts *t)
+{
+    const struct entity_query *q = &s->query;
+    return t->local || t->type.p || s->n_any || q->n_attrs || q->geo || q->n_ids || q->id_pattern ||
+           (q->q && names_attribute(q->q->root));
+}
+
 /* Linked entities in q are a query that is too deep without join: 400, not 422. */
 static bool parse(struct api *c, struct api_select *s, const struct texts *t, bool wide)
 {
@@ -97,8 +119,7 @@ static bool parse(struct api *c, struct api_select *s, const struct texts *t, bo
     if (err) {
         e.code = err == ERR_UNPROCESSABLE ? ERR_INVALID : err;
         api_fail(c, &e);
-    } else if (!wide && !t->local && !t->type.p && !s->n_any && !s->query.n_attrs && !s->query.q &&
-               !s->query.geo && !s->query.n_ids && !s->query.id_pattern) {
+    } else if (!wide && !is_narrow(s, t)) {
         api_fail_text(c, ERR_INVALID,
                       "too wide: id, type, attrs, q, a geo-query or local=true is needed");
         err = ERR_INVALID;

@@ -290,6 +290,7 @@ struct evolution_query {
     struct history_cut cut;
     uint64_t met, given;
     bool more;
+    int64_t deadline; /* steady clock */
     struct error *e;
     enum err err;
 };
@@ -391,58 +392,76 @@ static bool each_current(void *ctx, const struct entity_row *row, const struct j
     return x->err ? false : !hit || consider(x, &t);
 }
 
+/* The parts of the selection that are not about the range. */
+static struct entity_query not_about_range(const struct evolution_query *x)
+{
+    struct entity_query q = x->select.query;
+    q.q = NULL;
+    q.geo = NULL;
+    q.attrs = NULL;
+    q.n_attrs = 0;
+    return q;
+}
+
 static enum err run_current(struct evolution_query *x)
 {
-    struct entity_query narrow = x->select.query; /* all but what is about the range */
+    struct entity_query narrow = not_about_range(x);
     struct repo_result result;
-    struct link *l = x->c->link;
-    narrow.q = NULL;
-    narrow.geo = NULL;
-    narrow.attrs = NULL;
-    narrow.n_attrs = 0;
     struct repo_query q = {.query = &narrow,
                            .tenant = x->tenant,
                            .limit = UINT64_MAX,
-                           .clock = l->clock,
-                           .deadline = clock_steady(l->clock) + l->options.query_ms * 1000};
+                           .clock = x->c->link->clock,
+                           .deadline = x->deadline};
     return repo_query(x->conn, &q, each_current, x, &result, x->e);
 }
 
-/* Entities that were deleted, or never were but in their evolution. */
+/* One that is not there now, judged by what is known of it. false: enough. */
+static bool each_gone(struct evolution_query *x, struct temporal_entity *t, int64_t version)
+{
+    struct entity_query narrow = not_about_range(x);
+    bool hit = false;
+    x->err = load_gone(x->conn, &x->arena, x->tenant, version, t, x->e);
+    struct json_member m[3] = {json_m(S("id"), json_v_str(t->id)),
+                               json_m(S("type"), t->types ? *t->types : json_v_array(NULL, 0))};
+    const struct json *scope = json_get(t->stored, S("scope"));
+    if (scope)
+        m[2] = json_m(S("scope"), *scope);
+    struct json head = json_v_object(m, scope ? 3 : 2);
+    if (!x->err)
+        x->err = query_holds(&narrow, &head, &hit, x->e);
+    if (!x->err && hit)
+        x->err = api_select_any(&x->select, &head, &hit);
+    return x->err || !hit ? !x->err : consider(x, t);
+}
+
+/* Entities that were deleted, or never were but in their evolution: some at a time. */
 static enum err run_gone(struct evolution_query *x)
 {
-    struct entity_query narrow = x->select.query;
-    struct store_rows r;
+    enum { GONE_CHUNK = 256 };
+    int64_t after = 0;
     bool go_on = true;
-    narrow.q = NULL;
-    narrow.geo = NULL;
-    narrow.attrs = NULL;
-    narrow.n_attrs = 0;
-    store_query(x->conn, &r,
-                "SELECT eid, id, version FROM entity WHERE tenant = $1 AND doc IS NULL"
-                " ORDER BY eid",
-                SV(SV_INT(x->tenant)));
-    while (go_on && !x->err && store_next(&r)) {
-        arena_reset(&x->arena);
-        struct temporal_entity t = {.eid = store_int(&r, 0),
-                                    .id = str_dup(&x->arena, store_text(&r, 1))};
-        bool hit = false;
-        x->err = load_gone(x->conn, &x->arena, x->tenant, store_int(&r, 2), &t, x->e);
-        struct json_member m[3] = {json_m(S("id"), json_v_str(t.id)),
-                                   json_m(S("type"), t.types ? *t.types : json_v_array(NULL, 0))};
-        const struct json *scope = json_get(t.stored, S("scope"));
-        if (scope)
-            m[2] = json_m(S("scope"), *scope);
-        struct json head = json_v_object(m, scope ? 3 : 2);
-        if (!x->err)
-            x->err = query_holds(&narrow, &head, &hit, x->e);
-        if (!x->err && hit)
-            x->err = api_select_any(&x->select, &head, &hit);
-        if (!x->err && hit)
-            go_on = consider(x, &t);
+    while (go_on) {
+        struct store_rows r;
+        int64_t n = 0;
+        store_query(x->conn, &r,
+                    "SELECT eid, id, version FROM entity WHERE tenant = $1 AND doc IS NULL"
+                    " AND eid > $2 ORDER BY eid LIMIT $3",
+                    SV(SV_INT(x->tenant), SV_INT(after), SV_INT(GONE_CHUNK)));
+        while (go_on && store_next(&r)) {
+            arena_reset(&x->arena);
+            after = store_int(&r, 0);
+            struct temporal_entity t = {.eid = after, .id = str_dup(&x->arena, store_text(&r, 1))};
+            go_on = each_gone(x, &t, store_int(&r, 2));
+            n++;
+        }
+        enum err end = store_end(&r, x->err ? NULL : x->e);
+        if (x->err || end)
+            return x->err ? x->err : end;
+        if (clock_steady(x->c->link->clock) > x->deadline)
+            return error_set(x->e, ERR_TOO_COMPLEX, "the query takes longer than the time limit");
+        go_on = go_on && n == GONE_CHUNK;
     }
-    enum err end = store_end(&r, x->err ? NULL : x->e);
-    return x->err ? x->err : end;
+    return OK;
 }
 
 static void evolution_links(struct evolution_query *x)
@@ -470,6 +489,7 @@ static void query_run(struct api *c)
     struct error e = {0};
     x->c = c;
     x->e = &e;
+    x->deadline = clock_steady(c->link->clock) + c->link->options.query_ms * 1000;
     x->conn = api_reader(c, &x->tenant);
     if (!x->conn) {
         api_select_release(&x->select);

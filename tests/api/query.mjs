@@ -91,6 +91,8 @@ test('scopes', async () => {
 test('what would match everything is refused', async () => {
     assertError(await query(''), 400, 'BadRequestData');
     assertError(await query('attrs=createdAt'), 400, 'BadRequestData');
+    assertError(await query(`q=${enc('modifiedAt>2020-01-01T00:00:00Z')}`), 400, 'BadRequestData');
+    assert.equal(ids(await query(`q=${enc('modifiedAt>2020-01-01T00:00:00Z;seats')}`)).length, 5);
     assertError(await query(`scopeQ=${enc('/town/#')}`), 400, 'BadRequestData');
     assert.equal(ids(await query('local=true&limit=100')).length, 35);
     assert.equal(ids(await query('type=*&limit=100')).length, 35);
