@@ -214,6 +214,14 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
     return body_call(x, upload, n);
 }
 
+/* A request that libmicrohttpd refused by itself (headers too large, no Host) is never completed. */
+static void drop_unfinished(struct connection *c)
+{
+    if (c->exchange)
+        exchange_free(c->exchange, NULL);
+    c->exchange = NULL;
+}
+
 static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *mhd)
 {
     struct server *s = cls;
@@ -221,6 +229,7 @@ static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *
     x->mhd = mhd;
     x->conn = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
     x->steady = clock_steady(s->clock);
+    drop_unfinished(x->conn);
     x->conn->exchange = x;
     connection_phase(x->conn, CONN_HEADERS, x->steady);
     accept_target(x, str_c(uri));
@@ -282,9 +291,7 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
             ratelimit_connected(s->ratelimit, &c->key);
         *context = c;
     } else if (c) {
-        /* A request whose headers do not fit its memory is dropped without being completed. */
-        if (c->exchange)
-            exchange_free(c->exchange, NULL);
+        drop_unfinished(c);
         if (!c->proxy)
             ratelimit_disconnected(s->ratelimit, &c->key);
         connection_close(s->deadlines, c);
