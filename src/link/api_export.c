@@ -28,16 +28,25 @@ struct export
 
 /* --- CSV (RFC 4180) --- */
 
+/* A spreadsheet must not take a text for a formula. Telephone numbers may begin with '+'. */
+static bool is_formula(struct str s)
+{
+    if (!s.n || str_find_char(S("=+@\t\r"), s.p[0]) < 0)
+        return false;
+    for (size_t i = 1; s.p[0] == '+' && i < s.n; i++)
+        if (str_find_char(S("0123456789 -()."), s.p[i]) < 0)
+            return true;
+    return s.p[0] != '+';
+}
+
 static void csv_field(struct buf *out, struct str s)
 {
     bool quote = s.n && (s.p[0] == ' ' || s.p[s.n - 1] == ' ');
     for (size_t i = 0; i < s.n && !quote; i++)
         quote = s.p[i] == '"' || s.p[i] == ',' || s.p[i] == '\n' || s.p[i] == '\r';
-    /* a spreadsheet must not take a text for a formula */
-    bool formula = s.n && (s.p[0] == '=' || s.p[0] == '@' || s.p[0] == '+' || s.p[0] == '\t');
     if (quote)
         buf_char(out, '"');
-    if (formula)
+    if (is_formula(s))
         buf_char(out, '\'');
     for (size_t i = 0; i < s.n; i++) {
         if (s.p[i] == '"')
@@ -48,7 +57,7 @@ static void csv_field(struct buf *out, struct str s)
         buf_char(out, '"');
 }
 
-/* Texts and numbers as they are, points as "lat lon" would mislead: everything else is JSON. */
+/* Texts and numbers as they are, everything else as JSON. */
 static struct str csv_value(struct arena *a, const struct json *instances)
 {
     const struct json *instance = instance_default(instances);

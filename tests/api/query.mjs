@@ -221,8 +221,24 @@ test('downloads hold everything', async () => {
     assert.equal(geo.json.features.length, 32);
     const csv = await ld.city.get('/link/v1/export.csv?type=Hall');
     assert.equal(csv.headers.get('content-type'), 'text/csv; charset=utf-8');
-    assert.deepEqual(csv.text.replace(/^\ufeff/, '').trim().split('\r\n').slice(0, 2), ['id,type,seats', 'urn:ngsi-ld:Hall:1,Hall Room,100']);
+    assert.deepEqual(csv.text.trim().split('\r\n').slice(0, 2), ['id,type,seats', 'urn:ngsi-ld:Hall:1,Hall Room,100']);
     assertError(await ld.city.get('/link/v1/export.csv'), 400, 'BadRequestData');
+});
+
+test('texts in CSV are quoted, and no formulas', async () => {
+    await ld.create({ id: 'urn:x:csv', type: 'Csv', a: 'x,"y"\nz', b: '=1+1', c: '+81-29-000-0000', d: '+1|cmd', e: -5, f: true, g: { k: 1 } });
+    const csv = (await ld.city.get('/link/v1/export.csv?type=Csv&pick=a,b,c,d,e,f,g')).text;
+    assert.equal(csv, 'id,type,a,b,c,d,e,f,g\r\nurn:x:csv,Csv,"x,""y""\nz",\'=1+1,+81-29-000-0000,\'+1|cmd,-5,true,"{""k"":1}"\r\n');
+});
+
+test('downloads longer than one piece, by the names of a context', async () => {
+    await ld.post('/entityOperations/create', Array.from({ length: 300 }, (_, i) => ({ id: `urn:x:long:${i}`, type: 'Long', n: i })));
+    const lines = (await ld.city.get('/link/v1/export.ndjson?type=Long')).text.trim().split('\n').map((l) => JSON.parse(l).n);
+    assert.deepEqual(lines, Array.from({ length: 300 }, (_, i) => i));
+    const context = await ld.post('/jsonldContexts', { '@context': { number: 'https://uri.etsi.org/ngsi-ld/default-context/n' } });
+    const csv = await ld.city.get('/link/v1/export.csv?type=Long', contextLink(context.headers.get('location')));
+    assert.match(csv.text, /^id,type,number\r\n/);
+    assertError(await ld.city.get('/link/v1/export.csv?type=Long', { 'NGSILD-Tenant': 'none' }), 404, 'NonexistentTenant');
 });
 
 await run(() => ld.city.stop());
