@@ -135,7 +135,7 @@ const queries = {
 test('queries', () => all([...operations, ...pages].flatMap(({ method, path }) => Object.entries(queries).map(([what, query]) =>
     ({ method, target: `${plain(path)}?${query}`, what, options: writing.some((one) => one.path === path && one.method === method) ? { body: '{}', headers: { 'Content-Type': 'application/json' } } : {} })))));
 
-const parts = ['%', '%zz', '%0', '%00', '%ff', '%c0%af', '..', '%2e%2e%2f%2e%2e', '..%2f..%2fetc%2fpasswd', '%0d%0aX:%20y', '{}', '*', '-1', '99999999999999999999', '0x10', '%20', 'a'.repeat(9000), '%e3%81', '%f0%9f%97%be', "'--", '%3Cscript%3E'];
+const parts = ['%', '%zz', '%0', '%00', '%ff', '%c0%af', '..', '%2e%2e%2f%2e%2e', '..%2f..%2fetc%2fpasswd', '%0d%0aX:%20y', '{}', '*', '-1', '99999999999999999999', '0x10', '%20', 'a'.repeat(3000), '%e3%81', '%f0%9f%97%be', "'--", '%3Cscript%3E'];
 test('path parts', () => all([...operations, ...pages].filter(({ path }) => path.includes('{')).flatMap(({ method, path }) => parts.map((part) =>
     ({ method, target: path.replace(/\{[^}]*\}/g, part), what: 'part', options: writing.some((one) => one.path === path && one.method === method) ? { body: '{}', headers: { 'Content-Type': 'application/json' } } : {} })))));
 
