@@ -16,7 +16,7 @@
 #include "link/import.h"
 #include "link/ops.h"
 
-enum { IMPORT_BATCH = 1000, IMPORT_BATCH_BYTES = 32 << 20, IMPORT_JSON_BYTES = 64 << 20 };
+enum { IMPORT_BATCH = 200, IMPORT_BATCH_BYTES = 32 << 20, IMPORT_JSON_BYTES = 64 << 20 };
 
 /* --- kinds --- */
 

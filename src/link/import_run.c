@@ -13,6 +13,9 @@ enum { PROBLEMS_MAX = 1000, READ_BYTES = 200, DRIFT_MAX = 2000 };
 /* --- reporting --- */
 
 static struct str printed(struct arena *a, const char *fmt, va_list args)
+    __attribute__((format(printf, 2, 0)));
+
+static struct str printed(struct arena *a, const char *fmt, va_list args)
 {
     char text[480];
     int n = vsnprintf(text, sizeof(text), fmt, args);

@@ -181,7 +181,7 @@ static bool plan(struct import *im, const struct draft *d, const struct json *ha
 {
     *op = (struct op){.id = d->id, .input = d->stored, .kind = OP_UPSERT_UPDATE};
     if (!d->stored) {
-        if (have && im->kind->closes)
+        if (have && im->kind->closes && entity_has_type(have, im->type_iri))
             return plan_closing(im, have, op);
         op->kind = OP_DELETE;
         return have != NULL;

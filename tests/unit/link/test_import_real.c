@@ -1,6 +1,6 @@
 /*
  * Real files as cities published them: row counts, what is refused, updates, formats that agree.
- * Skipped where the shared data is not at hand.
+ * They do nothing without the shared data.
  */
 #include "import_lab.h"
 
@@ -100,8 +100,6 @@ static void test_templates(void **state)
         const char *path =
             arena_printf(&lab->arena, "municipal/templates/xxxxxx_%s.csv", templates[i].file);
         struct str bytes = lab_file(lab, path);
-        if (!bytes.p)
-            skip();
         if (lab_import_bytes(lab, NULL, "file.csv", bytes))
             fail_msg("%s: %s", path, lab->error.text);
         if (!str_eq(lab->report.kind, str_c(templates[i].kind)) ||
@@ -241,8 +239,6 @@ static void test_mojibake_is_refused(void **state)
 {
     struct lab *lab = *state;
     struct str bytes = lab_file(lab, TAKAMATSU "population_202304_mojibake.xlsx");
-    if (!bytes.p)
-        skip();
     assert_int_equal(lab_import_bytes(lab, "population", "p.xlsx", bytes), ERR_INVALID);
     assert_int_equal(lab_problems(lab, "mojibake"), 1);
     assert_true(lab->report.refused.n > 0);
@@ -269,5 +265,5 @@ int main(void)
         LAB_TEST(test_population_by_month), LAB_TEST(test_mojibake_is_refused),
         LAB_TEST(test_bus_stops),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return lab_has_data() ? cmocka_run_group_tests(tests, NULL, NULL) : 0;
 }
