@@ -1,6 +1,12 @@
 /*
  * history.c - writing history: one row per changed instance.
  *
+ * hist is clustered by series, so that reading one is fast; writing there costs a page for each row
+ * when many series change in turns. Changes are therefore appended to hist_recent, where many rows
+ * share a page, and settle in hist a few thousand at once, sorted. A row is in one of the two, and
+ * readers look into both. First instances go to hist at once: entities are created one behind the
+ * other, and so are their series.
+ *
  * hist_attr names the series. Its rows stay when rows of hist are deleted, because the attribute
  * may still be there and go on changing; the row with attr 0 is no series but holds the types of an
  * entity that is known by its evolution alone.
@@ -8,7 +14,11 @@
 #include "link/history.h"
 #include "keys.h"
 
-enum { TYPES_KEY = 0 };
+enum {
+    TYPES_KEY = 0,
+    RECENT_MAX = 4096, /* rows of hist_recent; readers scan it */
+    RECENT_CHECK = 64  /* journal rows between two looks at its length */
+};
 
 static int64_t attr_key(struct str iri)
 {
@@ -38,20 +48,45 @@ struct new_row {
     struct str instance;
 };
 
-static enum err insert_row(struct store_conn *c, int64_t eid, const struct new_row *r,
+#define HIST_COLUMNS "eid, attr, dataset, t, seq, modified, num, value"
+
+static enum err insert_row(struct store_conn *c, int64_t eid, const struct new_row *r, bool recent,
                            struct error *e)
 {
+    static const char *const sql[2] = {
+        "INSERT INTO hist(" HIST_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+        " ON CONFLICT(eid, attr, dataset, t, seq) DO UPDATE SET"
+        " modified = excluded.modified, num = excluded.num, value = excluded.value",
+        "INSERT INTO hist_recent(" HIST_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"};
     double number;
     bool is_number = json_is(r->value, JSON_NUMBER) && json_double(r->value, &number);
-    return store_exec(c,
-                      "INSERT INTO hist(eid, attr, dataset, t, seq, modified, num, value)"
-                      " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
-                      " ON CONFLICT(eid, attr, dataset, t, seq) DO UPDATE SET"
-                      " modified = excluded.modified, num = excluded.num, value = excluded.value",
+    return store_exec(c, sql[recent],
                       SV(SV_INT(eid), SV_INT(attr_key(r->attr)), SV_INT(dataset_key(r->dataset)),
                          SV_INT(r->at), SV_INT(r->seq), SV_INT(r->modified),
                          is_number ? SV_REAL(number) : SV_NULL, SV_TEXT(r->instance)),
                       NULL, e);
+}
+
+/* All rows of hist_recent into their places. */
+static enum err settle(struct store_conn *c, struct error *e)
+{
+    enum err rc = store_exec(c,
+                             "INSERT INTO hist(" HIST_COLUMNS ") SELECT " HIST_COLUMNS
+                             " FROM hist_recent ORDER BY eid, attr, dataset, t, seq",
+                             SV_EMPTY, NULL, e);
+    return rc ? rc : store_exec(c, "DELETE FROM hist_recent", SV_EMPTY, NULL, e);
+}
+
+static enum err settle_when_long(struct store_conn *c, int64_t seq, struct error *e)
+{
+    int64_t n = 0;
+    if (seq % RECENT_CHECK)
+        return OK;
+    enum err rc = store_get_int(c, &n,
+                                "SELECT coalesce((SELECT max(n) FROM hist_recent) -"
+                                " (SELECT min(n) FROM hist_recent), 0)",
+                                SV_EMPTY, e);
+    return rc || n < RECENT_MAX ? rc : settle(c, e);
 }
 
 /* When it was observed, else now. */
@@ -84,7 +119,9 @@ enum err history_record(struct store_conn *c, int64_t eid, const struct attr_cha
     enum err rc = OK;
     if (change->op == ATTR_CREATED)
         rc = name_series(c, eid, change->attr, change->dataset, e);
-    return rc ? rc : insert_row(c, eid, &r, e);
+    if (!rc)
+        rc = insert_row(c, eid, &r, change->op != ATTR_CREATED, e);
+    return rc ? rc : settle_when_long(c, seq, e);
 }
 
 enum err history_add(struct store_conn *c, int64_t eid, struct str attr,
@@ -99,9 +136,11 @@ enum err history_add(struct store_conn *c, int64_t eid, struct str attr,
                         .seq = seq,
                         .value = instance_value(instance),
                         .instance = buf_view(&text)};
-    enum err rc = name_series(c, eid, attr, r.dataset, e);
+    enum err rc = settle(c, e);
     if (!rc)
-        rc = insert_row(c, eid, &r, e);
+        rc = name_series(c, eid, attr, r.dataset, e);
+    if (!rc)
+        rc = insert_row(c, eid, &r, false, e);
     buf_release(&text);
     return rc;
 }
@@ -123,7 +162,9 @@ enum err history_delete(struct store_conn *c, int64_t eid, struct str attr, stru
                         bool all_datasets, int64_t seq, struct error *e)
 {
     int64_t changed = 0, a = attr_key(attr), d = dataset_key(dataset);
-    enum err rc;
+    enum err rc = settle(c, e);
+    if (rc)
+        return rc;
     if (!attr.p)
         rc = delete_all(c, eid, &changed, e);
     else if (all_datasets && !seq)

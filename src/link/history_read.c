@@ -74,28 +74,27 @@ static bool read_time(struct str instance, enum time_property property, int64_t 
     return found;
 }
 
+/* The same rows of both tables (see history.c), in the order of a column and seq. */
+#define FROM_BOTH(columns, range, order)                                                           \
+    "SELECT " columns " FROM hist WHERE eid = $1 AND attr = $2 AND dataset = $3 AND " range        \
+    " UNION ALL SELECT " columns " FROM hist_recent WHERE eid = $1 AND attr = $2"                  \
+    " AND dataset = $3 AND " range " ORDER BY " order
+
 static void ask(struct store_conn *c, struct store_rows *r, int64_t eid, const struct series *s,
                 enum time_property property, const struct span *span)
 {
+#define WALK(column)                                                                               \
+    FROM_BOTH("t, modified, seq, num, value", "(" column ", seq) >= ($4, $5) AND " column " < $6", \
+              column ", seq")                                                                      \
+    " LIMIT $7"
+    static const char *const sql[2] = {WALK("t"), WALK("modified")};
     int64_t from = span->from, to = span->to;
     int64_t limit = span->skip > INT64_MAX - span->limit ? INT64_MAX : span->limit + span->skip;
-    if (property == TIME_MODIFIED) {
-        store_query(c, r,
-                    "SELECT t, modified, seq, num, value FROM hist WHERE eid = $1 AND attr = $2"
-                    " AND dataset = $3 AND (modified, seq) >= ($4, $5) AND modified < $6"
-                    " ORDER BY modified, seq LIMIT $7",
-                    SV(SV_INT(eid), SV_INT(s->attr), SV_INT(s->dataset), SV_INT(from),
-                       SV_INT(span->seq), SV_INT(to), SV_INT(limit)));
-        return;
-    }
     if (!in_columns(property)) {
         from = INT64_MIN;
         to = limit = INT64_MAX;
     }
-    store_query(c, r,
-                "SELECT t, modified, seq, num, value FROM hist WHERE eid = $1 AND attr = $2"
-                " AND dataset = $3 AND (t, seq) >= ($4, $5) AND t < $6"
-                " ORDER BY t, seq LIMIT $7",
+    store_query(c, r, sql[property == TIME_MODIFIED],
                 SV(SV_INT(eid), SV_INT(s->attr), SV_INT(s->dataset), SV_INT(from),
                    SV_INT(span->seq), SV_INT(to), SV_INT(limit)));
 }
@@ -136,8 +135,7 @@ static bool find_nth(struct store_conn *c, int64_t eid, const struct series *s,
                      int64_t *at, int64_t *seq, enum err *rc, struct error *e)
 {
 #define NTH(column, order)                                                                         \
-    "SELECT " column ", seq FROM hist WHERE eid = $1 AND attr = $2 AND dataset = $3"               \
-    " AND " column " >= $4 AND " column " < $5 ORDER BY " column order ", seq" order               \
+    FROM_BOTH(column ", seq", column " >= $4 AND " column " < $5", column order ", seq" order)     \
     " LIMIT 1 OFFSET $6"
     static const char *const sql[2][2] = {{NTH("t", ""), NTH("t", " DESC")},
                                           {NTH("modified", ""), NTH("modified", " DESC")}};

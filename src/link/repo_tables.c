@@ -37,10 +37,17 @@ static const char tables_1[] =
     " t " INT " NOT NULL, seq " INT " NOT NULL, modified " INT " NOT NULL, num " REAL              \
     ", value " TEXT " NOT NULL, PRIMARY KEY(eid, attr, dataset, t, seq))" TAIL ";"
 
+/* Rows of hist that were written lately, in the order of writing; see history.c. */
+static const char tables_2[] =
+    "CREATE TABLE hist_recent(n {id}, eid {int} NOT NULL, attr {int} NOT NULL,"
+    " dataset {int} NOT NULL, t {int} NOT NULL, seq {int} NOT NULL, modified {int} NOT NULL,"
+    " num {real}, value {text} NOT NULL);";
+
 static const struct store_migration migrations[] = {
     {1, "entities, indexes, history, contexts, subscriptions", tables_1,
      INDEX_TABLES("INTEGER", "REAL", "TEXT", " WITHOUT ROWID"),
      INDEX_TABLES("BIGINT", "DOUBLE PRECISION", "TEXT COLLATE \"C\"", "")},
+    {2, "recent history", tables_2, NULL, NULL},
 };
 
 const struct store_module link_module = {"link", migrations,

@@ -657,6 +657,76 @@ static void changes_of_an_entity(void **state)
                         "a@0=1 a@2=2 a@9=gone a@20=4 b@1 b@9=gone c/urn:d@6=3 c/urn:d@9=gone");
 }
 
+/* --- the two tables, see history.c --- */
+
+static int64_t count_rows(void *state, const char *sql)
+{
+    struct error e = {0};
+    int64_t n = -1;
+    struct store_conn *c = store_read(((struct fixture *)state)->store, &e);
+    assert_non_null(c);
+    assert_int_equal(store_get_int(c, &n, sql, SV_EMPTY, &e), OK);
+    store_read_done(c);
+    return n;
+}
+
+struct order {
+    int64_t n, last, disorder;
+};
+
+static bool check_order(void *ctx, const struct history_row *row)
+{
+    struct order *o = ctx;
+    o->disorder += row->at <= o->last;
+    o->last = row->at;
+    o->n++;
+    return true;
+}
+
+static struct order order_of(void *state, struct history_query q)
+{
+    struct error e = {0};
+    struct history_cut cut;
+    struct order o = {0, INT64_MIN, 0};
+    struct store_conn *c = store_read(((struct fixture *)state)->store, &e);
+    assert_non_null(c);
+    assert_int_equal(history_read(c, 1, &q, check_order, &o, &cut, &e), OK);
+    store_read_done(c);
+    return o;
+}
+
+static void recent_rows_settle(void **state)
+{
+    enum { POINTS = 5000 };
+    write_one(*state, (struct writing){.eid = 1, .attr = "x/a", .points = POINTS});
+    int64_t recent = count_rows(*state, "SELECT count(*) FROM hist_recent");
+    assert_in_range(recent, 1, POINTS - 4000);
+    assert_int_equal(count_rows(*state, "SELECT count(*) FROM hist"), POINTS - recent);
+    struct order all = order_of(*state, (struct history_query){0});
+    assert_int_equal(all.n, POINTS);
+    assert_int_equal(all.disorder, 0);
+
+    /* the newest rows and a range lie in both tables */
+    assert_int_equal(order_of(*state, (struct history_query){.last_n = 2000}).n, 2000);
+    int64_t border = T0 + (POINTS - recent) * SECOND;
+    struct order across = order_of(*state, (struct history_query){.relation = TIME_BETWEEN,
+                                                                  .from = border - 10 * SECOND,
+                                                                  .to = border + 10 * SECOND});
+    assert_int_equal(across.n, 20);
+    assert_int_equal(across.disorder, 0);
+
+    /* one of each is deleted; then nothing is recent any more */
+    write_one(*state, (struct writing){
+                          .eid = 1, .attr = "x/a", .seq = 5, .all_datasets = true, .drop = true});
+    assert_int_equal(count_rows(*state, "SELECT count(*) FROM hist_recent"), 0);
+    write_one(*state,
+              (struct writing){
+                  .eid = 1, .attr = "x/a", .seq = POINTS - 1, .all_datasets = true, .drop = true});
+    all = order_of(*state, (struct history_query){0});
+    assert_int_equal(all.n, POINTS - 2);
+    assert_int_equal(all.disorder, 0);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_store, close_store)
@@ -677,6 +747,7 @@ int main(void)
         TEST(adding),
         TEST(entities_known_by_history_alone),
         TEST(changes_of_an_entity),
+        TEST(recent_rows_settle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
