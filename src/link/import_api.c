@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { IMPORT_ACTIVE_MAX = 64 };
+
 enum job_state { JOB_WAITING, JOB_RUNNING, JOB_DONE, JOB_REFUSED, JOB_FAILED };
 static const char *const state_names[] = {"waiting", "running", "done", "refused", "failed"};
 
@@ -41,7 +43,45 @@ struct imports {
     int64_t next;
     size_t unfinished;
     bool stopping;
+    struct {
+        struct str tenant, dataset; /* of the import that is at it; absent: free */
+    } active[IMPORT_ACTIVE_MAX];
 };
+
+/* --- one import of a data set at a time --- */
+
+bool imports_enter(struct imports *all, struct str tenant, struct str dataset)
+{
+    ptrdiff_t place = -1;
+    bool taken = false;
+    if (!all)
+        return true;
+    pthread_mutex_lock(&all->mutex);
+    for (int i = 0; i < IMPORT_ACTIVE_MAX; i++) {
+        if (!all->active[i].dataset.p)
+            place = i;
+        else if (str_eq(all->active[i].tenant, tenant) && str_eq(all->active[i].dataset, dataset))
+            taken = true;
+    }
+    taken = taken || place < 0;
+    if (!taken) {
+        all->active[place].tenant = tenant;
+        all->active[place].dataset = dataset;
+    }
+    pthread_mutex_unlock(&all->mutex);
+    return !taken;
+}
+
+void imports_leave(struct imports *all, struct str tenant, struct str dataset)
+{
+    if (!all)
+        return;
+    pthread_mutex_lock(&all->mutex);
+    for (int i = 0; i < IMPORT_ACTIVE_MAX; i++)
+        if (str_eq(all->active[i].tenant, tenant) && str_eq(all->active[i].dataset, dataset))
+            all->active[i].tenant = all->active[i].dataset = STR_NONE;
+    pthread_mutex_unlock(&all->mutex);
+}
 
 /* --- running --- */
 

@@ -98,6 +98,7 @@ struct import {
     uint64_t rows_total;    /* 0: unknown */
     const struct json *was; /* stored form of the ImportedDataset before, or NULL */
     bool stale_noted;
+    bool entered;    /* the data set is ours alone until the end */
     struct map ours; /* IRIs of the attributes that imports of this set write */
     struct map seen; /* ids of the file's rows; value: row number */
 
@@ -200,6 +201,10 @@ enum err import_begin(struct import *im, const struct kind *kind);
 enum err import_put(struct import *im, uint64_t row, struct str id, const struct json *stored);
 enum err import_flush(struct import *im);
 enum err import_vanished(struct import *im);
+/* Two imports of one data set would each delete what the other brings: only one enters at a time.
+ * false: it is taken. A server without imports (a command) has nobody to wait for. */
+bool imports_enter(struct imports *i, struct str tenant, struct str dataset);
+void imports_leave(struct imports *i, struct str tenant, struct str dataset);
 /* Read and write the entity that remembers the data set. columns may be NULL. */
 enum err import_record_read(struct import *im);
 enum err import_record_write(struct import *im, const struct import_map *columns);

@@ -247,6 +247,7 @@ static struct json parent(struct work *w, struct str key)
     struct arena *a = &w->im->batch;
     struct json_member *m = ARENA_ARRAY(a, struct json_member, 2);
     m[0] = json_m(S("type"), json_v_str(S("Relationship")));
+    key = str_trim(text_fold(a, key)); /* as the parent's own row reads it */
     m[1] = json_m(S("object"), json_v_str(import_id(w->im, a, key)));
     return import_instances(a, m, 2);
 }

@@ -245,6 +245,13 @@ enum err import_begin(struct import *im, const struct kind *kind)
     im->iri_category = ld_expand(ld_core(), a, S("category"));
     im->iri_status = ld_expand(ld_core(), a, S("status"));
     im->iri_occupancy = ld_expand(ld_core(), a, S("occupancy"));
+    im->entered =
+        !im->member || imports_enter(im->job->link->imports, im->job->tenant, im->dataset);
+    if (!im->entered) {
+        import_refuse(im, "busy", "the data set %" STR_F " is being imported already",
+                      STR_A(im->dataset));
+        return im->e->code = ERR_CONFLICT;
+    }
     own_columns(im, kind->columns, kind->n);
     if (kind->shared)
         own_columns(im, kind->shared->v, kind->shared->n);
@@ -321,6 +328,8 @@ enum err import_run(const struct import_job *job, struct import_report *report, 
     enum err err = run(&im);
     if (!err)
         im.e->text[0] = '\0'; /* what was merely not found left its text */
+    if (im.entered && im.member)
+        imports_leave(job->link->imports, job->tenant, im.dataset);
     map_release(&im.ours);
     map_release(&im.seen);
     arena_release(&im.batch);

@@ -354,6 +354,21 @@ static void test_any_table(void **state)
     assert_non_null(lab_value(lab, e, "location"));
 }
 
+static void test_stops(void **state)
+{
+    struct lab *lab = *state;
+    assert_int_equal(lab_import_text(lab, NULL,
+                                     "stop_id,stop_name,stop_lat,stop_lon,parent_station\n"
+                                     "つくば駅,つくば駅,36.08,140.11,\n"
+                                     "1_B,のりば１,36.08,140.11, つくば駅 \n"),
+                     OK);
+    const struct json *stop = lab_named(lab, "のりば１");
+    assert_true(str_eq(entity_id(stop), S("urn:ngsi-ld:GtfsStop:gtfs_stops:1_B")));
+    struct str iri = ld_expand(ld_core(), &lab->arena, S("hasParentStation"));
+    const struct json *parent = instance_value(instance_default(entity_attr(stop, iri)));
+    assert_true(str_eq(json_text(parent), entity_id(lab_named(lab, "つくば駅"))));
+}
+
 static void test_geojson(void **state)
 {
     struct lab *lab = *state;
@@ -507,6 +522,57 @@ static void test_progress(void **state)
     assert_int_equal(p.total, 950);
 }
 
+static enum err import_within(struct lab *lab)
+{
+    struct arena a = ARENA_INIT;
+    struct import_report report;
+    struct error e = {0};
+    struct import_job job = lab->job;
+    job.arena = &a;
+    job.progress = NULL;
+    enum err err = import_run(&job, &report, &e);
+    assert_true(!err || report.refused.n);
+    arena_release(&a);
+    return err;
+}
+
+struct nested {
+    struct lab *lab;
+    enum err same, other;
+    bool done;
+};
+
+static void start_another(void *ctx, uint64_t done, uint64_t total)
+{
+    struct nested *n = ctx;
+    (void)done, (void)total;
+    if (n->done)
+        return;
+    n->done = true;
+    n->same = import_within(n->lab);
+    n->lab->job.dataset = S("other");
+    n->other = import_within(n->lab);
+}
+
+/* While a data set is imported another import of it is refused, one of another set is not. */
+static void test_one_at_a_time(void **state)
+{
+    struct lab *lab = *state;
+    struct nested n = {.lab = lab};
+    lab->link.imports = imports_new(&lab->link);
+    lab->job.progress = start_another;
+    lab->job.ctx = &n;
+    one_row(lab, "A1,甲,36.1,140.1,1,1,");
+    assert_int_equal(n.same, ERR_CONFLICT);
+    assert_int_equal(n.other, OK);
+    lab->job.progress = NULL;
+    lab->job.dataset = STR_NONE;
+    one_row(lab, "A1,甲,36.1,140.1,1,1,");
+    assert_counts(lab, 0, 0, 1, 0);
+    imports_free(lab->link.imports);
+    lab->link.imports = NULL;
+}
+
 static void test_tenant(void **state)
 {
     struct lab *lab = *state;
@@ -558,11 +624,13 @@ int main(void)
         LAB_TEST(test_address_is_replaced),
         LAB_TEST(test_drift),
         LAB_TEST(test_any_table),
+        LAB_TEST(test_stops),
         LAB_TEST(test_geojson),
         LAB_TEST(test_json_is_read_whole_first),
         LAB_TEST(test_ngsi_ld),
         LAB_TEST(test_problems_are_limited),
         LAB_TEST(test_progress),
+        LAB_TEST(test_one_at_a_time),
         LAB_TEST(test_tenant),
         LAB_TEST(test_report_json),
     };

@@ -77,7 +77,8 @@ struct import_job {
 /*
  * Blocks: pool task or command. *report is filled in any case and must not outlive the job's arena
  * and bytes. ERR_INVALID when nothing can be made of the file (nothing was changed; refused tells).
- * An error of the store ends the import; what was written before stays.
+ * ERR_CONFLICT when the same data set is being imported already (refused, too). An error of the
+ * store ends the import; what was written before stays.
  */
 enum err import_run(const struct import_job *job, struct import_report *report, struct error *e);
 
