@@ -135,7 +135,6 @@ struct json_member import_property(struct arena *a, struct str iri, struct json 
                                    int64_t observed);
 struct json_member import_location(struct arena *a, double lon, double lat);
 struct json import_instances(struct arena *a, const struct json_member *m, size_t n);
-struct json import_text_json(struct arena *a, struct str s);
 
 /* --- cells --- */
 

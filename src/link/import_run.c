@@ -110,11 +110,6 @@ bool import_see(struct import *im, struct str id, uint64_t row, uint64_t *first)
 
 /* --- pieces of entities --- */
 
-struct json import_text_json(struct arena *a, struct str s)
-{
-    return json_v_str(str_dup(a, s));
-}
-
 struct json import_instances(struct arena *a, const struct json_member *m, size_t n)
 {
     struct json *instance = ARENA_NEW(a, struct json);
