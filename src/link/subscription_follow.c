@@ -282,9 +282,11 @@ static bool sweep_tenant(struct subscriptions *h, struct sub_tenant *t)
     int64_t oldest = 0, upto;
     pthread_mutex_lock(&h->lock);
     int64_t from = gather(h, t);
-    if (t->sweep < 0)
-        t->sweep = from;
     bool go = t->sweep >= 0 && join_sweep(h, t) > 0;
+    if (!go) { /* nobody is left of the last one: a new one for those who wait */
+        t->sweep = from;
+        go = from >= 0 && join_sweep(h, t) > 0;
+    }
     if (!go)
         t->sweep = -1;
     upto = t->pos;

@@ -5,7 +5,8 @@
  *     subscription_spec.c    a stored document compiled for matching and sending
  *     subscription_match.c   which subscriptions a change concerns
  *     subscription_render.c  the text of a notification
- *     subscription_state.c   states, queues, sending, retrying
+ *     subscription_state.c   states, queues, timers
+ *     subscription_send.c    hosts, requests, answers, trying again
  *     subscription_follow.c  the follower: journal, sweeps, periods, cursors on disk
  *     subscription_store.c   rows of the subscription table
  *     subscription_api.c     /ngsi-ld/v1/subscriptions, /link/v1/deliveries
@@ -337,8 +338,6 @@ void sub_queue(struct subscriptions *h, struct sub *s, struct sub_payload *p, in
 /* What is due now: sending, a page, expiry; else the timer. */
 void sub_schedule(struct subscriptions *h, struct sub *s);
 void sub_unpin(struct subscriptions *h, struct sub *s);
-/* Send what is ready within the budgets. */
-void sub_pump(struct subscriptions *h);
 /* Those whose timer ran out; the steady instant of the next one, 0: none. */
 int64_t sub_timers(struct subscriptions *h);
 struct sub *sub_find(const struct subscriptions *h, int64_t tenant, struct str id);
@@ -346,6 +345,21 @@ const char *sub_status(const struct sub *s); /* "active", "paused", "expired" */
 void sub_wake(struct subscriptions *h);      /* the follower */
 void sub_free_all(struct subscriptions *h);
 void sub_hub_unref(struct subscriptions *h);
+
+bool sub_at_work(const struct sub *s); /* neither paused, expired nor gone */
+struct sub_item *sub_item_at(const struct sub *s, uint32_t i);
+void sub_pop(struct subscriptions *h, struct sub *s, uint32_t n); /* the first n items */
+/* Gone, and nobody holds it: free it. */
+void sub_release(struct subscriptions *h, struct sub *s);
+
+/* --- send: all under the lock --- */
+
+void sub_host_join(struct subscriptions *h, struct sub *s);
+void sub_host_leave(struct subscriptions *h, struct sub *s);
+void sub_ready(struct subscriptions *h, struct sub *s); /* stand in line */
+void sub_unready(struct sub *s);
+/* Send what is ready within the budgets. */
+void sub_pump(struct subscriptions *h);
 
 /* --- follow --- */
 

@@ -1,5 +1,5 @@
 /*
- * The life of a subscription: states, queue, sending, trying again.
+ * The life of a subscription: states, queue, timers. Sending is in subscription_send.c.
  *
  * Invariants, all under the hub's lock:
  *
@@ -27,7 +27,6 @@
  *   GONE       -                  is dropped -
  */
 #include "subscription_impl.h"
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,7 +66,7 @@ static int64_t steady(const struct subscriptions *h)
     return clock_steady(h->link->clock);
 }
 
-static bool at_work(const struct sub *s)
+bool sub_at_work(const struct sub *s)
 {
     return s->state == ST_LIVE || s->state == ST_BEHIND || s->state == ST_RETRYING;
 }
@@ -98,7 +97,7 @@ int64_t sub_cursor(const struct sub *s)
 
 /* --- queue --- */
 
-static struct sub_item *item_at(const struct sub *s, uint32_t i)
+struct sub_item *sub_item_at(const struct sub *s, uint32_t i)
 {
     return &s->queue[(s->head + i) % s->cap];
 }
@@ -110,7 +109,7 @@ static void grow(struct sub *s)
     if (!q)
         abort();
     for (uint32_t i = 0; i < s->n; i++)
-        q[i] = *item_at(s, i);
+        q[i] = *sub_item_at(s, i);
     free(s->queue);
     s->queue = q;
     s->head = 0;
@@ -124,10 +123,10 @@ static void drop_payload(struct subscriptions *h, struct sub_payload *p)
 }
 
 /* The first n items; an empty queue gives its memory back. */
-static void pop(struct subscriptions *h, struct sub *s, uint32_t n)
+void sub_pop(struct subscriptions *h, struct sub *s, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)
-        drop_payload(h, item_at(s, i)->payload);
+        drop_payload(h, sub_item_at(s, i)->payload);
     s->n -= n;
     s->head = s->n ? (s->head + n) % s->cap : 0;
     if (!s->n && s->cap > 8) {
@@ -141,7 +140,7 @@ static void pop(struct subscriptions *h, struct sub *s, uint32_t n)
 static void drop_waiting(struct subscriptions *h, struct sub *s)
 {
     while (s->n > s->flying)
-        drop_payload(h, item_at(s, --s->n)->payload);
+        drop_payload(h, sub_item_at(s, --s->n)->payload);
 }
 
 static bool same_entity(const struct sub_payload *p, const struct sub_payload *q)
@@ -153,11 +152,11 @@ static bool same_entity(const struct sub_payload *p, const struct sub_payload *q
 static void drop_superseded(struct subscriptions *h, struct sub *s, const struct sub_payload *p)
 {
     for (uint32_t i = s->flying; i < s->n; i++) {
-        if (!same_entity(item_at(s, i)->payload, p))
+        if (!same_entity(sub_item_at(s, i)->payload, p))
             continue;
-        drop_payload(h, item_at(s, i)->payload);
+        drop_payload(h, sub_item_at(s, i)->payload);
         for (; i + 1 < s->n; i++)
-            *item_at(s, i) = *item_at(s, i + 1);
+            *sub_item_at(s, i) = *sub_item_at(s, i + 1);
         s->n--;
         return;
     }
@@ -173,7 +172,7 @@ void sub_queue(struct subscriptions *h, struct sub *s, struct sub_payload *p, in
     atomic_fetch_add(&p->refs, 1);
     h->queued_bytes += p->n;
     s->n++;
-    *item_at(s, s->n - 1) = (struct sub_item){p, seq, full};
+    *sub_item_at(s, s->n - 1) = (struct sub_item){p, seq, full};
 }
 
 bool sub_has_room(const struct subscriptions *h, const struct sub *s)
@@ -264,109 +263,9 @@ void sub_wake(struct subscriptions *h)
     pthread_cond_signal(&h->wake);
 }
 
-/* --- hosts --- */
-
-static struct sub_host *host_get(struct subscriptions *h, struct str origin)
-{
-    struct sub_host *host = map_get(&h->hosts, origin);
-    if (host)
-        return host;
-    host = calloc(1, sizeof(*host) + origin.n);
-    if (!host)
-        abort();
-    memcpy(host + 1, origin.p, origin.n);
-    host->origin = str_n((const char *)(host + 1), origin.n);
-    map_put(&h->hosts, host->origin, host);
-    return host;
-}
-
-static void host_join(struct subscriptions *h, struct sub *s)
-{
-    struct sub_host *host = host_get(h, s->spec->origin);
-    s->host = host;
-    s->prev_of_host = NULL;
-    s->next_of_host = host->subs;
-    if (host->subs)
-        host->subs->prev_of_host = s;
-    host->subs = s;
-}
-
-static void unready(struct sub *s)
-{
-    struct sub_host *host = s->host;
-    struct sub *before = NULL;
-    if (!s->ready)
-        return;
-    for (struct sub *i = host->first; i != s; i = i->next_ready)
-        before = i;
-    if (before)
-        before->next_ready = s->next_ready;
-    else
-        host->first = s->next_ready;
-    if (host->last == s)
-        host->last = before;
-    s->next_ready = NULL;
-    s->ready = false;
-}
-
-static void host_forget(struct subscriptions *h, struct sub_host *host)
-{
-    if (host->subs || host->flying || host->queued)
-        return;
-    map_del(&h->hosts, host->origin);
-    free(host);
-}
-
-static void host_leave(struct subscriptions *h, struct sub *s)
-{
-    struct sub_host *host = s->host;
-    unready(s);
-    if (s->prev_of_host)
-        s->prev_of_host->next_of_host = s->next_of_host;
-    else
-        host->subs = s->next_of_host;
-    if (s->next_of_host)
-        s->next_of_host->prev_of_host = s->prev_of_host;
-    s->host = NULL;
-    host_forget(h, host);
-}
-
-static void host_queue(struct subscriptions *h, struct sub_host *host)
-{
-    if (host->queued)
-        return;
-    host->queued = true;
-    host->next = NULL;
-    if (h->hosts_last)
-        h->hosts_last->next = host;
-    else
-        h->hosts_first = host;
-    h->hosts_last = host;
-}
-
-static void make_ready(struct subscriptions *h, struct sub *s)
-{
-    struct sub_host *host = s->host;
-    s->ready = true;
-    s->next_ready = NULL;
-    if (host->last)
-        host->last->next_ready = s;
-    else
-        host->first = s;
-    host->last = s;
-    host_queue(h, host);
-}
-
-/* One request tries a host that is down; a good one may take an eighth of all. */
-static int64_t host_budget(const struct subscriptions *h, const struct sub_host *host)
-{
-    int64_t share = h->link->options.notify_parallel / 8;
-    return host->down || share < 1 ? 1 : share;
-}
-
 /* --- life --- */
 
-static void release(struct subscriptions *h, struct sub *s)
+void sub_release(struct subscriptions *h, struct sub *s)
 {
     if (s->state != ST_GONE || s->flying || s->full.running || s->pins)
         return;
@@ -379,7 +278,7 @@ static void release(struct subscriptions *h, struct sub *s)
 void sub_unpin(struct subscriptions *h, struct sub *s)
 {
     s->pins--;
-    release(h, s);
+    sub_release(h, s);
 }
 
 static void leave_all(struct subscriptions *h, struct sub *s)
@@ -392,7 +291,7 @@ static void leave_all(struct subscriptions *h, struct sub *s)
     if (h->fulls.n < asked)
         s->full.running = false;
     set_timer(h, s, 0);
-    host_leave(h, s);
+    sub_host_leave(h, s);
     s->tenant->n_subs--;
 }
 
@@ -407,15 +306,15 @@ void sub_event(struct subscriptions *h, struct sub *s, enum sub_event ev)
         h->hungry = true;
         sub_wake(h);
     }
-    if (at_work(s))
+    if (sub_at_work(s))
         return;
-    unready(s);
+    sub_unready(s);
     drop_waiting(h, s);
     s->full.wanted = s->full.resync = false;
     s->attempts = 0;
     if (s->state == ST_GONE) {
         leave_all(h, s);
-        release(h, s);
+        sub_release(h, s);
     }
 }
 
@@ -460,7 +359,7 @@ struct sub *sub_enter(struct subscriptions *h, const struct sub_new *n)
     sub_index_add(&h->index, s);
     map_put(&h->by_id, s->spec->key, s);
     sub_list_add(&h->all, s);
-    host_join(h, s);
+    sub_host_join(h, s);
     start_period(h, s);
     h->hungry = true;
     sub_schedule(h, s);
@@ -474,16 +373,16 @@ void sub_change(struct subscriptions *h, struct sub *s, struct sub_spec *spec, i
     bool expired = spec->expires && spec->expires <= clock_now(h->link->clock);
     sub_index_remove(&h->index, s);
     map_del(&h->by_id, old->key);
-    host_leave(h, s);
+    sub_host_leave(h, s);
     s->spec = spec;
     sub_group_join(&h->groups, spec);
     sub_index_add(&h->index, s);
     map_put(&h->by_id, spec->key, s);
-    host_join(h, s);
+    sub_host_join(h, s);
     sub_spec_unref(&h->groups, old);
     if (!spec->active) {
         sub_event(h, s, EV_PAUSE);
-    } else if (!at_work(s) && !expired) {
+    } else if (!sub_at_work(s) && !expired) {
         s->read = read;
         sub_event(h, s, EV_RESUME);
     }
@@ -535,7 +434,7 @@ void sub_schedule(struct subscriptions *h, struct sub *s)
         else
             due = now + left;
     }
-    if (!at_work(s)) {
+    if (!sub_at_work(s)) {
         set_timer(h, s, due);
         return;
     }
@@ -554,233 +453,11 @@ void sub_schedule(struct subscriptions *h, struct sub *s)
     if (s->n && !s->flying && !s->ready) {
         int64_t from = later(s->throttle_until, s->state == ST_RETRYING ? s->retry_at : 0);
         if (from <= now)
-            make_ready(h, s);
+            sub_ready(h, s);
         else
             earliest(&due, from);
     }
     set_timer(h, s, due);
-}
-
-/* --- sending --- */
-
-struct flight {
-    struct subscriptions *hub;
-    struct sub *sub;
-    struct sub_host *host;
-};
-
-static void count_answer(struct subscriptions *h, struct sub *s, const struct client_answer *a,
-                         bool good)
-{
-    int64_t now = clock_now(h->link->clock);
-    s->counters_moved = true;
-    s->count.sent++;
-    s->count.last_notification = now;
-    if (good) {
-        s->count.last_success = now;
-        return;
-    }
-    s->count.failed++;
-    s->count.last_failure = now;
-    if (a->status)
-        snprintf(s->error_text, sizeof(s->error_text), "the receiver answers %d", a->status);
-    else
-        snprintf(s->error_text, sizeof(s->error_text), "%.110s", a->error.text);
-}
-
-/* 1 s, 2 s, 4 s ... up to the limit, a fifth more or less by chance. */
-static void try_later(struct subscriptions *h, struct sub *s)
-{
-    int64_t limit = h->link->options.notify_retry_max_s * SECOND_US;
-    int64_t pause = s->attempts < 20 ? SECOND_US << s->attempts : limit;
-    pause = pause > limit ? limit : pause;
-    pause = pause * 4 / 5 + (int64_t)(h->net.random(h->net.ctx) % (uint64_t)(pause * 2 / 5 + 1));
-    s->attempts++;
-    s->retry_at = steady(h) + later(pause, s->spec->cooldown_us);
-    sub_event(h, s, EV_FAILED);
-}
-
-/* A host that answers again: those that wait for it need not wait out their pauses. */
-static void host_back(struct subscriptions *h, struct sub_host *host)
-{
-    host->down = false;
-    for (struct sub *s = host->subs; s; s = s->next_of_host) {
-        if (s->state != ST_RETRYING || !s->unanswered || s->spec->cooldown_us)
-            continue;
-        s->retry_at = 0;
-        sub_schedule(h, s);
-    }
-}
-
-static void resync_done(struct subscriptions *h, struct sub *s)
-{
-    s->read = later(s->read, s->full.seq);
-    s->full.resync = false;
-    h->hungry = true;
-    sub_wake(h);
-}
-
-static void delivered(struct subscriptions *h, struct sub *s, uint32_t n)
-{
-    pop(h, s, n);
-    s->attempts = 0;
-    sub_event(h, s, EV_DELIVERED);
-    if (s->full.resync && !s->full.wanted && !s->full.running && !s->n)
-        resync_done(h, s);
-    if (sub_hungry(h, s)) {
-        h->hungry = true;
-        sub_wake(h);
-    }
-}
-
-static void take_answer(struct subscriptions *h, struct sub *s, const struct client_answer *a,
-                        uint32_t n, bool good)
-{
-    count_answer(h, s, a, good);
-    s->unanswered = !a->status;
-    if (!at_work(s))
-        pop(h, s, n);
-    else if (good)
-        delivered(h, s, n);
-    else
-        try_later(h, s);
-    sub_schedule(h, s);
-}
-
-static void answered(void *ctx, const struct client_answer *a)
-{
-    struct flight *f = ctx;
-    struct subscriptions *h = f->hub;
-    struct sub *s = f->sub;
-    bool good = a->status >= 200 && a->status < 300;
-    pthread_mutex_lock(&h->lock);
-    uint32_t n = s->flying;
-    s->flying = 0;
-    h->flying--;
-    f->host->flying--;
-    if (h->closing) {
-        pthread_cond_signal(&h->idle);
-        if (good)
-            pop(h, s, n);
-        release(h, s);
-        goto out;
-    }
-    if (s->state == ST_GONE) {
-        pop(h, s, n);
-        release(h, s);
-    } else {
-        take_answer(h, s, a, n, good);
-    }
-    if (!a->status)
-        f->host->down = true;
-    else if (f->host->down)
-        host_back(h, f->host);
-    if (f->host->first)
-        host_queue(h, f->host);
-    host_forget(h, f->host);
-    sub_pump(h);
-out:
-    pthread_mutex_unlock(&h->lock);
-    free(f);
-    sub_hub_unref(h);
-}
-
-static const char *media_type(const struct sub_spec *s)
-{
-    static const char *const types[] = {[ACCEPT_JSON] = "application/json",
-                                        [ACCEPT_LD] = "application/ld+json",
-                                        [ACCEPT_GEO] = "application/geo+json"};
-    return types[s->accept];
-}
-
-static struct str notification_id(struct arena *a, const struct sub_spec *s,
-                                  const struct sub_item *last)
-{
-    return str_printf(a, "urn:ngsi-ld:Notification:%" STR_F ":%s%lld", STR_A(s->hash),
-                      last->full ? "t" : "", (long long)last->seq);
-}
-
-/* The request for the first n items. */
-static enum err send_items(struct subscriptions *h, struct sub *s, uint32_t n, struct flight *f,
-                           struct error *e)
-{
-    struct arena a = ARENA_INIT;
-    const struct sub_spec *spec = s->spec;
-    struct sub_payload **list = ARENA_ARRAY(&a, struct sub_payload *, n);
-    struct http_header *headers = ARENA_ARRAY(&a, struct http_header, spec->n_headers + 3);
-    size_t k = 0;
-    for (uint32_t i = 0; i < n; i++)
-        list[i] = item_at(s, i)->payload;
-    headers[k++] = (struct http_header){S("Content-Type"), str_c(media_type(spec))};
-    if (spec->accept != ACCEPT_LD)
-        headers[k++] = (struct http_header){S("Link"), spec->link};
-    if (spec->tenant_name.n)
-        headers[k++] = (struct http_header){S("NGSILD-Tenant"), spec->tenant_name};
-    memcpy(headers + k, spec->headers, spec->n_headers * sizeof(*headers));
-    struct str id = notification_id(&a, spec, item_at(s, n - 1));
-    struct client_request r = {.method = "POST",
-                               .url = spec->uri,
-                               .headers = headers,
-                               .n_headers = k + spec->n_headers,
-                               .body = sub_body(&a, spec, id, clock_now(h->link->clock), list, n),
-                               .timeout_ms = spec->timeout_ms ? spec->timeout_ms
-                                                              : h->link->options.notify_timeout_ms,
-                               .done = answered,
-                               .ctx = f};
-    enum err err = h->net.send(h->net.ctx, &r, e);
-    arena_release(&a);
-    return err;
-}
-
-static void send_head(struct subscriptions *h, struct sub *s)
-{
-    struct error e = {0};
-    struct flight *f = malloc(sizeof(*f));
-    if (!f)
-        abort();
-    /* Throttled ones tell all that came together, each entity once; others one change at a time. */
-    uint32_t n = s->spec->throttle_us && !item_at(s, 0)->full ? s->n : 1;
-    *f = (struct flight){h, s, s->host};
-    s->flying = n;
-    h->flying++;
-    s->host->flying++;
-    s->throttle_until = s->spec->throttle_us ? steady(h) + s->spec->throttle_us : 0;
-    atomic_fetch_add(&h->refs, 1);
-    if (!send_items(h, s, n, f, &e))
-        return;
-    /* The client cannot take it now: the same as no answer, without asking the host for more. */
-    atomic_fetch_sub(&h->refs, 1);
-    free(f);
-    s->flying = 0;
-    h->flying--;
-    s->host->flying--;
-    s->throttle_until = 0;
-    struct client_answer none = {.error = e};
-    count_answer(h, s, &none, false);
-    try_later(h, s);
-    sub_schedule(h, s);
-}
-
-void sub_pump(struct subscriptions *h)
-{
-    /* Hosts in turn, one request each, so that a long list does not keep a short one waiting. */
-    while (!h->closing && h->hosts_first && h->flying < h->link->options.notify_parallel) {
-        struct sub_host *host = h->hosts_first;
-        h->hosts_first = host->next;
-        if (!h->hosts_first)
-            h->hosts_last = NULL;
-        host->queued = false;
-        struct sub *s = host->first;
-        if (!s || host->flying >= host_budget(h, host)) {
-            if (!s)
-                host_forget(h, host);
-            continue; /* comes back with the next answer */
-        }
-        unready(s);
-        if (host->first)
-            host_queue(h, host);
-        send_head(h, s);
-    }
 }
 
 /* --- the end --- */

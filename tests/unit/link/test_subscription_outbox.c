@@ -113,6 +113,45 @@ static void many_come_back_with_one_reading(void **state)
         assert_int_equal(seen[i], CHANGES);
 }
 
+/* Enter a subscription as of an earlier row. */
+static struct sub *enter_at(struct lab *l, const char *text, int64_t read)
+{
+    struct sub_new n = {.spec = lab_spec(lab_doc(l, text)), .sid = 1000 + read, .read = read};
+    pthread_mutex_lock(&l->hub->lock);
+    struct sub *s = sub_enter(l->hub, &n);
+    pthread_mutex_unlock(&l->hub->lock);
+    return s;
+}
+
+static void a_sweep_that_lost_its_last_rider_leaves_nobody_behind(void **state)
+{
+    static const char a[] = "{'id':'urn:s:a','type':'Subscription','entities':[{'type':'Sensor'}],"
+                            "'notification':{'endpoint':{'uri':'http://a/'}}}";
+    static const char b[] = "{'id':'urn:s:b','type':'Subscription','entities':[{'type':'Sensor'}],"
+                            "'notification':{'endpoint':{'uri':'http://b/'}}}";
+    struct lab *l = *state;
+    int told = 50;
+    l->link.options.notify_window = 1000;
+    lab_subscribe(l, "{'id':'urn:s:z','type':'Subscription','entities':[{'type':'None'}],"
+                     "'notification':{'endpoint':{'uri':'http://z/'}}}");
+    for (int i = 1; i <= 300; i++)
+        lab_set(l, "1", i);
+    lab_run(l);
+    struct sub *first = enter_at(l, a, 0);
+    sub_step(l->hub, false);
+    assert_true(first->sweeping);
+    enter_at(l, b, 50);
+    lab_answer(l, 0, 500);
+    assert_int_equal(first->state, ST_RETRYING);
+    lab_run(l);
+    for (size_t i = 1; i < l->n; i++) {
+        assert_int_equal(lab_value(l, i), ++told);
+        lab_answer(l, i, 200);
+        lab_run(l);
+    }
+    assert_int_equal(told, 300);
+}
+
 static void a_dead_host_holds_up_nobody_else(void **state)
 {
     struct lab *l = *state;
@@ -363,6 +402,7 @@ int main(void)
         IN_LAB(repeats_a_failure_with_the_same_id_and_lets_nothing_overtake),
         IN_LAB(falls_behind_in_bounded_memory_and_catches_up),
         IN_LAB(many_come_back_with_one_reading),
+        IN_LAB(a_sweep_that_lost_its_last_rider_leaves_nobody_behind),
         IN_LAB(a_dead_host_holds_up_nobody_else),
         IN_LAB(a_crash_repeats_but_loses_nothing),
         IN_LAB(a_clean_stop_repeats_nothing),

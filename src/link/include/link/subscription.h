@@ -12,6 +12,13 @@
  * cursor when its receiver is back. The notification id is derived from subscription and journal
  * position: a repetition after a crash is recognisable.
  *
+ * Any answer but 2xx is a failure, 4xx too: it is tried again after 1 s, 2 s, 4 s ... up to
+ * link.notify_retry_max_s (a fifth more or less by chance, at least the endpoint's cooldown), and
+ * shows at /link/v1/deliveries. There is no first notification when a subscription is made: it
+ * hears of changes after its creation. throttling joins what came in the pause into one
+ * notification with the latest state of each entity; timeInterval tells all entities that match,
+ * a hundred in each notification. Endpoints are http and https.
+ *
  * What is never done: skip silently. When a cursor points to rows that the journal no longer keeps,
  * the next notification is a full resynchronisation and the subscription shows the gap.
  */
