@@ -6,6 +6,7 @@
 
 #include "city/service.h"
 #include "core/config.h"
+#include "gate.h"
 
 struct app_options {
     const char *data_dir;
@@ -18,6 +19,7 @@ extern const struct config_table app_config;
 
 struct options {
     struct app_options app;
+    struct gate_options gate;
     struct store_options store;
     struct http_options http;
     struct client_options client;

@@ -171,6 +171,21 @@ static enum err start_services(struct app *app, struct error *e)
     return OK;
 }
 
+/* --- hooks of the server --- */
+
+static bool before(void *ctx, struct request *req, struct response *res)
+{
+    struct app *app = ctx;
+    return gate_allows(&app->options.gate, req, res);
+}
+
+static void error_page(void *ctx, struct request *req, struct response *res, int status,
+                       struct str title, struct str detail)
+{
+    struct app *app = ctx;
+    portal_error_page(app->states[0], req, res, status, title, detail);
+}
+
 enum err app_serve(struct app *app, struct error *e)
 {
     struct options *o = &app->options;
@@ -187,8 +202,7 @@ enum err app_serve(struct app *app, struct error *e)
     if (err)
         return err;
     app->demo = demo_start(&app->link);
-    struct server_hooks hooks = {0};
-    portal_hooks(app->states[0], &hooks);
+    struct server_hooks hooks = {.ctx = app, .before = before, .error_page = error_page};
     return server_start(&app->server, &o->http, &clock_system, app->router, &hooks, e);
 }
 
@@ -237,7 +251,7 @@ int command_serve(struct app *app, int argc, char **argv)
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error like a full disk */
-    if (app_open(app, &e) || app_start_link(app, &e) ||
+    if (gate_check(&app->options.gate, &e) || app_open(app, &e) || app_start_link(app, &e) ||
         (app->options.demo && demo_load(&app->link, &e)) || app_serve(app, &e)) {
         fprintf(stderr, "marugoto: %s\n", e.text);
         return 1;

@@ -52,37 +52,9 @@ static bool session_valid(const struct console *c, struct arena *a, struct str c
 
 /* --- who may enter --- */
 
-static bool loopback_address(struct str s)
-{
-    if (str_starts(s, S("::ffff:")))
-        s = str_from(s, 7);
-    return str_starts(s, S("127.")) || str_eq(s, S("::1"));
-}
-
-static bool loopback_host(struct str host)
-{
-    struct str name = host;
-    if (str_starts(host, S("["))) {
-        ptrdiff_t end = str_find_char(host, ']');
-        name = end > 1 ? str_sub(host, 1, (size_t)end - 1) : STR_NONE;
-    } else {
-        str_split(&host, ':', &name);
-    }
-    return str_eq_nocase(name, S("localhost")) || loopback_address(name);
-}
-
-static bool is_local(const struct request *req)
-{
-    static const char *const proxied[] = {"X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"};
-    for (size_t i = 0; i < COUNT(proxied); i++)
-        if (request_header(req, proxied[i]).p)
-            return false;
-    return loopback_address(req->client) && loopback_host(request_header(req, "Host"));
-}
-
 bool console_allows(const struct portal *p, const struct request *req)
 {
-    return is_local(req) ||
+    return request_is_local(req) ||
            session_valid(p->console, req->arena, request_cookie(req, cookie_name), "staff");
 }
 
@@ -98,7 +70,7 @@ static struct str own_session(struct page *p)
     struct str cookie = request_cookie(p->req, cookie_name);
     if (session_valid(c, p->arena, cookie, "staff") || session_valid(c, p->arena, cookie, "local"))
         return cookie;
-    if (!is_local(p->req))
+    if (!request_is_local(p->req))
         return STR_NONE;
     cookie = session_make(c, p->arena, "local");
     response_cookie(p->req, p->res, cookie_name, cookie, SESSION_S, false);

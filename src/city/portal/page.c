@@ -245,12 +245,12 @@ static const char *error_kind(int status)
     }
 }
 
-static void error_page(void *ctx, struct request *req, struct response *res, int status,
+void portal_error_page(void *state, struct request *req, struct response *res, int status,
                        struct str title, struct str detail)
 {
     struct error e = {0};
     struct page p;
-    start(&p, ctx, req, res, page_language(ctx, req), "none");
+    start(&p, state, req, res, page_language(state, req), "none");
     p.status = status;
     const char *kind = error_kind(status);
     struct str heading = page_text(&p, str_c(arena_printf(p.arena, "error.%s.title", kind)));
@@ -267,10 +267,4 @@ static void error_page(void *ctx, struct request *req, struct response *res, int
         finish(&p, html);
     else
         response_body(req, res, status, "text/plain; charset=utf-8", heading);
-}
-
-void portal_hooks(void *state, struct server_hooks *hooks)
-{
-    hooks->error_page = error_page;
-    hooks->ctx = state;
 }

@@ -9,7 +9,9 @@
 
 extern const struct service portal_service;
 
-/* The hooks that make error pages speak the reader's language; state is the portal's. */
-void portal_hooks(void *state, struct server_hooks *hooks);
+/* The page for an error, in the reader's language; state is the portal's. For
+ * server_hooks.error_page. */
+void portal_error_page(void *state, struct request *req, struct response *res, int status,
+                       struct str title, struct str detail);
 
 #endif

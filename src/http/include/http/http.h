@@ -104,6 +104,13 @@ struct str request_cookie(const struct request *req, const char *name);
 /* Fields of an application/x-www-form-urlencoded body. */
 size_t request_form(const struct request *req, const struct http_pair **pairs);
 
+/* The client is this machine itself: loopback address, no sign of a proxy, a loopback Host, and no
+ * web page of another site made it send the request. */
+bool request_is_local(const struct request *req);
+/* The client (as trusted proxies name it) has an address of a private network or of this machine,
+ * and no web page of another site made it send the request. */
+bool request_is_private(const struct request *req);
+
 struct multipart_part {
     struct str name, filename, type, body;
 };

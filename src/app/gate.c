@@ -1,0 +1,65 @@
+#include "gate.h"
+#include "crypto/hash.h"
+#include <string.h>
+
+static const struct config_key keys[] = {
+    CONFIG_STR(
+        "gate.writers", struct gate_options, writers, "private",
+        "who may write without a token: loopback, private (networks), token (nobody), anyone"),
+    CONFIG_SECRET("gate.token", struct gate_options, token, "",
+                  "token that lets write from anywhere, sent as Authorization: Bearer"),
+};
+const struct config_table gate_config = {"gate", keys, sizeof(keys) / sizeof(keys[0])};
+
+enum err gate_check(const struct gate_options *o, struct error *e)
+{
+    static const char *const words[] = {"loopback", "private", "token", "anyone"};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (!strcmp(o->writers, words[i]))
+            return OK;
+    return error_set(e, ERR_INVALID, "gate.writers: no \"%s\"", o->writers);
+}
+
+static bool reads(const struct request *req)
+{
+    static const char *const methods[] = {"GET", "HEAD", "OPTIONS"};
+    static const char *const queries[] = {"/ngsi-ld/v1/entityOperations/query",
+                                          "/ngsi-ld/v1/temporal/entityOperations/query",
+                                          "/v2/op/query"};
+    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+        if (str_eq(req->method, str_c(methods[i])))
+            return true;
+    for (size_t i = 0; i < sizeof(queries) / sizeof(queries[0]); i++)
+        if (str_eq(req->path, str_c(queries[i])))
+            return true;
+    return false;
+}
+
+static bool guarded(struct str path)
+{
+    return str_starts(path, S("/ngsi-ld/")) || str_starts(path, S("/v2/")) ||
+           str_starts(path, S("/link/"));
+}
+
+static bool has_token(const struct gate_options *o, const struct request *req)
+{
+    struct str sent = request_header(req, "Authorization");
+    if (!o->token[0] || !str_eq_nocase(str_sub(sent, 0, 7), S("Bearer ")))
+        return false;
+    return bytes_equal(str_trim(str_from(sent, 7)), str_c(o->token));
+}
+
+bool gate_allows(const struct gate_options *o, struct request *req, struct response *res)
+{
+    if (reads(req) || !guarded(req->path) || !strcmp(o->writers, "anyone") || has_token(o, req))
+        return true;
+    if (!strcmp(o->writers, "private") && request_is_private(req))
+        return true;
+    if (strcmp(o->writers, "token") && request_is_local(req))
+        return true;
+    if (o->token[0])
+        response_header(req, res, "WWW-Authenticate", S("Bearer"));
+    response_problem(req, res, o->token[0] ? 401 : 403, NULL, NULL,
+                     S("writing from this address needs the city's token, see gate.writers"));
+    return false;
+}
