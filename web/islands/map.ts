@@ -84,7 +84,7 @@ function style(): StyleSpecification {
     out.layers.push(
         {
             id: 'area-names', type: 'symbol', source: 'names',
-            layout: { 'text-field': ['get', 'name'], 'text-font': fonts, 'text-size': 15, 'text-variable-anchor': ['center', 'top', 'bottom', 'left', 'right'], 'text-radial-offset': 1.6, 'text-padding': 2 },
+            layout: { 'text-field': ['get', 'name'], 'text-font': fonts, 'text-size': 15, 'text-allow-overlap': true, 'text-ignore-placement': true },
             paint: { 'text-color': '#3d4c5c', 'text-halo-color': '#ffffff', 'text-halo-width': 2, 'text-opacity': ['step', ['zoom'], 1, 13, 0] },
         },
         { id: 'pulse', type: 'circle', source: 'pulse', paint: { 'circle-radius': 20, 'circle-color': '#0017c1', 'circle-opacity': 0.16, 'circle-stroke-color': '#0017c1', 'circle-stroke-width': 1.5, 'circle-stroke-opacity': 0.5 } },
@@ -139,23 +139,33 @@ function startPosition(): { center?: [number, number]; zoom?: number; bounds?: [
 }
 
 
-const map = new maplibregl.Map({
-    container: element,
-    style: style(),
-    ...startPosition(),
-    fitBoundsOptions: { padding: 40 },
-    maxZoom: 18.5,
-    minZoom: 7,
-    localIdeographFontFamily: getComputedStyle(document.documentElement).fontFamily,
-    attributionControl: settings.credit ? { compact: true } : false,
-    fadeDuration: calm ? 0 : 200,
-    locale: {
-        'NavigationControl.ZoomIn': text('zoomin'),
-        'NavigationControl.ZoomOut': text('zoomout'),
-        'NavigationControl.ResetBearing': text('north'),
-        'Map.Title': text('credit'),
-    },
-});
+// Throws without WebGL; the lists beside the map stay, and the reader is told.
+function createMap(): maplibregl.Map {
+    try {
+        return new maplibregl.Map({
+            container: element,
+            style: style(),
+            ...startPosition(),
+            fitBoundsOptions: { padding: 40 },
+            maxZoom: 18.5,
+            minZoom: 7,
+            localIdeographFontFamily: getComputedStyle(document.documentElement).fontFamily,
+            attributionControl: settings.credit ? { compact: true } : false,
+            fadeDuration: calm ? 0 : 200,
+            locale: {
+                'NavigationControl.ZoomIn': text('zoomin'),
+                'NavigationControl.ZoomOut': text('zoomout'),
+                'NavigationControl.ResetBearing': text('north'),
+                'Map.Title': text('credit'),
+            },
+        });
+    } catch (error) {
+        status.textContent = text('failed');
+        throw error;
+    }
+}
+
+const map = createMap();
 map.addControl(new maplibregl.NavigationControl({ showCompass: false }), 'top-right');
 map.addControl(new maplibregl.ScaleControl({ maxWidth: 110 }), 'bottom-right');
 map.on('styleimagemissing', (event) => {
@@ -175,6 +185,7 @@ let version = 0;
 function showPlaces(): void {
     for (const layer of map.getStyle().layers) if ('source' in layer && layer.source === 'places') map.removeLayer(layer.id);
     if (map.getSource('places')) map.removeSource('places');
+    hiddenNow = '';
     const types = chosenTypes();
     if (types.length) {
         map.addSource('places', { type: 'vector', tiles: [`${tiles(types)}?v=${version}`], maxzoom: 16 });
@@ -195,6 +206,7 @@ const overlay = new Map<string, Moved>();
 const gone = new Set<string>();
 const pulses = new Map<string, { at: number; feature: Feature<Point> }>();
 let drawDue = false;
+let hiddenNow = '';
 let stale = false;
 
 const geojson = (id: string): maplibregl.GeoJSONSource | undefined => map.getSource(id);
@@ -205,8 +217,11 @@ function drawLive(): void {
     geojson('live')?.setData({ type: 'FeatureCollection', features: shown.map((item) => item.feature) });
     geojson('pulse')?.setData({ type: 'FeatureCollection', features: calm ? [] : [...pulses.values()].map((pulse) => pulse.feature) });
     const hidden = [...overlay.keys(), ...gone];
+    // Another filter makes every tile be laid out again: only when there is another.
+    if (!map.getLayer('places-points') || hidden.join(' ') === hiddenNow) return;
+    hiddenNow = hidden.join(' ');
     const visible: FilterSpecification = ['all', ['==', ['geometry-type'], 'Point'], ['!', ['has', 'count']], ['!', ['in', ['coalesce', ['get', 'id'], ''], ['literal', hidden]]]];
-    if (map.getLayer('places-points')) map.setFilter('places-points', visible);
+    map.setFilter('places-points', visible);
 }
 
 function drawSoon(): void {
@@ -221,6 +236,10 @@ function drawSoon(): void {
 }
 
 function onChange(change: Change): void {
+    if (change.op === 'reset') {
+        stale = true;
+        return;
+    }
     const visibly = change.op !== 'updated' || change.changed.some((name) => ['location', 'status', 'name', 'category'].includes(name));
     if (change.op === 'deleted') {
         overlay.delete(change.id);
@@ -357,8 +376,10 @@ function listPlaces(): void {
 
 let listTimer: ReturnType<typeof setTimeout> | undefined;
 function listSoon(): void {
-    clearTimeout(listTimer);
-    listTimer = setTimeout(listPlaces, 300);
+    listTimer ??= setTimeout(() => {
+        listTimer = undefined;
+        listPlaces();
+    }, 300);
 }
 
 // --- begin ---
@@ -371,10 +392,9 @@ map.on('load', () => {
     const id = new URLSearchParams(location.search).get('id');
     const centre = map.getCenter();
     if (id) select(id, [centre.lng, centre.lat]);
-    followChanges(
-        (change) => {
-            if (labels.has(change.type)) onChange(change);
-        },
+    if (labels.size) followChanges(
+        [...labels.keys()],
+        onChange,
         (connected) => {
             status.textContent = connected ? text('live') : text('offline');
         },

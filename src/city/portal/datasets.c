@@ -299,7 +299,7 @@ static void count_column(struct arena *a, struct columns *cs, struct str iri,
 }
 
 /* The attributes that most rows have, in the order in which the first rows name them. What is the
- * same in every row tells nothing there. */
+ * same in every row tells nothing there; where something is comes first. */
 static void choose_columns(struct arena *a, const struct view *v, struct columns *out)
 {
     struct columns all = {.all = VEC_INIT};
@@ -311,6 +311,11 @@ static void choose_columns(struct arena *a, const struct view *v, struct columns
                 count_column(a, &all, json_key(&e->members[i]), instance_value(one));
         }
     }
+    for (size_t i = 0; i < all.all.n; i++)
+        if (str_eq(all.all.v[i].name, S("address")) && all.all.v[i].varies) {
+            *vec_push(a, &out->all) = all.all.v[i];
+            all.all.v[i].uses = 0;
+        }
     for (size_t need = v->rows.n; need > 0 && out->all.n < COLUMNS; need--)
         for (size_t i = 0; i < all.all.n && out->all.n < COLUMNS; i++)
             if (all.all.v[i].uses == need && (all.all.v[i].varies || v->rows.n < 4))
