@@ -8,8 +8,8 @@ DATA  ?= var/city
 build: web
 	@scripts/setup
 	@[ -d $(BUILD)/meson-info ] || meson setup $(BUILD) --buildtype=release -Dtests=false >/dev/null
-	@ninja -C $(BUILD) --quiet marugoto
-	@[ -e $(BUILD)/marugoto ] || ln -sf src/app/marugoto $(BUILD)/marugoto
+	@ninja -C $(BUILD) --quiet src/app/marugoto
+	@ln -sf src/app/marugoto $(BUILD)/marugoto
 
 web:
 	@scripts/setup
