@@ -7,11 +7,14 @@
  */
 #include "api_join.h"
 #include "api_select.h"
+#include "shown.h"
 
 struct page {
     struct api *c;
     struct api_select *select;
     struct entity_view view;
+    struct shown *shown; /* where texts of this view are kept; NULL: nowhere */
+    struct str known;    /* the text of the row at hand, from there */
     struct api_join join;
     int64_t limit, offset; /* entities to give, to skip */
     int64_t after;         /* row to begin after */
@@ -99,16 +102,33 @@ static void page_links(struct page *p)
 
 /* --- matches --- */
 
-static void show(struct page *p, int64_t eid, const struct json *stored)
+static const struct json *known_types(void *ctx, const struct entity_row *row, struct arena *a)
+{
+    struct page *p = ctx;
+    struct str types;
+    if (!shown_get(p->shown, row->eid, row->version, &p->view, a, &p->known, &types))
+        return NULL;
+    return json_parse(a, types, &JSON_DEFAULT, NULL);
+}
+
+static void show(struct page *p, const struct entity_row *row, const struct json *stored)
 {
     if (p->given++)
         buf_char(&p->out, ',');
-    p->last = eid;
+    p->last = row->eid;
+    if (!stored) {
+        buf_str(&p->out, p->known);
+        return;
+    }
     if (p->join.kind == JOIN_INLINE) {
         p->failed = api_join_inline(&p->join, &p->out, stored, &p->view, &p->error);
         return;
     }
+    size_t begin = p->out.n;
     entity_write(&p->out, p->c->arena, stored, &p->view);
+    if (p->shown)
+        shown_put(p->shown, row->eid, row->version, &p->view, stored,
+                  str_from(buf_view(&p->out), begin));
     if (p->join.kind == JOIN_FLAT)
         api_join_note(&p->join, stored);
 }
@@ -116,8 +136,8 @@ static void show(struct page *p, int64_t eid, const struct json *stored)
 static bool each_match(void *ctx, const struct entity_row *row, const struct json *stored)
 {
     struct page *p = ctx;
-    if (!api_expired(p->c, stored))
-        show(p, row->eid, stored);
+    if (!stored || !api_expired(p->c, stored)) /* what expires is not kept */
+        show(p, row, stored);
     return !p->failed;
 }
 
@@ -135,7 +155,7 @@ static bool each_candidate(void *ctx, const struct entity_row *row, const struct
     if (p->met <= (uint64_t)p->offset)
         return true;
     if (p->given < (uint64_t)p->limit) {
-        show(p, row->eid, stored);
+        show(p, row, stored);
         return !p->failed;
     }
     p->more = true;
@@ -155,7 +175,8 @@ static enum err run(struct page *p, struct store_conn *conn, int64_t tenant, uin
                            .limit = own ? UINT64_MAX : (uint64_t)p->limit,
                            .count = p->count && !p->after,
                            .clock = l->clock,
-                           .deadline = clock_steady(l->clock) + l->options.query_ms * 1000};
+                           .deadline = clock_steady(l->clock) + l->options.query_ms * 1000,
+                           .types_of = p->shown && !own ? known_types : NULL};
     enum err err = repo_query(conn, &q, own ? each_candidate : each_match, p, &result, e);
     if (!err && p->failed) {
         *e = p->error;
@@ -210,6 +231,8 @@ static enum http_answer query(struct api *c, struct api_select *s)
         BUF_LIT(&p.out, "{\"type\":\"FeatureCollection\",\"features\":");
     }
     buf_char(&p.out, '[');
+    if (shown_fits(c->link->shown, &p.view) && p.join.kind == JOIN_NONE)
+        p.shown = c->link->shown;
     p.join.conn = conn;
     p.join.tenant = tenant;
     enum err err = run(&p, conn, tenant, &count, &e);

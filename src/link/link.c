@@ -2,6 +2,7 @@
 #include "link/link.h"
 #include "api.h"
 #include "retention.h"
+#include "shown.h"
 #include "link/import.h"
 #include "link/subscription.h"
 
@@ -11,6 +12,8 @@ static const struct config_key keys[] = {
     CONFIG_INT("link.page_default", struct link_options, page_default, 20, 1, 1000,
                "entities of a query without limit="),
     CONFIG_INT("link.page_max", struct link_options, page_max, 1000, 1, 10000, "largest limit="),
+    CONFIG_INT("link.shown", struct link_options, shown, 4096, 0, 1 << 24,
+               "entities whose text is kept in memory for the next reader (a few KB each); 0: none"),
     CONFIG_INT("link.batch_max", struct link_options, batch_max, 1000, 1, 100000,
                "entities in one batch operation"),
     CONFIG_SIZE("link.entity_bytes", struct link_options, entity_bytes, "1m", 1024, 64 << 20,
@@ -52,6 +55,7 @@ enum err link_start(struct link *l, struct error *e)
     l->contexts = ld_contexts_new(l->store, l->clock, &limits, e);
     if (!l->contexts)
         return e->code;
+    l->shown = shown_new(l->options.shown);
     l->subscriptions = subscriptions_new(l, e);
     if (l->subscriptions)
         l->streams = streams_new(l, e);
@@ -69,6 +73,7 @@ void link_stop(struct link *l)
 {
     retention_stop(l);
     imports_free(l->imports);
+    shown_free(l->shown);
     if (l->streams)
         streams_free(l->streams);
     if (l->subscriptions)

@@ -351,16 +351,32 @@ static enum err choose(struct run *r, struct error *e)
 
 /* --- evaluation --- */
 
+/* Does the row match? *stored is its tree, NULL when the caller knows the types. */
+static enum err evaluate(struct run *r, const struct entity_row *row, const struct json **stored,
+                         bool *hit, struct error *e)
+{
+    const struct entity_query *q = r->q->query;
+    bool types_only = !q->id_pattern && !q->n_attrs && !q->q && !q->scope && !q->geo;
+    if (r->q->types_of && types_only) {
+        const struct json *types = r->q->types_of(r->ctx, row, &r->row);
+        *hit = types && (!q->types || query_types_hold(q->types, types));
+        if (types)
+            return OK;
+    }
+    *stored = json_parse(&r->row, row->doc, &JSON_DEFAULT, e);
+    if (!*stored)
+        return error_set(e, ERR_CORRUPT, "entity row %lld holds no JSON", (long long)row->eid);
+    return query_holds(q, *stored, hit, e);
+}
+
 static enum err consider(struct run *r, const struct entity_row *row, struct error *e)
 {
     arena_reset(&r->row);
     if (!row->doc.p)
         return OK;
-    const struct json *stored = json_parse(&r->row, row->doc, &JSON_DEFAULT, e);
-    if (!stored)
-        return error_set(e, ERR_CORRUPT, "entity row %lld holds no JSON", (long long)row->eid);
+    const struct json *stored = NULL;
     bool hit = false;
-    enum err err = query_holds(r->q->query, stored, &hit, e);
+    enum err err = evaluate(r, row, &stored, &hit, e);
     if (err || !hit)
         return err;
     r->result->count++;

@@ -14,6 +14,7 @@
 #define CORE_BUF_H
 
 #include "core/str.h"
+#include <string.h>
 
 struct buf {
     char *p;
@@ -30,9 +31,28 @@ struct buf {
 void buf_release(struct buf *b);              /* free the memory; the buffer may be used again */
 void buf_clear(struct buf *b);                /* forget the content, keep the memory */
 void buf_reserve(struct buf *b, size_t more); /* memory for more bytes and a NUL, limit or not */
-void buf_add(struct buf *b, const void *p, size_t n);
-void buf_str(struct buf *b, struct str s);
-void buf_char(struct buf *b, char c);
+void buf_add_slow(struct buf *b, const void *p, size_t n); /* of buf_add() only */
+static inline void buf_add(struct buf *b, const void *p, size_t n)
+{
+    if (n == 0 || b->limit || b->cap - b->n <= n) {
+        buf_add_slow(b, p, n);
+        return;
+    }
+    memcpy(b->p + b->n, p, n);
+    b->n += n;
+    b->p[b->n] = '\0';
+}
+
+static inline void buf_str(struct buf *b, struct str s)
+{
+    buf_add(b, s.p, s.n);
+}
+
+static inline void buf_char(struct buf *b, char c)
+{
+    buf_add(b, &c, 1);
+}
+
 void buf_i64(struct buf *b, int64_t v);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 struct str buf_view(const struct buf *b); /* valid until the next addition */

@@ -17,6 +17,7 @@ struct link_options {
     bool history;              /* keep the evolution of attributes */
     int64_t page_default;      /* entities of a query without limit= */
     int64_t page_max;          /* largest limit= */
+    int64_t shown;             /* entities whose text is kept for the next reader */
     int64_t batch_max;         /* entities in one batch operation */
     int64_t entity_bytes;      /* one entity, stored */
     int64_t query_ms;          /* longest run of one query */
@@ -37,6 +38,7 @@ extern const struct config_table link_config;
 struct subscriptions;
 struct streams;
 struct imports;
+struct shown;
 
 struct link {
     struct store *store;
@@ -48,6 +50,7 @@ struct link {
     struct subscriptions *subscriptions;
     struct streams *streams;
     struct imports *imports;
+    struct shown *shown; /* may be NULL */
     int64_t started; /* steady clock, set by link_start() */
 };
 

@@ -30,6 +30,11 @@ struct entity_row {
 enum err repo_get(struct store_conn *c, struct arena *a, int64_t tenant, struct str id,
                   struct entity_row *row, struct error *e);
 
+/* Ids that begin with prefix, in order, of entities that exist or existed, to each() until it
+ * returns false. They live during the call. */
+enum err repo_ids(struct store_conn *c, int64_t tenant, struct str prefix,
+                  bool (*each)(void *ctx, struct str id), void *ctx, struct error *e);
+
 struct repo_options {
     bool history; /* write history rows */
 };
@@ -59,6 +64,10 @@ struct repo_query {
     bool count;      /* count all matches */
     const struct clock *clock;
     int64_t deadline; /* steady clock; 0: none. Passed: ERR_TOO_COMPLEX */
+    /* Types of a row that the caller knows already, in the arena (it lives until each() returns);
+     * NULL: it does not know. May be NULL. Asked where types are the only condition; each() then
+     * gets no tree. */
+    const struct json *(*types_of)(void *ctx, const struct entity_row *row, struct arena *a);
 };
 
 struct repo_result {
