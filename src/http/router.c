@@ -265,7 +265,7 @@ static bool cut_path(struct search *s, struct str path)
         ptrdiff_t slash = s->n < ROUTER_SEGMENTS ? str_find_char(rest, '/') : -1;
         struct str raw = slash < 0 ? rest : str_sub(rest, 0, (size_t)slash);
         struct str segment = url_decode(s->arena, raw, false);
-        if (!segment.p || str_find_char(segment, '\0') >= 0)
+        if (!segment.p || str_find_char(segment, '\0') >= 0 || !str_is_utf8(segment))
             return false;
         s->segments[s->n] = segment;
         s->starts[s->n++] = at;

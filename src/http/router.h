@@ -15,7 +15,7 @@ enum route_found {
     ROUTE_FOUND,
     ROUTE_NO_PATH,
     ROUTE_NO_METHOD, /* allow says which there are */
-    ROUTE_BAD_PATH   /* broken percent-encoding, NUL */
+    ROUTE_BAD_PATH   /* broken percent-encoding, NUL, no UTF-8 */
 };
 
 struct route_match {

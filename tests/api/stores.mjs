@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 // One session of the interface on both stores: bodies and headers are equal byte for byte, but for
 // the moments at which it ran and the random ids of lists.
 import assert from 'node:assert/strict';

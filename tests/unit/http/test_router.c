@@ -115,6 +115,8 @@ static void test_decoding(void **state)
     assert_int_equal(match(f, "GET", "/things/%4"), ROUTE_BAD_PATH);
     assert_int_equal(match(f, "GET", "/things/%GG"), ROUTE_BAD_PATH);
     assert_int_equal(match(f, "GET", "/things/a%00b"), ROUTE_BAD_PATH);
+    assert_int_equal(match(f, "GET", "/things/%c0%af"), ROUTE_BAD_PATH);
+    assert_int_equal(match(f, "GET", "/things/%e3%81"), ROUTE_BAD_PATH);
     assert_int_equal(match(f, "GET", ""), ROUTE_BAD_PATH);
     assert_int_equal(match(f, "GET", "things"), ROUTE_BAD_PATH);
 }
