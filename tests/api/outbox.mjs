@@ -88,10 +88,11 @@ test('kill -9 under load: nothing lost, nothing out of order', async () => {
     const data = mkdtempSync(path.join(tmpdir(), 'marugoto-outbox-'));
     const keys = [...Array(8).keys()], names = ['k0', 'k1', 'k2'];
     const acknowledged = new Map(keys.map((k) => [k, []]));
-    let v = 0, repeats = 0;
+    let v = 0, repeats = 0, store;
     receiver.answer = () => (Math.random() < 0.02 ? 503 : 204);
     for (let round = 0; round < 8; round++) {
-        const city = await startCity({ args, data });
+        const city = await startCity({ args, data, store });
+        store = city.store;
         if (round === 0) for (const name of names) await subscribe(city, name);
         let running = true;
         const writers = keys.map(async (k) => {
@@ -107,7 +108,7 @@ test('kill -9 under load: nothing lost, nothing out of order', async () => {
         await Promise.all(writers);
     }
     receiver.answer = () => 204;
-    const city = await startCity({ args, data });
+    const city = await startCity({ args, data, store });
     const total = [...acknowledged.values()].reduce((n, list) => n + list.length, 0);
     assert.ok(total > 100, `only ${total} changes`);
     await eventually(async () => (await city.get('/link/v1/deliveries')).json.every((d) => d.lag === 0), 30000, 200);
@@ -124,7 +125,7 @@ test('a clean stop repeats nothing', async () => {
     for (let i = 0; i < 20; i++) assert.ok(await set(city, 1, i));
     await eventually(() => receiver.got('clean').length === 20);
     await city.end('SIGTERM');
-    city = await startCity({ args, data });
+    city = await startCity({ args, data, store: city.store });
     assert.ok(await set(city, 1, 20));
     await eventually(() => receiver.got('clean').length === 21);
     await sleep(300);

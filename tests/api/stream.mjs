@@ -1,6 +1,7 @@
 #!/usr/bin/env -S node --experimental-websocket --no-warnings
 // Live streams: server-sent events and WebSockets at /link/v1/stream.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import { eventually, sleep } from '../lib/city.mjs';
 import { assertError, startLd } from '../lib/ngsi.mjs';
@@ -8,6 +9,8 @@ import { run, test } from '../lib/tap.mjs';
 
 const ld = await startLd({ args: ['--link.stream_heartbeat_s=1'] });
 const { city } = ld;
+// Sanitizers keep freed memory for a while: sizes say nothing under them.
+const sanitised = /lib[at]san/.test(readFileSync(`/proc/${city.pid}/maps`, 'utf8'));
 
 // An event source: events as { id, event, data }, and the number of heartbeats.
 async function listen(query = '', headers = {}) {
@@ -129,7 +132,7 @@ test('a reader that stops reading costs little, and misses nothing', async () =>
         assert.ok((await ld.post('/entityOperations/upsert?options=update', batch)).status < 300);
     }
     await sleep(300);
-    if (before < 70e6) assert.ok(city.rss() - before < 30e6, `${(city.rss() - before) / 1e6} MB more`); // not under a sanitizer
+    if (!sanitised) assert.ok(city.rss() - before < 30e6, `${(city.rss() - before) / 1e6} MB more`);
     socket.resume();
     const seen = () => [...text.matchAll(/"n":(\d+)/g)].map((m) => Number(m[1]));
     await eventually(() => text.includes(`"n":${rows - 1},`), 20000, 200);
