@@ -9,6 +9,7 @@
  * so that borders are touched: a point on one intersects the polygon and is not within it.
  */
 #include "core/buf.h"
+#include "core/log.h"
 #include "link/repo.h"
 
 #include <libpq-fe.h>
@@ -337,6 +338,7 @@ int main(void)
 {
     char dir[] = "/tmp/marugoto-bench-XXXXXX", path[80];
     struct totals t = {0};
+    log_set_level(LOG_WARN);
     const char *quick = getenv("BENCH_QUICK");
     if (quick && strcmp(quick, "1") == 0) {
         n_points = 10000;
