@@ -63,6 +63,17 @@ static struct str city_name(struct page *p)
     return name.n ? name : locale_text(p->locale, p->arena, S("site.city"), NULL);
 }
 
+/* How programs reach this server: as configured, else as this reader did. */
+static struct str origin(struct page *p)
+{
+    struct str host = request_header(p->req, "Host");
+    if (p->portal->city.base_url[0])
+        return str_c(p->portal->city.base_url);
+    if (!host.n || !str_is_utf8(host))
+        return S("");
+    return str_printf(p->arena, "%s://%" STR_F, p->req->tls ? "https" : "http", STR_A(host));
+}
+
 static void write_frame(struct page *p, const char *nav)
 {
     static const char *const files[] = {"portal.css", "map.css",  "chart.css", "site.js",
@@ -70,7 +81,7 @@ static void write_frame(struct page *p, const char *nav)
     json_w_kstr(&p->w, S("lang"), p->locale->html);
     json_w_kstr(&p->w, S("tag"), p->locale->tag);
     json_w_kstr(&p->w, S("base"), p->base);
-    json_w_kstr(&p->w, S("origin"), str_c(p->portal->city.base_url));
+    json_w_kstr(&p->w, S("origin"), origin(p));
     json_w_kstr(&p->w, S("city"), city_name(p));
     json_w_kbool(&p->w, S("staff"), console_allows(p->portal, p->req));
     json_w_key(&p->w, S("at"));
