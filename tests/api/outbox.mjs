@@ -11,6 +11,11 @@ import { run, test } from '../lib/tap.mjs';
 
 const args = ['--client.allow_private=true', '--link.notify_retry_max_s=2'];
 const receiver = await startReceiver();
+const cities = [];
+const start = async (options) => {
+    cities.push(await startCity(options));
+    return cities.at(-1);
+};
 
 const subscribe = async (city, name, url = receiver.url, extra = {}) => {
     const res = await city.post('/ngsi-ld/v1/subscriptions', {
@@ -53,7 +58,7 @@ function check(got, acknowledged) {
 }
 
 test('a receiver that was down gets all of it, in order', async () => {
-    const city = await startCity({ args });
+    const city = await start({ args });
     const acknowledged = new Map([[1, []], [2, []]]);
     await subscribe(city, 'down');
     for (let i = 0; i < 300; i++) {
@@ -71,7 +76,7 @@ test('a receiver that was down gets all of it, in order', async () => {
 });
 
 test('a slow receiver does not hold up another', async () => {
-    const city = await startCity({ args });
+    const city = await start({ args });
     const slow = await startReceiver();
     slow.answer = () => sleep(300).then(() => 204);
     for (let i = 0; i < 20; i++) await subscribe(city, `slow${i}`, slow.url);
@@ -91,7 +96,7 @@ test('kill -9 under load: nothing lost, nothing out of order', async () => {
     let v = 0, repeats = 0, store;
     receiver.answer = () => (Math.random() < 0.02 ? 503 : 204);
     for (let round = 0; round < 8; round++) {
-        const city = await startCity({ args, data, store });
+        const city = await start({ args, data, store });
         store = city.store;
         if (round === 0) for (const name of names) await subscribe(city, name);
         let running = true;
@@ -108,7 +113,7 @@ test('kill -9 under load: nothing lost, nothing out of order', async () => {
         await Promise.all(writers);
     }
     receiver.answer = () => 204;
-    const city = await startCity({ args, data, store });
+    const city = await start({ args, data, store });
     const total = [...acknowledged.values()].reduce((n, list) => n + list.length, 0);
     assert.ok(total > 100, `only ${total} changes`);
     await eventually(async () => (await city.get('/link/v1/deliveries')).json.every((d) => d.lag === 0), 30000, 200);
@@ -120,12 +125,12 @@ test('kill -9 under load: nothing lost, nothing out of order', async () => {
 
 test('a clean stop repeats nothing', async () => {
     const data = mkdtempSync(path.join(tmpdir(), 'marugoto-outbox-'));
-    let city = await startCity({ args, data });
+    let city = await start({ args, data });
     await subscribe(city, 'clean');
     for (let i = 0; i < 20; i++) assert.ok(await set(city, 1, i));
     await eventually(() => receiver.got('clean').length === 20);
     await city.end('SIGTERM');
-    city = await startCity({ args, data, store: city.store });
+    city = await start({ args, data, store: city.store });
     assert.ok(await set(city, 1, 20));
     await eventually(() => receiver.got('clean').length === 21);
     await sleep(300);
@@ -136,4 +141,7 @@ test('a clean stop repeats nothing', async () => {
     rmSync(data, { recursive: true, force: true });
 });
 
-await run(() => receiver.down());
+await run(() => {
+    for (const city of cities) city.child.kill('SIGKILL'); // those of tests that failed
+    return receiver.down();
+});
