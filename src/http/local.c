@@ -1,15 +1,38 @@
 /* Whether a request comes from this machine or this network, and from no web page of another site.
  */
 #include "address.h"
-#include "http/http.h"
+#include "deadline.h"
 #include <arpa/inet.h>
 #include <string.h>
 
+static bool read_address(struct str text, struct sockaddr_storage *out)
+{
+    char z[INET6_ADDRSTRLEN];
+    struct sockaddr_in *v4 = (struct sockaddr_in *)out;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
+    if (!text.n || text.n >= sizeof(z))
+        return false;
+    memcpy(z, text.p, text.n);
+    z[text.n] = '\0';
+    memset(out, 0, sizeof(*out));
+    out->ss_family = AF_INET;
+    if (inet_pton(AF_INET, z, &v4->sin_addr) == 1)
+        return true;
+    out->ss_family = AF_INET6;
+    return inet_pton(AF_INET6, z, &v6->sin6_addr) == 1;
+}
+
+/* An address, not a name that begins like one: "127.evil.example" may lead anywhere. */
 static bool loopback_address(struct str s)
 {
-    if (str_starts(s, S("::ffff:")))
-        s = str_from(s, 7);
-    return str_starts(s, S("127.")) || str_eq(s, S("::1"));
+    struct sockaddr_storage address;
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)&address;
+    const struct in6_addr *v6 = &((const struct sockaddr_in6 *)&address)->sin6_addr;
+    if (!read_address(s, &address))
+        return false;
+    if (address.ss_family == AF_INET)
+        return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
+    return IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && v6->s6_addr[12] == 127);
 }
 
 /* "[::1]:8080" or "localhost:8080" without port and brackets. */
@@ -31,23 +54,6 @@ static bool passed_a_proxy(const struct request *req)
         if (request_header(req, marks[i]).p)
             return true;
     return false;
-}
-
-static bool read_address(struct str text, struct sockaddr_storage *out)
-{
-    char z[INET6_ADDRSTRLEN];
-    struct sockaddr_in *v4 = (struct sockaddr_in *)out;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
-    if (!text.n || text.n >= sizeof(z))
-        return false;
-    memcpy(z, text.p, text.n);
-    z[text.n] = '\0';
-    memset(out, 0, sizeof(*out));
-    out->ss_family = AF_INET;
-    if (inet_pton(AF_INET, z, &v4->sin_addr) == 1)
-        return true;
-    out->ss_family = AF_INET6;
-    return inet_pton(AF_INET6, z, &v6->sin6_addr) == 1;
 }
 
 /* A web page may have sent it: then only one that was served from here under an address, since a
@@ -74,6 +80,9 @@ bool request_is_local(const struct request *req)
 bool request_is_private(const struct request *req)
 {
     struct sockaddr_storage address;
+    /* The address of a proxy that is not named as one tells nothing about the client. */
+    if (passed_a_proxy(req) && !exchange_of(req)->conn->proxy)
+        return false;
     return read_address(req->client, &address) &&
            address_is_private((const struct sockaddr *)&address) && own_page_or_none(req);
 }

@@ -3,8 +3,6 @@
 #include "crypto/hash.h"
 #include "link/subscription.h"
 #include "look.h"
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
