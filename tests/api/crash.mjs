@@ -81,9 +81,7 @@ class Writer {
 
     async write(city, n) {
         const body = { n: { type: 'Property', value: n } };
-        if (this.acked === 0 && this.tried <= 1)
-            return city.post('/ngsi-ld/v1/entityOperations/upsert', [{ id: this.id, type: 'Counter', ...body }]);
-        return n % 2 ? city.patch(`/ngsi-ld/v1/entities/${this.id}/attrs`, body)
+        return this.acked && n % 2 ? city.patch(`/ngsi-ld/v1/entities/${this.id}/attrs`, body)
             : city.post('/ngsi-ld/v1/entityOperations/upsert?options=update', [{ id: this.id, type: 'Counter', ...body }]);
     }
 

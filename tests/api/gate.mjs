@@ -38,6 +38,14 @@ test('the world does not, but reads and queries', async () => {
     assert.equal((await open.get('/ngsi-ld/v1/entities/urn:x:1')).status, 200);
 });
 
+test('behind a proxy that is not named as one nobody is near', async () => {
+    const city = await startCity();
+    assert.equal((await create(city)).status, 201);
+    for (const mark of ['X-Forwarded-For', 'Forwarded', 'Via'])
+        assert.equal((await create(city, { [mark]: '192.168.3.4' })).status, 403, mark);
+    await city.stop();
+});
+
 test('the token opens from anywhere, a wrong one does not', async () => {
     const bearer = (token) => ({ ...from('203.0.113.9'), Authorization: `Bearer ${token}` });
     assert.equal((await create(guarded, bearer('a long and random token'))).status, 201);
