@@ -47,6 +47,8 @@ struct api {
      * pool thread. */
     void (*then)(struct api *c);
     void *ctx_then; /* for then() */
+    /* How errors are told; NULL: in NGSI-LD's form. code is OK for errors of plain HTTP. */
+    enum http_answer (*fail)(struct api *c, enum err code, int status, struct str detail);
 };
 
 /*

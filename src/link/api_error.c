@@ -49,6 +49,8 @@ static void write_problem(struct json_writer *w, const struct problem *p, struct
 
 static enum http_answer answer(struct api *c, const struct problem *p, struct str detail)
 {
+    if (c->fail)
+        return c->fail(c, p->code, p->status, detail);
     struct buf b = BUF_INIT;
     struct json_writer w = json_writer(&b);
     write_problem(&w, p, detail);

@@ -35,6 +35,7 @@ enum slot {
     SLOT_DATASET,
     SLOT_OBSERVED,
     SLOT_UNIT,
+    SLOT_V2, /* what NGSIv2 alone knows of the attribute, see v2.h; never shown by NGSI-LD */
     SLOT_EXPIRES,
     SLOT_CREATED,
     SLOT_MODIFIED,

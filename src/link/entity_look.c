@@ -29,6 +29,7 @@ struct slot_name {
 
 /* By length, because a length alone rules out nearly all: IRIs are longer than any of these. */
 static const struct slot_name by_length[12][4] = {
+    [2] = {{"v2", SLOT_V2, KIND_NONE}},
     [4] = {{"type", SLOT_TYPE, KIND_NONE}, {"json", SLOT_VALUE, KIND_JSON}},
     [5] = {{"value", SLOT_VALUE, KIND_PROPERTY}, {"vocab", SLOT_VALUE, KIND_VOCAB}},
     [6] = {{"object", SLOT_VALUE, KIND_RELATIONSHIP}},

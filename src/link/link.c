@@ -5,6 +5,7 @@
 #include "shown.h"
 #include "link/import.h"
 #include "link/subscription.h"
+#include "v2.h"
 
 static const struct config_key keys[] = {
     CONFIG_BOOL("link.history", struct link_options, history, "true",
@@ -95,4 +96,5 @@ void link_routes(struct link *l, struct router *r)
     subscriptions_routes(l, r);
     streams_routes(l, r);
     imports_routes(l->imports, r);
+    v2_routes(l, r);
 }

@@ -69,6 +69,11 @@ static enum err apply_op(struct store_conn *c, struct ops *o, struct op *op, int
 {
     struct entity_row row;
     const struct json *before = NULL;
+    if (op->prepare) {
+        enum err failed = op->prepare(op, o->arena, c, tenant, now, e);
+        if (failed || op->result)
+            return failed;
+    }
     enum err err = repo_get(c, o->arena, tenant, op->id, &row, &op->error);
     if (err && err != ERR_NOT_FOUND)
         return error_set(e, err, "%s", op->error.text);

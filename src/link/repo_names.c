@@ -19,6 +19,23 @@ enum err repo_names(struct store_conn *c, int64_t tenant, bool attributes,
     return store_end(&r, e);
 }
 
+enum err repo_ids(struct store_conn *c, int64_t tenant, struct str prefix,
+                  bool (*each)(void *ctx, struct str id), void *ctx, struct error *e)
+{
+    struct store_rows r;
+    struct arena a = ARENA_INIT;
+    bool go_on = true;
+    struct str last = str_concat(&a, prefix, S("\xf4\x8f\xbf\xbf")); /* U+10FFFF sorts last */
+    store_query(c, &r,
+                "SELECT id FROM entity WHERE tenant = $1 AND id >= $2 AND id <= $3 ORDER BY id",
+                SV(SV_INT(tenant), SV_TEXT(prefix), SV_TEXT(last)));
+    while (go_on && store_next(&r))
+        go_on = each(ctx, store_text(&r, 0));
+    enum err err = store_end(&r, e);
+    arena_release(&a);
+    return err;
+}
+
 enum err repo_tenant(struct store_conn *c, struct str name, int64_t *tenant, struct error *e)
 {
     if (!name.n) {

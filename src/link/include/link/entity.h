@@ -6,13 +6,14 @@
  *     {"id": URI, "type": [IRI...], "scope": ["/a"...] (if any), "createdAt": T, "modifiedAt": T,
  *      "expiresAt": T (if any), ATTRIBUTE-IRI: [INSTANCE...], ...}
  *     INSTANCE = {"type": KIND, VALUE-MEMBER: v, "datasetId"?, "observedAt"?, "unitCode"?,
- *                 "createdAt": T, "modifiedAt": T, SUB-ATTRIBUTE-IRI: [INSTANCE...], ...}
+ *                 "v2"?, "createdAt": T, "modifiedAt": T, SUB-ATTRIBUTE-IRI: [INSTANCE...], ...}
  *
  * KIND and members are the core terms (Property/value, GeoProperty/value, Relationship/object
  * [objectType], LanguageProperty/languageMap, JsonProperty/json, VocabProperty/vocab, ListProperty/
  * valueList, ListRelationship/objectList). The default instance (no datasetId) comes first. Members
  * of an entity: id, type, scope, times, then attributes in the order they came. Values are kept as
- * sent; vocab values and objectType are expanded to IRIs. T is UTC with 'Z'.
+ * sent; vocab values and objectType are expanded to IRIs. T is UTC with 'Z'. "v2" holds what only
+ * NGSIv2 clients see of an attribute (v2.h); partial changes keep it, a new instance has none.
  *
  * Everything here is pure: trees in, trees out, in the caller's arena.
  */

@@ -38,6 +38,15 @@ struct op {
     bool all_datasets;
     struct str if_version; /* If-Match header: an ETag must be the entity's ("*": any) */
     const struct type_node *types; /* the entity must meet them, else it is not found; or NULL */
+    /*
+     * Settles kind, id and input on the writer thread, when they depend on what is there; NULL:
+     * they are settled. An error of its own goes to result and ends the operation; the returned
+     * one is the store's. kind must tell before whether the operation may make an entity. May run
+     * twice.
+     */
+    enum err (*prepare)(struct op *op, struct arena *a, struct store_conn *c, int64_t tenant,
+                        int64_t now, struct error *e);
+    void *ctx; /* for prepare() */
     /* results */
     enum err result;
     struct error error;
