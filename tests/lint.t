@@ -1,10 +1,10 @@
 #!/usr/bin/env perl
-# The quick checks of scripts/lint as tests: layout, banned functions, headers, texts.
+# The quick checks of scripts/lint as tests: layout, banned functions, headers, documents.
 use strict;
 use warnings;
 use Test::More;
 
-for my $check (qw(format banned headers layers paths)) {
+for my $check (qw(format banned headers layers paths docs)) {
     my $out = `scripts/lint $check 2>&1`;
     ok($? == 0, $check) or diag($out);
 }

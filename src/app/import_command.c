@@ -58,7 +58,7 @@ static int usage(const char *what, const char *which)
     return 2;
 }
 
-/* 0, or the exit status. */
+/* 0, or not when usage() was shown. */
 static int parse(struct arguments *o, int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
@@ -308,9 +308,8 @@ int command_import(struct app *app, int argc, char **argv)
 {
     struct arguments o = {0};
     int64_t observed = 0;
-    int status = parse(&o, argc, argv);
-    if (status)
-        return status;
+    if (parse(&o, argc, argv) || !o.from)
+        return 2;
     if (o.observed && !datetime_parse(str_c(o.observed), &observed))
         return usage("no date-time with its zone: ", o.observed);
     if (o.server && !is_url(o.server))

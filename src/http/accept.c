@@ -125,7 +125,7 @@ static bool is_token(struct str s)
 {
     for (size_t i = 0; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
-        if (c <= ' ' || c >= 0x7F || memchr("\"(),/:;<=>?@[\\]{}", c, 17))
+        if (c <= ' ' || c >= 0x7F || strchr("\"(),/:;<=>?@[\\]{}", c))
             return false;
     }
     return s.n > 0;
@@ -248,7 +248,7 @@ bool accept_request(struct exchange *x)
                         str_printf(&x->arena, "%lld", (long long)wait));
         return false;
     }
-    if (!found)
+    if (!found || !req->route)
         return false;
     bool big = (req->route->flags & ROUTE_BIG_BODY) != 0;
     int64_t limit = big ? o->upload_bytes : o->body_bytes;

@@ -117,7 +117,7 @@ enum err multipart_read(struct arena *a, struct str type, struct str body,
                         const struct multipart_part **parts, size_t *n, struct error *e)
 {
     VEC(struct multipart_part) found = VEC_INIT;
-    struct str delimiter;
+    struct str delimiter = {0};
     enum err err = read_boundary(a, type, &delimiter, e);
     *parts = NULL;
     *n = 0;

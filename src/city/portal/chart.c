@@ -42,7 +42,9 @@ static void value_axis(struct buf *out, struct arena *a, const struct locale *l,
                        const struct frame *f, double step)
 {
     int digits = step >= 1 ? 0 : (int)ceil(-log10(step) - 1e-9);
-    for (double v = f->low; v <= f->high + step / 2; v += step) {
+    int lines = (int)lround((f->high - f->low) / step);
+    for (int i = 0; i <= lines; i++) {
+        double v = f->low + i * step;
         double y = y_of(f, v);
         struct str text = str_printf(a, "%.*f", digits, v == 0 ? 0.0 : v);
         buf_printf(out,
