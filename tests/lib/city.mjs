@@ -17,6 +17,7 @@ export const bin = process.env.MARUGOTO_BIN ?? path.join(root, 'build-asan/marug
 export const shared = process.env.MARUGOTO_SHARED ?? path.resolve(root, '../shared');
 
 let databases = 0;
+process.setMaxListeners(0);
 
 function makeDatabase() {
     const base = process.env.MARUGOTO_TEST_PG;
@@ -40,6 +41,7 @@ export async function startCity(options = {}) {
     const child = spawn(bin, args, { env: { ...process.env, ...options.env }, stdio: ['ignore', 'pipe', 'pipe'] });
     const city = { dir, child, pid: child.pid, store, errors: '' };
     city.exited = new Promise((done) => child.once('exit', (code, signal) => done({ code, signal })));
+    process.once('exit', () => child.kill('SIGKILL')); // a failed test leaves no server behind
     child.stderr.on('data', (text) => { city.errors += text; });
     city.url = await new Promise((ready, fail) => {
         let out = '';
