@@ -87,8 +87,8 @@ function style(): StyleSpecification {
             layout: { 'text-field': ['get', 'name'], 'text-font': fonts, 'text-size': 15, 'text-allow-overlap': true, 'text-ignore-placement': true },
             paint: { 'text-color': '#3d4c5c', 'text-halo-color': '#ffffff', 'text-halo-width': 2, 'text-opacity': ['step', ['zoom'], 1, 13, 0] },
         },
-        { id: 'pulse', type: 'circle', source: 'pulse', paint: { 'circle-radius': 20, 'circle-color': '#0017c1', 'circle-opacity': 0.16, 'circle-stroke-color': '#0017c1', 'circle-stroke-width': 1.5, 'circle-stroke-opacity': 0.5 } },
         { id: 'chosen', type: 'circle', source: 'chosen', paint: { 'circle-radius': 19, 'circle-color': '#ffd43d', 'circle-stroke-color': '#000000', 'circle-stroke-width': 3 } },
+        { id: 'pulse', type: 'circle', source: 'pulse', paint: { 'circle-radius': 20, 'circle-color': '#0017c1', 'circle-opacity': 0.16, 'circle-stroke-color': '#0017c1', 'circle-stroke-width': 1.5, 'circle-stroke-opacity': 0.5 } },
         ...pointLayers('live', undefined),
     );
     return out;
