@@ -50,12 +50,18 @@ static double wave(double x, double top, double period)
     return cos(2 * M_PI * (x - top) / period);
 }
 
-/* Showers pass over the whole city at once; stations differ by a little. */
+/* Over the whole city at once; it rains above RAIN_FROM. */
+#define RAIN_FROM 0.55
+
+static double cloud_at(int64_t t)
+{
+    return demo_noise(SEED_SKY, t, 9 * HOUR_US) + 0.3 * demo_noise(SEED_SKY + 1, t, HOUR_US);
+}
+
+/* Showers differ by a little from station to station. */
 static double rain_at(uint64_t station, int64_t t)
 {
-    double cloud =
-        demo_noise(SEED_SKY, t, 9 * HOUR_US) + 0.3 * demo_noise(SEED_SKY + 1, t, HOUR_US);
-    double shower = fmax(0, cloud - 0.55) * 14;
+    double shower = fmax(0, cloud_at(t) - RAIN_FROM) * 14;
     return shower * (1 + 0.3 * demo_noise(SEED_SKY + 100 + station, t, HOUR_US));
 }
 
@@ -65,12 +71,13 @@ struct demo_sky demo_sky(uint64_t station, int64_t t)
     double day = fmod((double)t / (double)DAY_US, 365.2425); /* 1970 began on 1 January */
     double hour = hour_of_day(t);
     struct demo_sky s = {.rain = rain_at(station, t)};
-    double swing = s.rain > 0 ? 1.5 : 4.2; /* under clouds days and nights are alike */
+    double cover = fmin(fmax(cloud_at(t) + 1 - RAIN_FROM, 0), 1); /* 1: it rains */
+    double swing = 4.2 - 2.7 * cover; /* under clouds days and nights are alike */
     s.temperature = 14.2 + 11.3 * wave(day, 209, 365.2425) + swing * wave(hour, 14, 24) +
                     2.5 * demo_noise(SEED_SKY + 2, t, 30 * HOUR_US) +
                     0.4 * demo_noise(seed + 1, t, 2 * HOUR_US) + 0.15 * ((double)(station % 7) - 3);
     s.humidity = 0.68 - 0.16 * wave(hour, 14, 24) + 0.08 * wave(day, 209, 365.2425) +
-                 0.06 * demo_noise(seed + 2, t, 3 * HOUR_US) + (s.rain > 0 ? 0.2 : 0);
+                 0.06 * demo_noise(seed + 2, t, 3 * HOUR_US) + 0.2 * cover;
     s.humidity = fmin(fmax(s.humidity, 0.15), 0.99);
     s.pressure = 1013 + 9 * demo_noise(SEED_SKY + 3, t, 40 * HOUR_US) - fmin(s.rain, 10) * 0.4 +
                  0.2 * demo_noise(seed + 3, t, HOUR_US);
