@@ -74,6 +74,16 @@ static bool take_service(struct api *c)
     return true;
 }
 
+/* What clients and their logs find a request by: theirs, or the request's id. */
+static struct str correlator(struct api *c)
+{
+    struct str given = request_header(c->req, "Fiware-Correlator");
+    bool fits = given.n > 0 && given.n <= 128;
+    for (size_t i = 0; fits && i < given.n; i++)
+        fits = given.p[i] > ' ' && given.p[i] < 0x7f;
+    return fits ? given : c->req->id;
+}
+
 static bool take_accept(struct api *c, unsigned flags)
 {
     static const char *const offers[] = {"application/json"};
@@ -159,6 +169,7 @@ bool v2_open(struct api *c, struct v2_paths *paths, struct request *req, struct 
                       .type = "application/json",
                       .ctx = ld_core(),
                       .fail = fail};
+    response_header(req, res, "Fiware-Correlator", correlator(c));
     if (!take_service(c))
         return false;
     if (v2_paths_read(request_header(req, "Fiware-ServicePath"), flags & V2_WRITES, paths, &e)) {
