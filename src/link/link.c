@@ -1,10 +1,10 @@
 /* Opening and closing the broker; its settings. */
 #include "link/link.h"
 #include "api.h"
-#include "retention.h"
-#include "shown.h"
 #include "link/import.h"
 #include "link/subscription.h"
+#include "retention.h"
+#include "shown.h"
 #include "v2.h"
 
 static const struct config_key keys[] = {
@@ -13,8 +13,9 @@ static const struct config_key keys[] = {
     CONFIG_INT("link.page_default", struct link_options, page_default, 20, 1, 1000,
                "entities of a query without limit="),
     CONFIG_INT("link.page_max", struct link_options, page_max, 1000, 1, 10000, "largest limit="),
-    CONFIG_INT("link.shown", struct link_options, shown, 4096, 0, 1 << 24,
-               "entities whose text is kept in memory for the next reader (a few KB each); 0: none"),
+    CONFIG_INT(
+        "link.shown", struct link_options, shown, 4096, 0, 1 << 24,
+        "entities whose text is kept in memory for the next reader (a few KB each); 0: none"),
     CONFIG_INT("link.batch_max", struct link_options, batch_max, 1000, 1, 100000,
                "entities in one batch operation"),
     CONFIG_SIZE("link.entity_bytes", struct link_options, entity_bytes, "1m", 1024, 64 << 20,

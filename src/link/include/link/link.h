@@ -29,7 +29,7 @@ struct link_options {
     int64_t notify_timeout_ms;
     int64_t notify_retry_max_s; /* longest pause between attempts */
     int64_t stream_heartbeat_s;
-    int64_t journal_hours;      /* journal rows older than this are trimmed */
+    int64_t journal_hours;  /* journal rows older than this are trimmed */
     bool tenants_auto;      /* writing to an unknown tenant makes it */
     const char *public_url; /* how others reach this server; "" derives it from requests */
 };
@@ -51,7 +51,7 @@ struct link {
     struct streams *streams;
     struct imports *imports;
     struct shown *shown; /* may be NULL */
-    int64_t started; /* steady clock, set by link_start() */
+    int64_t started;     /* steady clock, set by link_start() */
 };
 
 /* Everything given must outlive it. Loads contexts and subscriptions, starts notifying. */
