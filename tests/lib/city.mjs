@@ -4,7 +4,7 @@
 //     const res = await city.get('/healthz');
 //     await city.stop();
 //
-// MARUGOTO_BIN names the program (default build-asan/marugoto). With MARUGOTO_TEST_PG (a server
+// MARUGOTO_BIN names the program (default build-asan/src/app/marugoto). With MARUGOTO_TEST_PG (a server
 // URL such as postgres://user@127.0.0.1:5433/postgres) every city gets an empty database of its own.
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, readFileSync } from 'node:fs';
@@ -13,7 +13,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
-export const bin = process.env.MARUGOTO_BIN ?? path.join(root, 'build-asan/marugoto');
+export const bin = process.env.MARUGOTO_BIN ?? path.join(root, 'build-asan/src/app/marugoto');
 export const shared = process.env.MARUGOTO_SHARED ?? path.resolve(root, '../shared');
 
 let databases = 0;
