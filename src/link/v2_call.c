@@ -149,10 +149,7 @@ static bool take_body(struct api *c, unsigned flags)
     c->body = json_parse(c->arena, c->req->body, &limits, &e);
     if (c->body)
         return true;
-    if (e.code == ERR_TOO_LARGE)
-        api_fail(c, &e);
-    else
-        v2_error(c, 400, "ParseError", str_c(e.text));
+    v2_error(c, 400, "ParseError", str_c(e.text));
     return false;
 }
 
