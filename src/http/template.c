@@ -351,10 +351,11 @@ static enum err enter_part(struct render *r, const struct template_op *op)
 /* The end of a program: false when it was that of the page. */
 static bool leave_part(struct render *r)
 {
-    if (r->depth == 0)
+    const struct frame *f = &r->frames[r->depth];
+    if (!f->back)
         return false;
-    r->program = r->frames[r->depth].back;
-    r->pc = r->frames[r->depth].back_pc;
+    r->program = f->back;
+    r->pc = f->back_pc;
     r->depth--;
     return true;
 }
