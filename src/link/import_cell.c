@@ -303,7 +303,7 @@ static enum cell_verdict cell_phone(struct arena *a, struct str text, struct cel
         return CELL_EMPTY;
     for (size_t i = 0; i < s.n; i++) {
         digits += s.p[i] >= '0' && s.p[i] <= '9';
-        odd |= !memchr("0123456789-()+ ", s.p[i], 15);
+        odd |= str_find_char(S("0123456789-()+ "), s.p[i]) < 0;
     }
     if (odd || digits < 9 || digits > 15)
         out->warning = "bad_phone";

@@ -109,8 +109,8 @@ static void concise_round_trip(void **state)
                            "[{'type':'Property','value':'x'}]",
                            "[{'type':'GeoProperty','value':{'type':'Point','coordinates':[1,2]}}]",
                            "[{'type':'ListRelationship','objectList':[{'object':'urn:x:1'}]}]",
-                           "[{'type':'Property','value':1},{'type':'Property','value':2,"
-                           "'datasetId':'urn:d:1'}]"};
+                           ("[{'type':'Property','value':1},{'type':'Property','value':2,"
+                            "'datasetId':'urn:d:1'}]")};
     struct entity_view v = {.form = FORM_CONCISE};
     for (size_t i = 0; i < sizeof(attrs) / sizeof(*attrs); i++) {
         struct str stored =

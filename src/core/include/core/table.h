@@ -9,9 +9,10 @@
  * in the first 1 KiB, more of them at odd offsets (UTF-16LE without mark) or at even ones
  * (UTF-16BE); well-formed UTF-8; else CP932 (Windows-31J). A byte sequence that has no character
  * is reported as an error with its line. Records end at LF, CRLF or CR; a quote counts where it
- * opens a cell, and text behind the closing quote is kept. Separator rule: the one of ',' TAB ';' that gives the same number (> 1) of cells on most of
- * the first 20 records, comma on a tie. Text that holds U+FFFD or more than 2 % of characters that
- * no Japanese text uses is reported as mojibake by table_looks_broken().
+ * opens a cell, and text behind the closing quote is kept. Separator rule: the one of ',' TAB ';'
+ * that gives the same number (> 1) of cells on most of the first 20 records, comma on a tie. Text
+ * that holds U+FFFD or more than 2 % of characters that no Japanese text uses is reported as
+ * mojibake by table_looks_broken().
  *
  * A ZIP is read as XLSX when it holds a workbook (its first visible sheet is taken), and as CSV
  * when it holds exactly one .csv or .tsv, whatever the file is called. Merged cells keep
@@ -43,22 +44,22 @@ struct table_info {
 };
 
 struct table_limits {
-    size_t max_bytes;      /* of the file; default 256 MiB */
-    size_t max_cell;       /* bytes of one cell; default 1 MiB */
-    uint32_t max_columns;  /* default 4096 */
-    uint64_t max_rows;     /* default 5,000,000 */
-    size_t max_unzipped;   /* bytes that one ZIP may grow to; default 1 GiB */
-    uint32_t max_ratio;    /* unzipped : zipped of one member; default 200 */
-    uint32_t max_members;  /* files in a ZIP; default 2000 */
-    size_t max_row;        /* bytes of one row; default 16 MiB */
+    size_t max_bytes;     /* of the file; default 256 MiB */
+    size_t max_cell;      /* bytes of one cell; default 1 MiB */
+    uint32_t max_columns; /* default 4096 */
+    uint64_t max_rows;    /* default 5,000,000 */
+    size_t max_unzipped;  /* bytes that one ZIP may grow to; default 1 GiB */
+    uint32_t max_ratio;   /* unzipped : zipped of one member; default 200 */
+    uint32_t max_members; /* files in a ZIP; default 2000 */
+    size_t max_row;       /* bytes of one row; default 16 MiB */
 };
 extern const struct table_limits TABLE_DEFAULT;
 
 enum cell_kind {
     CELL_TEXT,
     CELL_NUMBER, /* XLSX number, text as in the file */
-    CELL_DATE,   /* XLSX number under a date format: text is YYYY-MM-DD, hh:mm:ss or both with 'T' */
-    CELL_BOOL    /* XLSX: "true" or "false" */
+    CELL_DATE, /* XLSX number under a date format: text is YYYY-MM-DD, hh:mm:ss or both with 'T' */
+    CELL_BOOL  /* XLSX: "true" or "false" */
 };
 
 struct table_cell {
