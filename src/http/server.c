@@ -214,8 +214,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
     return body_call(x, upload, n);
 }
 
-/* A request that libmicrohttpd refused by itself (headers too large, no Host) is never completed.
- */
+/* A request that libmicrohttpd refused by itself (no Host, long headers) is never completed. */
 static void drop_unfinished(struct connection *c)
 {
     if (c->exchange)
