@@ -43,24 +43,24 @@ struct retry {
     struct str url;
 };
 
-static enum err fetch_context(struct retry *r, struct error *e)
+enum err api_fetch_context(struct api *c, struct str url, struct error *e)
 {
-    struct link *l = r->call.link;
+    struct link *l = c->link;
     struct http_header accept = {S("Accept"), S("application/ld+json, application/json;q=0.9")};
     struct client_request q = {.method = "GET",
-                               .url = r->url,
+                               .url = url,
                                .headers = &accept,
                                .n_headers = 1,
                                .timeout_ms = l->options.context_fetch_ms};
     struct client_answer answer;
-    if (clock_steady(l->clock) > r->call.req->deadline)
+    if (clock_steady(l->clock) > c->req->deadline)
         return error_set(e, ERR_TIMEOUT, "no time is left for it");
-    enum err err = client_fetch(l->client, r->call.arena, &q, &answer, e);
+    enum err err = client_fetch(l->client, c->arena, &q, &answer, e);
     if (err)
         return err;
     if (answer.status != 200)
         return error_set(e, ERR_UNAVAILABLE, "the server answers %d", answer.status);
-    return ld_context_add(l->contexts, r->url, LD_CACHED, answer.body, e);
+    return ld_context_add(l->contexts, url, LD_CACHED, answer.body, e);
 }
 
 static void retry_run(void *ctx)
@@ -69,7 +69,7 @@ static void retry_run(void *ctx)
     struct error e = {0};
     struct request *req = r->call.req;
     struct response *res = r->call.res;
-    if (fetch_context(r, &e)) {
+    if (api_fetch_context(&r->call, r->url, &e)) {
         api_no_context(&r->call,
                        str_printf(r->call.arena, "%" STR_F ": %s", STR_A(r->url), e.text));
         http_resume(req);
@@ -231,35 +231,25 @@ static bool take_body(struct api *c)
     return false;
 }
 
-/* "@context" of an object, or of the first object in an array that has one. */
-static const struct json *context_in_body(const struct json *body)
-{
-    const struct json *found = json_get(body, S("@context"));
-    if (json_is(body, JSON_ARRAY))
-        for (uint32_t i = 0; !found && i < body->n; i++)
-            found = json_get(&body->items[i], S("@context"));
-    return found;
-}
-
 /*
  * With application/ld+json the body carries the @context and a Link header is an error; with any
  * other type the Link header does and an @context in the body is an error. An array (batch)
- * carries one @context in each of its objects.
+ * carries one @context in each of its objects, which is checked object by object there.
  */
 static bool context_pairing(struct api *c, struct str link, bool bare, const struct json **value)
 {
-    const struct json *in_body = bare ? NULL : context_in_body(c->body);
     bool array = bare || json_is(c->body, JSON_ARRAY);
+    const struct json *in_body = array ? NULL : json_get(c->body, S("@context"));
     const char *wrong = NULL;
     if (c->ld_body && link.p)
         wrong = "a Link header to an @context cannot go with application/ld+json";
-    else if (c->body && !c->ld_body && in_body)
+    else if (in_body && !c->ld_body)
         wrong = "an @context in the body needs application/ld+json";
     else if (c->ld_body && !array && !in_body)
         wrong = "application/ld+json needs an @context in the body";
     if (wrong)
         api_fail_text(c, ERR_INVALID, "%s", wrong);
-    *value = array ? NULL : in_body;
+    *value = in_body;
     return !wrong;
 }
 

@@ -64,6 +64,8 @@ bool api_begin(struct api *c, struct request *req, struct response *res, struct 
  * core one. false: as for api_open(). */
 bool api_context(struct api *c, http_handler handler, const struct json *value,
                  const struct ld_context **out);
+/* Gets a remote @context and keeps it; waits for the network: pool threads only. */
+enum err api_fetch_context(struct api *c, struct str url, struct error *e);
 /* A copy of the call in the arena, for what outlives the handler. */
 struct api *api_keep(const struct api *c);
 /* Runs then() on a pool thread and resumes the request: for slow reads and for writes that wait. */
@@ -80,7 +82,8 @@ enum http_answer api_invalid_request(struct api *c, struct str detail);
 enum http_answer api_no_tenant(struct api *c);
 enum http_answer api_no_context(struct api *c, struct str detail); /* LdContextNotAvailable */
 enum http_answer api_status(struct api *c, int status, struct str detail); /* plain HTTP ones */
-/* {"type":..,"title":..,"detail":..,"status":..} for batch results. */
+/* {"type":..,"title":..,"detail":..,"status":..} for batch results; ERR_TIMEOUT is
+ * LdContextNotAvailable there. */
 void api_problem_json(struct json_writer *w, const struct error *e);
 
 /* --- reading --- */

@@ -2,9 +2,12 @@
  */
 #include "api.h"
 
-/* --- UpdateResult (clause 5.2.18): which names were written and which left alone --- */
+/*
+ * --- UpdateResult (clause 5.2.18): which names were written and which left alone ---
+ * Names are whole IRIs, because the answer is plain JSON and says nothing of a context.
+ */
 
-static void write_updated(struct api *c, struct json_writer *w, const struct entity_delta *d)
+static void write_updated(struct json_writer *w, const struct entity_delta *d)
 {
     json_w_array(w);
     for (size_t i = 0; i < d->changes.n; i++) {
@@ -12,7 +15,7 @@ static void write_updated(struct api *c, struct json_writer *w, const struct ent
         for (size_t j = 0; j < i && !again; j++)
             again = str_eq(d->changes.v[j].attr, d->changes.v[i].attr);
         if (!again)
-            json_w_str(w, ld_compact(c->ctx, c->arena, d->changes.v[i].attr));
+            json_w_str(w, d->changes.v[i].attr);
     }
     if (d->types_changed)
         json_w_str(w, S("type"));
@@ -21,15 +24,13 @@ static void write_updated(struct api *c, struct json_writer *w, const struct ent
     json_w_end(w);
 }
 
-static void write_not_updated(struct api *c, struct json_writer *w, const struct op *op)
+static void write_not_updated(struct json_writer *w, const struct op *op)
 {
-    const char *why =
-        op->kind == OP_APPEND_NEW ? "the attribute is there already" : "no such attribute";
+    const char *why = op->kind == OP_APPEND_NEW ? "it is there already" : "it is not there";
     json_w_array(w);
     for (size_t i = 0; i < op->delta.not_updated.n; i++) {
         json_w_object(w);
-        json_w_kstr(w, S("attributeName"),
-                    ld_compact(c->ctx, c->arena, op->delta.not_updated.v[i]));
+        json_w_kstr(w, S("attributeName"), op->delta.not_updated.v[i]);
         json_w_kstr(w, S("reason"), str_c(why));
         json_w_end(w);
     }
@@ -49,9 +50,9 @@ static void written_attrs(struct api *c)
     struct json_writer w = json_writer(&b);
     json_w_object(&w);
     json_w_key(&w, S("updated"));
-    write_updated(c, &w, &op->delta);
+    write_updated(&w, &op->delta);
     json_w_key(&w, S("notUpdated"));
-    write_not_updated(c, &w, op);
+    write_not_updated(&w, op);
     json_w_end(&w);
     response_body(c->req, c->res, 207, "application/json", buf_dup(&b, c->arena));
     buf_release(&b);
@@ -86,7 +87,7 @@ static enum http_answer update_attrs(struct request *req, struct response *res, 
     if (!api_open(&c, req, res, ctx, update_attrs, API_BODY | API_MERGE_PATCH,
                   "options format type local"))
         return c.answer;
-    return write_attrs(&c, OP_UPDATE);
+    return write_attrs(&c, OP_UPDATE_ADD);
 }
 
 /* --- one attribute --- */
@@ -123,6 +124,8 @@ static enum http_answer update_attr(struct request *req, struct response *res, v
     if (!api_open(&c, req, res, ctx, update_attr, API_BODY | API_MERGE_PATCH,
                   "options format type local"))
         return c.answer;
+    if (json_is(c.body, JSON_OBJECT) && !c.body->n)
+        return api_fail_text(&c, ERR_INVALID, "the fragment is empty");
     return write_attr(&c, OP_PARTIAL, ENTITY_FRAGMENT);
 }
 

@@ -3,12 +3,22 @@
 
 enum batch_kind { BATCH_CREATE, BATCH_UPSERT, BATCH_UPDATE, BATCH_MERGE, BATCH_DELETE };
 
+/* A remote @context that could not be had. */
+struct unreachable {
+    struct str url, why;
+};
+
 /* What one call is about; items that are wrong in themselves never reach the writer. */
 struct batch {
     enum batch_kind kind;
+    enum op_kind op_kind;
+    enum entity_in mode;
+    uint32_t next; /* item of the body to take */
     struct op *ops;
     size_t n;
     VEC(struct op) refused; /* id may be absent */
+    struct str missing;     /* the next item waits for this remote @context */
+    VEC(struct unreachable) unreachable;
 };
 
 /* --- BatchOperationResult (clause 5.2.16) --- */
@@ -69,12 +79,24 @@ static void answer_created(struct api *c, const struct batch *b)
     buf_release(&out);
 }
 
+/* An entity of which something was left alone counts as failed (noOverwrite, clause 5.6.9). */
+static void note_left_alone(struct op *op)
+{
+    if (op->result || !op->delta.not_updated.n)
+        return;
+    op->result = error_set(&op->error, ERR_EXISTS,
+                           "left alone: %zu attributes that are there already, first %" STR_F,
+                           op->delta.not_updated.n, STR_A(op->delta.not_updated.v[0]));
+}
+
 static void batch_written(struct api *c)
 {
     const struct batch *b = c->ctx_then;
     size_t failed = b->refused.n;
-    for (size_t i = 0; i < b->n; i++)
+    for (size_t i = 0; i < b->n; i++) {
+        note_left_alone(&b->ops[i]);
         failed += b->ops[i].result != OK;
+    }
     if (failed)
         answer_mixed(c, b);
     else if (b->kind == BATCH_CREATE || b->kind == BATCH_UPSERT)
@@ -118,51 +140,101 @@ static struct batch *start(struct api *c, enum batch_kind kind)
     return b;
 }
 
-/* The context of one entity: its own, or of the Link header for plain JSON. */
-static bool entity_context(struct api *c, http_handler handler, const struct json *entity,
-                           const struct ld_context **ctx)
+static const struct unreachable *known_unreachable(const struct batch *b, struct str url)
+{
+    for (size_t i = 0; i < b->unreachable.n; i++)
+        if (str_eq(b->unreachable.v[i].url, url))
+            return &b->unreachable.v[i];
+    return NULL;
+}
+
+/*
+ * The context of one entity: its own, or of the Link header for plain JSON. ERR_UNAVAILABLE:
+ * b->missing must be fetched first. ERR_TIMEOUT: it cannot be had.
+ */
+static enum err entity_context(struct api *c, struct batch *b, const struct json *entity,
+                               const struct ld_context **ctx, struct error *e)
 {
     const struct json *value = json_get(entity, S("@context"));
     *ctx = c->ctx;
-    return !c->ld_body || !value || api_context(c, handler, value, ctx);
+    if (value && !c->ld_body)
+        return error_set(e, ERR_INVALID, "an @context in the body needs application/ld+json");
+    if (!c->ld_body || !json_is(entity, JSON_OBJECT))
+        return OK;
+    if (!value)
+        return error_set(e, ERR_INVALID, "an entity without @context");
+    b->missing = STR_NONE;
+    enum err err = ld_context_get(c->link->contexts, c->arena, value, ctx, &b->missing, e);
+    const struct unreachable *u = known_unreachable(b, b->missing);
+    return err && u ? error_set(e, ERR_TIMEOUT, "%" STR_F ": %" STR_F, STR_A(str_cut(u->url, 100)),
+                                STR_A(u->why))
+                    : err;
 }
 
-static bool add_entity(struct api *c, struct batch *b, http_handler handler, enum op_kind op_kind,
-                       enum entity_in mode, const struct json *entity)
+static enum err expand(struct api *c, struct batch *b, const struct json *entity, struct op *op)
 {
-    struct op op = {.kind = op_kind};
     const struct ld_context *ctx;
-    if (!entity_context(c, handler, entity, &ctx))
-        return false;
-    if (c->ld_body && json_is(entity, JSON_OBJECT) && !json_get(entity, S("@context")))
-        op.result = error_set(&op.error, ERR_INVALID, "an entity without @context");
-    else if (!(op.input = entity_expand(c->arena, entity, mode, api_simplified(c), ctx, &op.error)))
-        op.result = op.error.code;
-    if (op.input) {
-        op.id = entity_id(op.input);
-        if (!op.id.p)
-            op.result = error_set(&op.error, ERR_INVALID, "an entity without id");
-    } else {
-        struct str id = json_text(json_get(entity, S("id")));
-        op.id = id.p ? id : json_text(json_get(entity, S("@id")));
+    enum err err = entity_context(c, b, entity, &ctx, &op->error);
+    if (err)
+        return err;
+    op->input = entity_expand(c->arena, entity, b->mode, api_simplified(c), ctx, &op->error);
+    if (!op->input)
+        return op->error.code;
+    return entity_id(op->input).p ? OK : error_set(&op->error, ERR_INVALID, "an entity without id");
+}
+
+/* Takes entities up to the first whose @context must be fetched. true: all are taken. */
+static bool take_entities(struct api *c, struct batch *b)
+{
+    for (; b->next < c->body->n; b->next++) {
+        const struct json *entity = &c->body->items[b->next];
+        struct op op = {.kind = b->op_kind};
+        op.result = expand(c, b, entity, &op);
+        if (op.result == ERR_UNAVAILABLE && b->missing.p)
+            return false;
+        if (op.result) {
+            struct str id = json_text(json_get(entity, S("id")));
+            op.id = id.p ? id : json_text(json_get(entity, S("@id")));
+            *vec_push(c->arena, &b->refused) = op;
+        } else {
+            op.id = entity_id(op.input);
+            b->ops[b->n++] = op;
+        }
     }
-    if (op.result)
-        *vec_push(c->arena, &b->refused) = op;
-    else
-        b->ops[b->n++] = op;
     return true;
 }
 
-static enum http_answer entities(struct api *c, http_handler handler, enum batch_kind kind,
-                                 enum op_kind op_kind, enum entity_in mode)
+/* On a pool thread: the same with contexts from the network; one that cannot be had fails the
+ * entities that need it, not the others. */
+static void fetch_and_take(void *ctx)
+{
+    struct api *c = ctx;
+    struct batch *b = c->ctx_then;
+    while (!take_entities(c, b)) {
+        struct error e = {0};
+        if (api_fetch_context(c, b->missing, &e))
+            *vec_push(c->arena, &b->unreachable) =
+                (struct unreachable){b->missing, str_printf(c->arena, "%s", e.text)};
+    }
+    if (submit(c, b) == HTTP_DONE)
+        http_resume(c->req);
+}
+
+static enum http_answer entities(struct api *c, enum batch_kind kind, enum op_kind op_kind,
+                                 enum entity_in mode)
 {
     struct batch *b = start(c, kind);
     if (!b)
         return c->answer;
-    for (uint32_t i = 0; i < c->body->n; i++)
-        if (!add_entity(c, b, handler, op_kind, mode, &c->body->items[i]))
-            return c->answer;
-    return submit(c, b);
+    b->op_kind = op_kind;
+    b->mode = mode;
+    if (take_entities(c, b))
+        return submit(c, b);
+    struct api *kept = api_keep(c);
+    kept->ctx_then = b;
+    if (pool_submit(c->link->pool, fetch_and_take, kept))
+        return api_fail_text(c, ERR_UNAVAILABLE, "too many @contexts are being fetched");
+    return HTTP_LATER;
 }
 
 #define BATCH_PARAMS "options format local"
@@ -172,7 +244,7 @@ static enum http_answer batch_create(struct request *req, struct response *res, 
     struct api c;
     if (!api_open(&c, req, res, ctx, batch_create, API_BODY, BATCH_PARAMS))
         return c.answer;
-    return entities(&c, batch_create, BATCH_CREATE, OP_CREATE, ENTITY_WHOLE);
+    return entities(&c, BATCH_CREATE, OP_CREATE, ENTITY_WHOLE);
 }
 
 static enum http_answer batch_upsert(struct request *req, struct response *res, void *ctx)
@@ -181,8 +253,7 @@ static enum http_answer batch_upsert(struct request *req, struct response *res, 
     if (!api_open(&c, req, res, ctx, batch_upsert, API_BODY, BATCH_PARAMS))
         return c.answer;
     bool update = api_option(&c, "options", "update");
-    return entities(&c, batch_upsert, BATCH_UPSERT, update ? OP_UPSERT_UPDATE : OP_UPSERT,
-                    ENTITY_WHOLE);
+    return entities(&c, BATCH_UPSERT, update ? OP_UPSERT_UPDATE : OP_UPSERT, ENTITY_WHOLE);
 }
 
 static enum http_answer batch_update(struct request *req, struct response *res, void *ctx)
@@ -191,8 +262,7 @@ static enum http_answer batch_update(struct request *req, struct response *res, 
     if (!api_open(&c, req, res, ctx, batch_update, API_BODY, BATCH_PARAMS))
         return c.answer;
     bool keep = api_option(&c, "options", "noOverwrite");
-    return entities(&c, batch_update, BATCH_UPDATE, keep ? OP_APPEND_NEW : OP_APPEND,
-                    ENTITY_FRAGMENT);
+    return entities(&c, BATCH_UPDATE, keep ? OP_APPEND_NEW : OP_APPEND, ENTITY_FRAGMENT);
 }
 
 static enum http_answer batch_merge(struct request *req, struct response *res, void *ctx)
@@ -200,7 +270,7 @@ static enum http_answer batch_merge(struct request *req, struct response *res, v
     struct api c;
     if (!api_open(&c, req, res, ctx, batch_merge, API_BODY, BATCH_PARAMS " lang observedAt"))
         return c.answer;
-    return entities(&c, batch_merge, BATCH_MERGE, OP_MERGE, ENTITY_MERGE);
+    return entities(&c, BATCH_MERGE, OP_MERGE, ENTITY_MERGE);
 }
 
 /* The body is a list of ids; any JSON type will do, because there is nothing to expand. */

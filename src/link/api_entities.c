@@ -194,7 +194,34 @@ static enum http_answer delete_entity(struct request *req, struct response *res,
     return write_entity(&c, OP_DELETE, NULL, id);
 }
 
+/* --- paths whose id is empty: a wrong request (clauses 5.6 and 5.7), not an unknown address --- */
+
+static enum http_answer refuse_no_id(struct request *req, struct response *res, void *ctx)
+{
+    struct api c;
+    if (!api_begin(&c, req, res, ctx, refuse_no_id, 0))
+        return c.answer;
+    return api_fail_text(&c, ERR_INVALID, "the id of an entity is missing in the path");
+}
+
+#define NO_ID refuse_no_id, ROUTE_PUBLIC_CORS | ROUTE_HIDDEN
+
 static const struct route routes[] = {
+    {"PUT", "/ngsi-ld/v1/entities/", NO_ID},
+    {"PATCH", "/ngsi-ld/v1/entities/", NO_ID},
+    {"DELETE", "/ngsi-ld/v1/entities/", NO_ID},
+    {"POST", "/ngsi-ld/v1/entities//attrs", NO_ID},
+    {"POST", "/ngsi-ld/v1/entities//attrs/", NO_ID},
+    {"PATCH", "/ngsi-ld/v1/entities//attrs", NO_ID},
+    {"PATCH", "/ngsi-ld/v1/entities//attrs/", NO_ID},
+    {"PATCH", "/ngsi-ld/v1/entities//attrs/{attr}", NO_ID},
+    {"PUT", "/ngsi-ld/v1/entities//attrs/{attr}", NO_ID},
+    {"DELETE", "/ngsi-ld/v1/entities//attrs/{attr}", NO_ID},
+    {"POST", "/ngsi-ld/v1/temporal/entities//attrs", NO_ID},
+    {"POST", "/ngsi-ld/v1/temporal/entities//attrs/", NO_ID},
+    {"DELETE", "/ngsi-ld/v1/temporal/entities//attrs/{attr}", NO_ID},
+    {"PATCH", "/ngsi-ld/v1/temporal/entities//attrs/{attr}/{instance}", NO_ID},
+    {"DELETE", "/ngsi-ld/v1/temporal/entities//attrs/{attr}/{instance}", NO_ID},
     {"POST", "/ngsi-ld/v1/entities", create_entity, ROUTE_PUBLIC_CORS},
     {"POST", "/ngsi-ld/v1/entities/", create_entity, ROUTE_PUBLIC_CORS | ROUTE_HIDDEN},
     {"GET", "/ngsi-ld/v1/entities/{id}", read_entity, ROUTE_PUBLIC_CORS},

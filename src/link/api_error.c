@@ -97,11 +97,12 @@ enum http_answer api_no_tenant(struct api *c)
     return answer(c, &p, c->tenant);
 }
 
+static const struct problem no_context = {ERR_TIMEOUT, 504, ERRORS_URI "LdContextNotAvailable",
+                                          "A remote @context cannot be had"};
+
 enum http_answer api_no_context(struct api *c, struct str detail)
 {
-    static const struct problem p = {ERR_TIMEOUT, 504, ERRORS_URI "LdContextNotAvailable",
-                                     "A remote @context cannot be had"};
-    return answer(c, &p, detail);
+    return answer(c, &no_context, detail);
 }
 
 enum http_answer api_status(struct api *c, int status, struct str detail)
@@ -112,6 +113,6 @@ enum http_answer api_status(struct api *c, int status, struct str detail)
 
 void api_problem_json(struct json_writer *w, const struct error *e)
 {
-    struct problem p = problem_of(e->code);
+    struct problem p = e->code == ERR_TIMEOUT ? no_context : problem_of(e->code);
     write_problem(w, &p, p.status == 500 ? STR_NONE : str_c(e->text));
 }

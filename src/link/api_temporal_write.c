@@ -367,6 +367,8 @@ static const struct route routes[] = {
     {"POST", "/ngsi-ld/v1/temporal/entities/{id}/attrs/", add_attrs,
      ROUTE_PUBLIC_CORS | ROUTE_HIDDEN},
     {"DELETE", "/ngsi-ld/v1/temporal/entities/{id}/attrs/{attr}", delete_attr, ROUTE_PUBLIC_CORS},
+    {"DELETE", "/ngsi-ld/v1/temporal/entities/{id}/attrs/{attr}/", delete_attr,
+     ROUTE_PUBLIC_CORS | ROUTE_HIDDEN},
     {"PATCH", "/ngsi-ld/v1/temporal/entities/{id}/attrs/{attr}/{instance}", replace_instance,
      ROUTE_PUBLIC_CORS},
     {"DELETE", "/ngsi-ld/v1/temporal/entities/{id}/attrs/{attr}/{instance}", delete_instance,

@@ -29,6 +29,7 @@ static const struct rule rules[] = {
     [ENTITY_APPEND] = {.add = true, .overwrite = true},
     [ENTITY_APPEND_NEW] = {.add = true},
     [ENTITY_UPDATE] = {.overwrite = true, .erase = true},
+    [ENTITY_UPDATE_ADD] = {.add = true, .overwrite = true, .erase = true},
     [ENTITY_MERGE_PATCH] = {.add = true, .merge = true, .deep = true, .erase = true},
     [ENTITY_PARTIAL] = {.merge = true, .erase = true, .must_exist = true},
     [ENTITY_REPLACE_ATTR] = {.overwrite = true, .must_exist = true},
@@ -409,7 +410,7 @@ static enum err erase(const struct change *x, struct str attr, const struct json
     if (at < 0) {
         if (x->rule->must_exist)
             return fail(x, attr, ERR_NOT_FOUND, "is not there");
-        if (top && !x->rule->add)
+        if (top && !x->rule->merge)
             leave_alone(x, attr);
         return OK;
     }
@@ -540,11 +541,13 @@ static struct head next_head(const struct change *x, enum entity_op op, const st
     else
         x->out->types_changed = !json_equal(&h.type, old_type, true);
 
-    if (scope && scope->n && op == ENTITY_APPEND) {
+    if (scope && scope->n && op == ENTITY_APPEND_NEW) {
         bool added;
         h.scope = union_of(x, old_scope, scope, &added);
         h.has_scope = true;
-    } else if (scope && !(op == ENTITY_APPEND_NEW && old_scope)) {
+    } else if (scope && !old_scope && op == ENTITY_UPDATE_ADD) {
+        leave_alone(x, S("scope"));
+    } else if (scope) {
         h.scope = *scope;
         h.has_scope = scope->n > 0;
     } else if (old_scope && !anew) {

@@ -199,15 +199,25 @@ static enum err bare_value(const struct expansion *x, struct str name, const str
     return set_value(x, d, kind, S("value"), v);
 }
 
+/* Date-times are UTC (clause 4.6.3): one with an offset is taken, and kept as the same instant. */
+static bool take_datetime(const struct expansion *x, const struct json *v, struct json *out)
+{
+    int64_t at;
+    if (!json_is(v, JSON_STRING) || !datetime_parse(json_text(v), &at))
+        return false;
+    *out = str_ends(json_text(v), S("Z")) ? *v : json_v_str(datetime_text(x->arena, at));
+    return true;
+}
+
 static enum err put_datetime(const struct expansion *x, struct draft *d, enum slot s,
                              const struct json_member *m)
 {
-    int64_t at;
+    struct json at = m->value;
     bool erase = x->partial && json_is_null_text(&m->value);
-    if (!erase && (!json_is(&m->value, JSON_STRING) || !datetime_parse(json_text(&m->value), &at)))
+    if (!erase && !take_datetime(x, &m->value, &at))
         return error_set(x->e, ERR_INVALID, "attribute %" STR_F ": %" STR_F " is not a date-time",
                          QUOTE(x->attribute), STR_A(json_key(m)));
-    put(d, s, json_key(m), m->value);
+    put(d, s, json_key(m), at);
     return OK;
 }
 
@@ -522,6 +532,9 @@ static enum err one_type(const struct expansion *x, struct str s, struct str *ou
         return error_set(x->e, ERR_INVALID, "'%" STR_F "' is not the name of an entity type",
                          QUOTE(s));
     *out = ld_expand(x->ctx, x->arena, s);
+    if (out->p[0] == '@') /* "type" and the like stand for keywords */
+        return error_set(x->e, ERR_INVALID, "'%" STR_F "' is not the name of an entity type",
+                         QUOTE(s));
     return OK;
 }
 
@@ -560,11 +573,11 @@ static enum err put_type(const struct expansion *x, struct entity_draft *d, cons
 
 static enum err put_expiry(const struct expansion *x, struct entity_draft *d, const struct json *v)
 {
-    int64_t at;
+    struct json at = *v;
     bool erase = x->mode != ENTITY_WHOLE && json_is_null_text(v);
-    if (!erase && (!json_is(v, JSON_STRING) || !datetime_parse(json_text(v), &at)))
+    if (!erase && !take_datetime(x, v, &at))
         return error_set(x->e, ERR_INVALID, "expiresAt is not a date-time");
-    put_head(d, HEAD_EXPIRES, S("expiresAt"), *v);
+    put_head(d, HEAD_EXPIRES, S("expiresAt"), at);
     return OK;
 }
 
@@ -601,11 +614,14 @@ static enum err put_entity_member(struct expansion *x, struct entity_draft *d,
             return OK; /* createdAt, modifiedAt, deletedAt are ours to set */
     }
     struct str iri = ld_expand(x->ctx, x->arena, key);
-    if (str_eq(iri, S("@id")))
+    bool is_id = str_eq(iri, S("@id")), is_type = str_eq(iri, S("@type"));
+    if (d->has[HEAD_ID] && is_id)
+        return error_set(x->e, ERR_INVALID, "an entity with two ids");
+    if (d->has[HEAD_TYPE] && is_type)
+        return error_set(x->e, ERR_INVALID, "type and @type, where one of them is enough");
+    if (is_id)
         return put_id(x, d, &m->value);
-    if (str_eq(iri, S("@type")))
-        return put_type(x, d, &m->value);
-    return put_attr(x, d, m, iri);
+    return is_type ? put_type(x, d, &m->value) : put_attr(x, d, m, iri);
 }
 
 static enum err refuse_twins(const struct expansion *x, const struct entity_draft *d)

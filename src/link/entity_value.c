@@ -147,6 +147,8 @@ enum err entity_value(struct arena *a, enum kind kind, const struct json *v, int
     switch (kind) {
     case KIND_GEO: {
         struct error why;
+        if (str_eq(json_text(json_get(v, S("type"))), S("GeometryCollection")))
+            return error_set(e, ERR_INVALID, "a GeometryCollection is not permitted"); /* 4.6.3 */
         if (geo_parse(a, v, GEO_MAX_POSITIONS, &why))
             return OK;
         return error_set(e, ERR_INVALID, "not a GeoJSON geometry: %s", why.text);

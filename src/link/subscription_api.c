@@ -533,7 +533,9 @@ static enum http_answer deliveries(struct request *req, struct response *res, vo
 
 static const struct route routes[] = {
     {"POST", "/ngsi-ld/v1/subscriptions", create, ROUTE_PUBLIC_CORS},
+    {"POST", "/ngsi-ld/v1/subscriptions/", create, ROUTE_PUBLIC_CORS | ROUTE_HIDDEN},
     {"GET", "/ngsi-ld/v1/subscriptions", read_list, ROUTE_PUBLIC_CORS},
+    {"GET", "/ngsi-ld/v1/subscriptions/", read_list, ROUTE_PUBLIC_CORS | ROUTE_HIDDEN},
     {"GET", "/ngsi-ld/v1/subscriptions/{id}", read_one, ROUTE_PUBLIC_CORS},
     {"PATCH", "/ngsi-ld/v1/subscriptions/{id}", patch, ROUTE_PUBLIC_CORS},
     {"DELETE", "/ngsi-ld/v1/subscriptions/{id}", delete_one, ROUTE_PUBLIC_CORS},

@@ -4,6 +4,8 @@ import assert from 'node:assert/strict';
 import { test, run } from '../lib/tap.mjs';
 import { assertError, contextLink, startLd } from '../lib/ngsi.mjs';
 
+const iri = (name) => `https://uri.etsi.org/ngsi-ld/default-context/${name}`; // names in 207 answers are whole
+
 const ld = await startLd();
 let n = 0;
 async function room(more = {}) {
@@ -27,19 +29,32 @@ test('noOverwrite leaves alone what is there and says so', async () => {
     const id = await room();
     const res = await ld.post(`/entities/${id}/attrs?options=noOverwrite`, { humidity: 40, temperature: 1 });
     assert.equal(res.status, 207);
-    assert.deepEqual(res.json.updated, ['humidity']);
+    assert.deepEqual(res.json.updated, [iri('humidity')]);
     assert.equal(res.json.notUpdated.length, 1);
-    assert.equal(res.json.notUpdated[0].attributeName, 'temperature');
+    assert.equal(res.json.notUpdated[0].attributeName, iri('temperature'));
     assert.ok(res.json.notUpdated[0].reason);
     assert.equal((await ld.read(id)).temperature.value, 25);
 });
 
-test('append adds types and scopes', async () => {
+test('append adds types; a scope is overwritten, or with noOverwrite added to', async () => {
     const id = await room({ scope: '/a' });
     assert.equal((await ld.post(`/entities/${id}/attrs/`, { type: 'Hall', scope: '/b' })).status, 204);
-    const e = await ld.read(id);
-    assert.deepEqual(e.type, ['Room', 'Hall']);
-    assert.deepEqual(e.scope, ['/a', '/b']);
+    assert.deepEqual((await ld.read(id)).type, ['Room', 'Hall']);
+    assert.equal((await ld.read(id)).scope, '/b');
+    assert.equal((await ld.post(`/entities/${id}/attrs/?options=noOverwrite`, { scope: ['/c', '/b'] })).status, 204);
+    assert.deepEqual((await ld.read(id)).scope, ['/b', '/c']);
+});
+
+test('update replaces a scope, and makes none', async () => {
+    const id = await room({ scope: '/a' });
+    assert.equal((await ld.patch(`/entities/${id}/attrs/`, { scope: '/b' })).status, 204);
+    assert.equal((await ld.read(id)).scope, '/b');
+    const bare = await room();
+    const res = await ld.patch(`/entities/${bare}/attrs/`, { scope: '/b', temperature: 1 });
+    assert.equal(res.status, 207);
+    assert.deepEqual(res.json.updated, [iri('temperature')]);
+    assert.deepEqual(res.json.notUpdated.map((u) => u.attributeName), ['scope']);
+    assert.ok(!('scope' in await ld.read(bare)));
 });
 
 test('update replaces whole attributes that are there', async () => {
@@ -49,13 +64,22 @@ test('update replaces whole attributes that are there', async () => {
     assert.deepEqual((await ld.read(id)).temperature, { type: 'Property', value: 100, observedAt: '2026-02-01T00:00:00Z' });
 });
 
-test('update of attributes that are not there: 207', async () => {
+test('update adds attributes and instances that are not there (5.5.8)', async () => {
     const id = await room();
-    const res = await ld.patch(`/entities/${id}/attrs/`, { temperature: 1, nothing: 2 });
+    const res = await ld.patch(`/entities/${id}/attrs/`, { more: 2, temperature: { value: 30, datasetId: 'urn:d:extra' } });
+    assert.equal(res.status, 204, res.text);
+    const e = await ld.read(id);
+    assert.equal(e.more.value, 2);
+    assert.deepEqual(e.temperature.map((t) => [t.value, t.datasetId]), [[25, undefined], [30, 'urn:d:extra']]);
+});
+
+test('update that would delete what is not there: 207', async () => {
+    const id = await room();
+    const res = await ld.patch(`/entities/${id}/attrs/`, { temperature: 1, nothing: { value: 'urn:ngsi-ld:null' } });
     assert.equal(res.status, 207);
-    assert.deepEqual(res.json.updated, ['temperature']);
-    assert.deepEqual(res.json.notUpdated.map((u) => u.attributeName), ['nothing']);
-    assert.ok(!('nothing' in await ld.read(id)));
+    assert.deepEqual(res.json.updated, [iri('temperature')]);
+    assert.deepEqual(res.json.notUpdated.map((u) => u.attributeName), [iri('nothing')]);
+    assert.ok(res.json.notUpdated[0].reason);
 });
 
 test('update deletes with urn:ngsi-ld:null', async () => {
@@ -72,6 +96,7 @@ test('partial update replaces members and leaves the others', async () => {
     assert.equal((await ld.patch(`/entities/${id}/attrs/temperature`, { unitCode: 'FAH' })).status, 204);
     assert.equal((await ld.read(id)).temperature.unitCode, 'FAH');
     assertError(await ld.patch(`/entities/${id}/attrs/nothing`, { value: 1 }), 404, 'ResourceNotFound');
+    assertError(await ld.patch(`/entities/${id}/attrs/temperature`, {}), 400, 'BadRequestData');
     assertError(await ld.patch(`/entities/${id}/attrs/temperature`, { datasetId: 'urn:ngsi-ld:null' }), 400, 'BadRequestData');
 });
 

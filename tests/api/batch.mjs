@@ -2,7 +2,7 @@
 // POST /entityOperations/{create,upsert,update,merge,delete}.
 import assert from 'node:assert/strict';
 import { test, run } from '../lib/tap.mjs';
-import { assertError, errors, startLd } from '../lib/ngsi.mjs';
+import { assertError, contextLink, errors, startLd } from '../lib/ngsi.mjs';
 
 const ld = await startLd({ args: ['--link.batch_max=50'] });
 const op = (what, body, options) => ld.post(`/entityOperations/${what}`, body, options);
@@ -90,7 +90,11 @@ test('update', async () => {
     assert.deepEqual(res.json.success, [a.id]);
     assert.equal(res.json.errors[0].entityId, c.id);
     assert.equal(res.json.errors[0].error.type, `${errors}ResourceNotFound`);
-    assert.equal((await op('update?options=noOverwrite', [{ id: a.id, extra: 9, more: 1 }])).status, 204);
+    const kept = await op('update?options=noOverwrite', [{ id: a.id, extra: 9, more: 1 }, { id: b.id, more: 2 }]);
+    assert.equal(kept.status, 207, 'something was left alone');
+    assert.deepEqual([kept.json.success, kept.json.errors.map((x) => x.entityId)], [[b.id], [a.id]]);
+    assert.match(kept.json.errors[0].error.detail, /default-context\/extra/);
+    assert.equal((await op('update?options=noOverwrite', [{ id: a.id, another: 1 }])).status, 204);
     const e = await ld.read(a.id);
     assert.equal(e.extra.value, 2);
     assert.equal(e.more.value, 1);
@@ -124,7 +128,27 @@ test('JSON-LD: every entity has a context of its own', async () => {
     assert.equal(res.json.errors[0].entityId, c.id, 'the one without context');
     assert.equal((await ld.read(a.id))['https://example.org/a'].value, 1);
     assert.equal((await ld.read(b.id))['https://example.org/b'].value, 2);
-    assertError(await op('create', list.slice(0, 1)), 400, 'BadRequestData');
+    const plain = await op('create', [list[0], c]);
+    assert.equal(plain.status, 207, 'plain JSON has no @context in it');
+    assert.deepEqual([plain.json.success, plain.json.errors.map((x) => x.error.type)], [[c.id], [`${errors}BadRequestData`]]);
+    assertError(await op('create', list, { type: 'application/ld+json', headers: contextLink('https://example.org/c') }), 400, 'BadRequestData');
+});
+
+test('a remote context that cannot be had fails the entities that need it', async () => {
+    const [a, b, c] = rooms(3);
+    const none = 'http://127.0.0.1:1/none.jsonld';
+    const res = await op('create', [{ ...a, '@context': none }, { ...b, '@context': { v: 'https://example.org/b' } }, { ...c, '@context': [none] }], { type: 'application/ld+json' });
+    assert.equal(res.status, 207, res.text);
+    assert.deepEqual(res.json.success, [b.id]);
+    assert.deepEqual(res.json.errors.map((x) => x.entityId), [a.id, c.id]);
+    for (const e of res.json.errors) {
+        assert.equal(e.error.type, `${errors}LdContextNotAvailable`);
+        assert.equal(e.error.status, 504);
+        assert.match(e.error.detail, /none\.jsonld/);
+    }
+    const alone = await op('create', [{ ...a, '@context': none }], { type: 'application/ld+json' });
+    assert.equal(alone.status, 207, 'also when nothing is left to write');
+    assert.deepEqual(alone.json.success, []);
 });
 
 test('one transaction: a batch is seen whole or not at all', async () => {

@@ -177,6 +177,32 @@ static void update(void **state)
           "{'type':'Property','value':2,'datasetId':'urn:d:1'}]}");
 }
 
+/* As update, but what is not there is added: attributes and instances, not a scope. */
+static void update_add(void **state)
+{
+    (void)state;
+    const struct json *v = created(car);
+    struct entity_delta d =
+        change(ENTITY_UPDATE_ADD, v,
+               "{'speed':51,'load':{'value':9,'datasetId':'urn:d:9'},'more':1,"
+               "'at':'urn:ngsi-ld:null','none':'urn:ngsi-ld:null','scope':'/b'}");
+    changed(&d, "~speed +load/urn:d:9 +more -at");
+    assert_int_equal(d.not_updated.n, 1);
+    assert_text(d.not_updated.v[0], DEFAULT "none");
+    assert_true(d.scope_changed);
+    assert_null(json_get(entity_attr(d.after, S(DEFAULT "speed"))->items, S("unitCode")));
+
+    const struct json *bare = created("{'id':'urn:x:1','type':'Car','a':1}");
+    d = change(ENTITY_UPDATE_ADD, bare, "{'scope':'/b'}");
+    assert_ptr_equal(d.after, bare);
+    assert_int_equal(d.not_updated.n, 1);
+    assert_text(d.not_updated.v[0], "scope");
+    d = change(ENTITY_APPEND_NEW, v, "{'scope':['/b','/a']}");
+    assert_int_equal(json_get(d.after, S("scope"))->n, 2);
+    d = change(ENTITY_APPEND, v, "{'scope':'/b'}");
+    assert_int_equal(json_get(d.after, S("scope"))->n, 1);
+}
+
 static void replace(void **state)
 {
     (void)state;
@@ -366,9 +392,12 @@ int main(void)
     datetime_parse(S(T0), &t0);
     datetime_parse(S(T1), &t1);
     const struct CMUnitTest tests[] = {
-        TEST(creation),          TEST(append),      TEST(nothing_changes), TEST(update),
-        TEST(replace),           TEST(merge_patch), TEST(partial),         TEST(deletion),
-        TEST(growth_is_limited), TEST(looking),     TEST(large_values),
+        TEST(creation),        TEST(append),
+        TEST(nothing_changes), TEST(update),
+        TEST(update_add),      TEST(replace),
+        TEST(merge_patch),     TEST(partial),
+        TEST(deletion),        TEST(growth_is_limited),
+        TEST(looking),         TEST(large_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -97,6 +97,19 @@ static void normalized_kinds(void **state)
     stored("{'type':'ngsi-ld:Property','value':7}", "[{'type':'Property','value':7}]");
 }
 
+/* Whatever the offset, what is kept is the instant in UTC (clause 4.6.3). */
+static void offsets(void **state)
+{
+    (void)state;
+    stored(
+        "{'value':1,'observedAt':'2026-01-01T09:00:00+09:00','expiresAt':'2030-01-01T00:00:00Z'}",
+        "[{'type':'Property','value':1,'observedAt':'2026-01-01T00:00:00.000Z',"
+        "'expiresAt':'2030-01-01T00:00:00Z'}]");
+    assert_tree(expand("{'id':'urn:x:1','type':'A','expiresAt':'2030-01-01T00:00:00+01:00'}",
+                       ENTITY_WHOLE, false),
+                "{'id':'urn:x:1','type':['" DEFAULT "A'],'expiresAt':'2029-12-31T23:00:00.000Z'}");
+}
+
 static void concise_forms(void **state)
 {
     (void)state;
@@ -245,6 +258,12 @@ static void bad_entities(void **state)
                 "status':[{'type':'Property','value':2}]}");
     refused_in("{'a':1,'" DEFAULT "a':2}", ENTITY_FRAGMENT, "there twice");
     refused_in("{'expiresAt':'tomorrow'}", ENTITY_FRAGMENT, "expiresAt");
+    refused_in("{'id':'urn:x:1','@id':'urn:x:2','type':'T'}", ENTITY_WHOLE, "two ids");
+    refused_in("{'id':'urn:x:1','type':'T','@type':'U'}", ENTITY_WHOLE, "type and @type");
+    refused_in("{'id':'urn:x:1','type':'type'}", ENTITY_WHOLE, "name of an entity type");
+    refused("{'type':'GeoProperty','value':{'type':'GeometryCollection','geometries':[{'type':"
+            "'Point','coordinates':[1,2]}]}}",
+            "GeometryCollection");
 }
 
 static void bad_attributes(void **state)
@@ -302,6 +321,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(whole_entity),
         TEST(normalized_kinds),
+        TEST(offsets),
         TEST(concise_forms),
         TEST(simplified_forms),
         TEST(instances_by_dataset),

@@ -81,17 +81,18 @@ enum entity_op {
     ENTITY_REPLACE,     /* PUT entity: createdAt kept */
     ENTITY_APPEND,      /* POST attrs: adds, overwrites */
     ENTITY_APPEND_NEW,  /* with noOverwrite */
-    ENTITY_UPDATE,      /* PATCH attrs: only attributes that exist; others go to not_updated */
+    ENTITY_UPDATE,      /* only attributes that exist; others go to not_updated */
+    ENTITY_UPDATE_ADD,  /* PATCH attrs (5.5.8): others are added, but a scope only replaces one */
     ENTITY_MERGE_PATCH, /* PATCH entity (clause 5.6.17) */
     ENTITY_PARTIAL, /* PATCH one attribute (5.6.4): members given replace members of the instance */
     ENTITY_REPLACE_ATTR /* PUT one attribute (5.6.x): the instance is replaced, must exist */
 };
-/* urn:ngsi-ld:null deletes in UPDATE, MERGE_PATCH and PARTIAL; elsewhere it is ERR_INVALID. */
+/* urn:ngsi-ld:null deletes in UPDATE, UPDATE_ADD, MERGE_PATCH and PARTIAL; elsewhere it is ERR_INVALID. */
 
 /*
  * Apply a fragment or whole in stored form to the state before, at the instant now: sets createdAt
  * and modifiedAt, keeps order, works out the changes. Types are added, never removed, by fragments
- * (clause 5.6.x); scope is replaced (append adds). When nothing changes after is before itself.
+ * (clause 5.6.x); scope is replaced (APPEND_NEW adds to it). When nothing changes after is before itself.
  * before NULL with anything but CREATE gives ERR_NOT_FOUND, as does PARTIAL for an instance that is
  * not there; a kind that differs from the one that is there gives ERR_INVALID in merges.
  */

@@ -21,7 +21,8 @@ enum op_kind {
     OP_REPLACE,       /* PUT entity */
     OP_APPEND,        /* POST attrs */
     OP_APPEND_NEW,    /* ... with noOverwrite */
-    OP_UPDATE,        /* PATCH attrs */
+    OP_UPDATE,        /* attributes that are there */
+    OP_UPDATE_ADD,    /* PATCH attrs: those, and others are added */
     OP_MERGE,         /* PATCH entity */
     OP_PARTIAL,       /* PATCH attrs/{attr} */
     OP_REPLACE_ATTR,  /* PUT attrs/{attr} */
