@@ -160,6 +160,7 @@ struct writer {
     pthread_cond_t wake; /* CLOCK_MONOTONIC */
     struct store_change *first, **last;
     int64_t queued;
+    int64_t gather; /* wake the writer when so many wait; 0: at the first */
     bool closing;
     bool started;
     pthread_t thread;
@@ -169,6 +170,8 @@ struct writer {
     struct journal_heads *heads; /* writer thread only */
     int64_t last_tidy;
     int64_t last_busy;
+    int64_t batch;    /* changes of the batch that just ended; 0 once gathered for */
+    int64_t batch_us; /* and how long it took */
 };
 
 enum { JOURNAL_LISTENERS = 16 };

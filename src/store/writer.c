@@ -76,19 +76,19 @@ enum err store_submit(struct store *s, struct store_change *change)
 {
     struct writer *w = &s->writer;
     enum err err = OK;
-    bool was_empty = false;
+    bool wake = false;
     change->next = NULL;
     pthread_mutex_lock(&w->lock);
     if (w->closing || w->queued >= s->options.queue_max) {
         err = ERR_UNAVAILABLE;
     } else {
-        was_empty = w->queued == 0;
         *w->last = change;
         w->last = &change->next;
         w->queued++;
+        wake = w->queued == (w->gather ? w->gather : 1);
     }
     pthread_mutex_unlock(&w->lock);
-    if (was_empty)
+    if (wake)
         pthread_cond_signal(&w->wake);
     return err;
 }
@@ -361,19 +361,43 @@ static void tidy(struct store *s, bool idle)
 }
 
 /* Move up to batch_max changes from the queue to the outcomes; waits one tick at most. */
+static struct timespec steady_after(int64_t us)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_nsec += us * 1000 % 1000000000;
+    t.tv_sec += us / SECOND_US + t.tv_nsec / 1000000000;
+    t.tv_nsec %= 1000000000;
+    return t;
+}
+
+/*
+ * Those who were just told are likely to come back at once; without a short wait for them the
+ * clients split into groups that take turns, and each fsync carries half of what it could. A lone
+ * client is taken as soon as it is there. At most an eighth of the last batch's time is waited.
+ */
+static void gather(struct writer *w)
+{
+    struct timespec until = steady_after(w->batch_us / 8);
+    w->gather = w->batch + w->queued;
+    while (!w->closing && w->queued < w->gather &&
+           pthread_cond_timedwait(&w->wake, &w->lock, &until) != ETIMEDOUT)
+        continue;
+    w->gather = 0;
+    w->batch = 0;
+}
+
 static size_t take_batch(struct store *s, bool *closing)
 {
     struct writer *w = &s->writer;
     size_t n = 0;
     pthread_mutex_lock(&w->lock);
+    if (w->batch)
+        gather(w);
     if (!w->first && !w->closing) {
-        struct timespec t;
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        t.tv_nsec += TICK_MS * 1000000;
-        t.tv_sec += t.tv_nsec / 1000000000;
-        t.tv_nsec %= 1000000000;
+        struct timespec until = steady_after(TICK_MS * 1000);
         while (!w->first && !w->closing &&
-               pthread_cond_timedwait(&w->wake, &w->lock, &t) != ETIMEDOUT)
+               pthread_cond_timedwait(&w->wake, &w->lock, &until) != ETIMEDOUT)
             continue;
     }
     while (w->first && n < (size_t)s->options.batch_max) {
@@ -400,7 +424,12 @@ static void *run(void *arg)
         if (n) {
             w->last_busy = clock_steady(s->clock);
             w->conn->shrunk = false;
+            struct timespec started = steady_after(0);
             run_batch(s, n);
+            struct timespec ended = steady_after(0);
+            w->batch = (int64_t)n;
+            w->batch_us = (ended.tv_sec - started.tv_sec) * SECOND_US +
+                          (ended.tv_nsec - started.tv_nsec) / 1000;
         } else if (closing) {
             return NULL;
         }
