@@ -33,7 +33,7 @@ export async function run(after) {
             }
             failed++;
             console.log(`not ok ${i + 1} - ${label}`);
-            console.log(String(error?.stack ?? error).replace(/^/gm, '# '));
+            console.error(String(error?.stack ?? error).replace(/^/gm, '# '));
         }
     }
     try {
