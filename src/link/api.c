@@ -125,7 +125,7 @@ static struct str link_target(struct str header)
 
 /* --- parameters (clause 6.3.20) --- */
 
-static bool among_words(struct str words, struct str name)
+bool api_among(struct str words, struct str name)
 {
     struct str word;
     while (str_split(&words, ' ', &word))
@@ -143,7 +143,7 @@ static bool check_params(struct api *c, const char *params)
     size_t n = request_query_all(c->req, &pairs);
     for (size_t i = 0; i < n; i++) {
         struct str rest = pairs[i].value, word;
-        if (!among_words(str_c(params), pairs[i].name)) {
+        if (!api_among(str_c(params), pairs[i].name)) {
             api_invalid_request(c, str_printf(c->arena, "no parameter \"%" STR_F "\" here",
                                               STR_A(str_cut(pairs[i].name, 100))));
             return false;
@@ -151,7 +151,7 @@ static bool check_params(struct api *c, const char *params)
         if (!str_eq(pairs[i].name, S("options")))
             continue;
         while (rest.p && str_split(&rest, ',', &word))
-            if (!among_words(str_c(keywords), word)) {
+            if (!api_among(str_c(keywords), word)) {
                 api_invalid_request(c, str_printf(c->arena, "no option \"%" STR_F "\"",
                                                   STR_A(str_cut(word, 100))));
                 return false;
@@ -206,17 +206,11 @@ static bool body_type(struct api *c, unsigned flags)
     return false;
 }
 
-/*
- * The stored form nests deeper than a body, by two for each level of sub-attributes, and must
- * itself stay within what can be read back.
- */
-enum { BODY_DEPTH = 40 };
-
 static bool take_body(struct api *c)
 {
     struct error e = {0};
     struct json_limits limits = JSON_DEFAULT;
-    limits.max_depth = BODY_DEPTH;
+    limits.max_depth = API_BODY_DEPTH;
     if (!c->req->body.n) {
         api_invalid_request(c, S("a body is required"));
         return false;

@@ -26,6 +26,12 @@ struct api_projection {
     bool linked; /* some name has one */
 };
 
+/*
+ * The stored form nests deeper than a body, by two for each level of sub-attributes, and must
+ * itself stay within what can be read back.
+ */
+enum { API_BODY_DEPTH = 40 };
+
 /* One call; copied to the request's arena when it outlives the handler. */
 struct api {
     struct link *link;
@@ -129,6 +135,8 @@ bool api_number(struct api *c, const char *name, int64_t preset, int64_t min, in
                 int64_t *out);
 /* A query parameter that must be true or false; false: the response is filled. */
 bool api_bool(struct api *c, const char *name, bool *out);
+/* Is name one of the words, which stand between blanks? */
+bool api_among(struct str words, struct str name);
 /* Is word in the comma-separated query parameter? */
 bool api_option(struct api *c, const char *param, const char *word);
 /* Path parameter as an entity id: must be a URI. false: the response is filled. */

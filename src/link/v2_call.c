@@ -93,15 +93,6 @@ static bool take_accept(struct api *c, unsigned flags)
     return false;
 }
 
-static bool among_words(struct str words, struct str name)
-{
-    struct str word;
-    while (str_split(&words, ' ', &word))
-        if (str_eq(word, name))
-            return true;
-    return false;
-}
-
 /* Parameters must have a value; unknown ones are ignored, unknown options are not. */
 static bool check_params(struct api *c, const char *options)
 {
@@ -117,7 +108,7 @@ static bool check_params(struct api *c, const char *options)
         if (!str_eq(pairs[i].name, S("options")))
             continue;
         while (str_split(&rest, ',', &word))
-            if (!among_words(str_c(options), word)) {
+            if (!api_among(str_c(options), word)) {
                 api_fail_text(c, ERR_INVALID, "Invalid value for URI param /options/");
                 return false;
             }
@@ -127,13 +118,11 @@ static bool check_params(struct api *c, const char *options)
 
 /* --- body --- */
 
-enum { BODY_DEPTH = 40 }; /* as deep as those of NGSI-LD: what is stored nests deeper */
-
 static bool take_body(struct api *c, unsigned flags)
 {
     struct error e = {0};
     struct json_limits limits = JSON_DEFAULT;
-    limits.max_depth = BODY_DEPTH;
+    limits.max_depth = API_BODY_DEPTH;
     struct str type = request_content_type(c->req);
     if (!c->req->body.n) {
         v2_error(c, 411, "ContentLengthRequired",

@@ -114,7 +114,6 @@ enum err v2_check_id(struct str s, const char *what, struct error *e)
     return OK;
 }
 
-/* NGSI-LD permits 2048 characters and more in names; there is no reason for a bound below. */
 enum err v2_check_lookup(struct str s, const char *what, struct error *e)
 {
     if (s.n == 0)
@@ -230,7 +229,7 @@ static bool path_holds(const struct v2_path *p, struct str scope)
         return p->below || !scope.n;
     if (!str_starts(scope, p->path))
         return false;
-    return scope.n == p->path.n || (p->below && scope.p[p->path.n] == '/');
+    return scope.n == p->path.n || (p->below && str_starts(str_from(scope, p->path.n), S("/")));
 }
 
 bool v2_paths_hold(const struct v2_paths *p, const struct json *stored)
