@@ -137,7 +137,12 @@ static void test_later_and_websocket(void **state)
     assert_non_null(strstr(answer, "HTTP/1.1 101"));
     /* "hi", masked with zeros. */
     assert_int_equal(SSL_write(t.ssl, "\x81\x82\0\0\0\0hi", 8), 8);
-    assert_int_equal(SSL_read(t.ssl, out, 4), 4);
+    int n = 0;
+    while (n < 4) { /* in as many records as the server likes */
+        int got = SSL_read(t.ssl, out + n, 4 - n);
+        assert_true(got > 0);
+        n += got;
+    }
     assert_memory_equal(out, "\x81\x02hi", 4);
     tls_close(&t);
     assert_true(lab_wait(&lab.ws_closed, 1, 3000));
