@@ -487,8 +487,10 @@ void streams_free(struct streams *h)
     wake(h);
     pthread_mutex_unlock(&h->lock);
     pthread_join(h->thread, NULL);
-    while (h->first)
-        stream_leave(h->first);
+    for (struct stream *s = h->first, *next; s; s = next) {
+        next = s->next;
+        stream_leave(s);
+    }
     while (h->tenants) {
         struct stream_tenant *t = h->tenants;
         h->tenants = t->next;

@@ -144,7 +144,7 @@ static bool put_kind(struct arena *a, struct draft *d, struct str type, const st
 static enum err put_value(struct arena *a, struct draft *d, struct str type,
                           const struct json *value, struct error *e)
 {
-    if (json_is(value, JSON_NULL)) {
+    if (value->type == JSON_NULL) {
         put(d, S("type"), json_v_str(S("JsonProperty")));
         put(d, S("json"), *value);
         return OK;

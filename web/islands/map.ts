@@ -156,7 +156,7 @@ function createMap(): maplibregl.Map {
                 'NavigationControl.ZoomIn': text('zoomin'),
                 'NavigationControl.ZoomOut': text('zoomout'),
                 'NavigationControl.ResetBearing': text('north'),
-                'Map.Title': text('credit'),
+                'Map.Title': text('title'),
             },
         });
     } catch (error) {
@@ -386,7 +386,7 @@ function listSoon(): void {
 
 status.textContent = text('loading');
 map.on('load', () => {
-    map.getCanvas().setAttribute('aria-label', text('credit'));
+    map.getCanvas().setAttribute('aria-label', text('title'));
     showPlaces();
     status.textContent = '';
     const id = new URLSearchParams(location.search).get('id');

@@ -69,8 +69,14 @@ for (const file of files(path.join(web, 'templates'), '.html'))
         used.add(key);
         if (!(key in known)) problems.push(`${path.relative(web, file)}: no text for ${key}`);
     }
+// What looks like a key of a page's texts; names of files do too, and are none.
+const pages = new Set(Object.keys(known).filter((key) => !key.startsWith('@')).map((key) => key.split('.')[0]));
+const asked = new RegExp(`^(?:${[...pages].join('|')})(?:[.](?!(?:css|h|js)$)[a-z]+)+$`);
 for (const file of files(path.resolve(web, '../src/city'), '.c'))
-    for (const [, text] of readFileSync(file, 'utf8').matchAll(/"((?:[^"\\]|\\.)*)"/g)) if (text in known) used.add(text);
+    for (const [, text] of readFileSync(file, 'utf8').matchAll(/"((?:[^"\\]|\\.)*)"/g)) {
+        if (text in known) used.add(text);
+        else if (asked.test(text)) problems.push(`${path.basename(file)}: no text for ${text}`);
+    }
 for (const key of Object.keys(known)) if (!key.startsWith('@') && !used.has(key) && !families.some((family) => key.startsWith(family))) problems.push(`${key} is used nowhere`);
 
 for (const problem of problems) console.error(`i18n: ${problem}`);

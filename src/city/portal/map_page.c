@@ -69,7 +69,7 @@ static void write_codes(struct page *p, struct json_writer *w)
 {
     static const char *const keys[] = {"map.loading", "map.failed",  "map.visible", "map.nothing",
                                        "map.live",    "map.offline", "map.close",   "map.cluster",
-                                       "map.zoomin",  "map.zoomout", "map.north",   "map.credit",
+                                       "map.zoomin",  "map.zoomout", "map.north",   "map.title",
                                        "map.more",    "map.untitled"};
     json_w_key(w, S("texts"));
     json_w_object(w);

@@ -230,7 +230,7 @@ out:
 static enum err rewind_dump(struct dump *d, struct error *e)
 {
     struct stat st;
-    char type;
+    char type = 0;
     d->chain = (struct hash){{0}};
     if (fseek(d->file, 0, SEEK_SET) != 0 || fstat(fileno(d->file), &st) != 0)
         return error_set(e, ERR_IO, "%s: %s", d->path, strerror(errno));
