@@ -321,7 +321,7 @@ static void take_over(struct sub_write_call *w)
     pthread_mutex_lock(&h->lock);
     struct sub *s = w->kind == WRITE_CREATE ? NULL : sub_find(h, w->tenant, w->id);
     if (w->kind == WRITE_DELETE && s)
-        sub_event(h, s, EV_DELETE);
+        sub_delete(h, s);
     if (w->kind == WRITE_PATCH && s) {
         sub_change(h, s, w->spec, w->cursor);
         w->spec = NULL;

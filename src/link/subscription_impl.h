@@ -325,6 +325,8 @@ struct sub *sub_enter(struct subscriptions *h, const struct sub_new *n);
 /* Another spec (taken over); read counts when it begins to be active by that. */
 void sub_change(struct subscriptions *h, struct sub *s, struct sub_spec *spec, int64_t read);
 void sub_event(struct subscriptions *h, struct sub *s, enum sub_event ev);
+/* EV_DELETE; s is gone at once, or when nothing of it is on its way any more. */
+void sub_delete(struct subscriptions *h, struct sub *s);
 /* Rows up to which all is delivered, queued or of no concern. */
 int64_t sub_seen(const struct sub *s);
 /* Rows up to which all is delivered or of no concern. */

@@ -312,10 +312,13 @@ void sub_event(struct subscriptions *h, struct sub *s, enum sub_event ev)
     drop_waiting(h, s);
     s->full.wanted = s->full.resync = false;
     s->attempts = 0;
-    if (s->state == ST_GONE) {
-        leave_all(h, s);
-        sub_release(h, s);
-    }
+}
+
+void sub_delete(struct subscriptions *h, struct sub *s)
+{
+    sub_event(h, s, EV_DELETE);
+    leave_all(h, s);
+    sub_release(h, s);
 }
 
 static struct sub_tenant *tenant_get(struct subscriptions *h, int64_t tenant)
@@ -467,7 +470,7 @@ void sub_free_all(struct subscriptions *h)
     while (h->all.n) {
         struct sub *s = h->all.v[h->all.n - 1];
         s->full.running = false;
-        sub_event(h, s, EV_DELETE);
+        sub_delete(h, s);
     }
     struct map_iter it = {0};
     while (map_next(&h->hosts, &it))

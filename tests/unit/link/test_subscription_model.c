@@ -182,7 +182,7 @@ static void triggers_select_kinds_of_changes(void **state)
         lab_write(l, OP_DELETE, "urn:x:1", NULL);
         assert_int_equal(heard(l), cases[i].deleted);
         pthread_mutex_lock(&l->hub->lock);
-        sub_event(l->hub, s, EV_DELETE);
+        sub_delete(l->hub, s);
         pthread_mutex_unlock(&l->hub->lock);
     }
 }

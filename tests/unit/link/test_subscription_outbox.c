@@ -326,7 +326,7 @@ static void paused_expired_and_deleted_ones_are_silent(void **state)
     lab_run(l);
     assert_int_equal(lab_value(l, 1), 3);
     pthread_mutex_lock(&l->hub->lock);
-    sub_event(l->hub, s, EV_DELETE); /* while its request is on its way */
+    sub_delete(l->hub, s); /* while its request is on its way */
     pthread_mutex_unlock(&l->hub->lock);
     lab_answer(l, 1, 500);
     lab_set(l, "1", 4);
