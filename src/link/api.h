@@ -107,6 +107,10 @@ bool api_project(struct api *c, struct str text, const struct api_projection **o
 /* pick and omit of a view from projections, NULL: none. */
 void api_project_view(struct api *c, const struct api_projection *pick,
                       const struct api_projection *omit, struct entity_view *v);
+/* Is the name one of the projection's own? */
+bool api_project_names(const struct api_projection *p, struct str name);
+/* Levels of linked entities that it reaches into. */
+int64_t api_project_depth(const struct api_projection *p);
 /* The projection of what an attribute links to; NULL: everything shows. */
 const struct api_projection *api_project_sub(const struct api_projection *p, struct str attr);
 /* Is anything of format= or options= word? */

@@ -34,13 +34,28 @@ static void add_run(struct api *c)
     response_header(c->req, c->res, "Location", path);
 }
 
+/* What may stand for a context: checked here, because a remote one in front of what is wrong would
+ * hide it. */
+static bool is_context(const struct json *v)
+{
+    bool good = json_is(v, JSON_STRING) || json_is(v, JSON_OBJECT) || json_is(v, JSON_NULL);
+    if (!json_is(v, JSON_ARRAY))
+        return good;
+    good = true;
+    for (uint32_t i = 0; good && i < v->n; i++)
+        good = !json_is(&v->items[i], JSON_ARRAY) && is_context(&v->items[i]);
+    return good;
+}
+
 static enum http_answer add_context(struct request *req, struct response *res, void *ctx)
 {
     struct api c;
     if (!api_open(&c, req, res, ctx, add_context, API_BODY | API_BARE_JSON, ""))
         return c.answer;
     if (!json_is(c.body, JSON_OBJECT) || !json_get(c.body, S("@context")))
-        return api_fail_text(&c, ERR_INVALID, "an object with @context is expected");
+        return api_invalid_request(&c, S("an object with @context is expected"));
+    if (!is_context(json_get(c.body, S("@context"))))
+        return api_fail_text(&c, ERR_INVALID, "@context is a URL, an object or a list of them");
     return api_slowly(&c, add_run, NULL);
 }
 
@@ -61,7 +76,7 @@ static void write_details(struct api *c, struct json_writer *w, const struct ld_
     json_w_kstr(w, S("URL"), api_full_url(c, e->url));
     json_w_kstr(w, S("localId"), local == 0 ? str_from(e->url, sizeof(LD_LOCAL_PATH) - 1) : e->url);
     json_w_kstr(w, S("kind"), str_c(kind_names[e->kind]));
-    json_w_kstr(w, S("timestamp"), str_n(at, datetime_format(e->created_at, at)));
+    json_w_kstr(w, S("createdAt"), str_n(at, datetime_format(e->created_at, at)));
     json_w_kstr(w, S("lastUsage"), str_n(at, datetime_format(e->last_used, at)));
     json_w_ki64(w, S("numberOfHits"), e->uses);
     json_w_end(w);
@@ -109,10 +124,15 @@ static bool is_core(struct str url)
     return str_starts(url, S("https://uri.etsi.org/ngsi-ld/v1/ngsi-ld-core-context"));
 }
 
-/* By local id, local path or URL. */
+/* By local id, local path or URL. The core context is there like one that is cached. */
 static bool find(struct api *c, struct ld_entry *e)
 {
     struct str id = request_param(c->req, "id");
+    if (is_core(id)) {
+        int64_t now = clock_now(c->link->clock);
+        *e = (struct ld_entry){.url = id, .kind = LD_CACHED, .created_at = now, .last_used = now};
+        return true;
+    }
     if (ld_context_find(c->link->contexts, c->arena, id, e) ||
         ld_context_find(c->link->contexts, c->arena, str_concat(c->arena, S(LD_LOCAL_PATH), id), e))
         return true;
@@ -138,8 +158,9 @@ static enum http_answer get_context(struct request *req, struct response *res, v
     }
     if (e.kind == LD_CACHED) /* its own server serves it */
         return api_fail_text(&c, ERR_UNPROCESSABLE, "a cached @context is not served from here");
-    bool ld = http_accepts(request_header_all(req, "Accept"), "application/ld+json");
-    response_body(req, res, 200, ld ? "application/ld+json" : "application/json", e.body);
+    static const char *const offers[] = {"application/json", "application/ld+json"};
+    bool ld = request_accepts(req, offers, 2) == 1;
+    response_body(req, res, 200, offers[ld], e.body);
     return HTTP_DONE;
 }
 
@@ -182,8 +203,12 @@ static enum http_answer delete_context(struct request *req, struct response *res
     if (!api_open(&c, req, res, ctx, delete_context, 0, "reload") ||
         !api_bool(&c, "reload", &reload))
         return c.answer;
-    if (is_core(request_param(req, "id")))
-        return api_fail_text(&c, ERR_INVALID, "the core @context cannot be deleted");
+    if (is_core(request_param(req, "id"))) { /* compiled in: there is nothing to load again */
+        if (!reload)
+            return api_fail_text(&c, ERR_INVALID, "the core @context cannot be deleted");
+        response_empty(res, 204);
+        return HTTP_DONE;
+    }
     if (!find(&c, e))
         return c.answer;
     if (reload && e->kind != LD_CACHED)

@@ -49,6 +49,20 @@ static bool has_wanted(struct api *c, const struct json *stored, const struct en
     return false;
 }
 
+/* Nor is there anything when pick and omit leave nothing of it (clause 4.21). */
+static bool has_members(const struct api *c, const struct json *stored)
+{
+    for (uint32_t i = 0; i < stored->n; i++) {
+        struct str key = json_key(&stored->members[i]);
+        bool omitted = api_project_names(c->omit, key) && !api_project_sub(c->omit, key);
+        if ((!c->pick || api_project_names(c->pick, key)) && !omitted &&
+            !str_eq(key, S("createdAt")) && !str_eq(key, S("modifiedAt")) &&
+            !str_eq(key, S("expiresAt")))
+            return true;
+    }
+    return false;
+}
+
 struct reading {
     struct api *c;
     struct str id;
@@ -89,7 +103,7 @@ static enum err write_read(struct reading *r, struct error *e)
     if (api_expired(r->c, stored) ||
         (r->types && !query_types_hold(r->types, entity_types(stored))))
         return error_set(e, ERR_NOT_FOUND, "no entity %" STR_F, STR_A(r->id));
-    if (!has_wanted(r->c, stored, &r->view))
+    if (!has_wanted(r->c, stored, &r->view) || !has_members(r->c, stored))
         return error_set(e, ERR_NOT_FOUND, "entity %" STR_F " has none of the attributes",
                          STR_A(r->id));
     buf_reserve(&r->out, r->row.doc.n);

@@ -35,6 +35,11 @@ bool api_join_read(struct api *c, struct api_join *j)
         api_fail_text(c, ERR_INVALID, "pick and omit of linked entities need join");
         return false;
     }
+    if (linked &&
+        (api_project_depth(c->pick) > j->level || api_project_depth(c->omit) > j->level)) {
+        api_fail_text(c, ERR_INVALID, "pick and omit reach deeper than joinLevel");
+        return false;
+    }
     if (j->kind && c->geojson) {
         api_fail_text(c, ERR_UNPROCESSABLE, "linked entities are not offered as GeoJSON");
         return false;
@@ -237,13 +242,21 @@ static void enqueue(struct api_join *j, struct str attr, const struct json *uri,
     *vec_push(a, &j->queue) = l;
 }
 
+/* What does not show is not followed. */
+static bool shows(const struct api_projection *pick, const struct api_projection *omit,
+                  struct str attr)
+{
+    bool omitted = api_project_names(omit, attr) && !api_project_sub(omit, attr);
+    return (!pick || api_project_names(pick, attr)) && !omitted;
+}
+
 static void enqueue_links(struct api_join *j, const struct json *stored, int64_t level,
                           const struct api_projection *pick, const struct api_projection *omit)
 {
     for (uint32_t i = 0; level > 0 && i < stored->n; i++) {
         struct str attr = json_key(&stored->members[i]);
         const struct json *instances = &stored->members[i].value;
-        if (entity_is_member(attr) || !links(instances))
+        if (entity_is_member(attr) || !links(instances) || !shows(pick, omit, attr))
             continue;
         for (uint32_t k = 0; k < instances->n; k++)
             enqueue(j, attr, instance_value(&instances->items[k]), level - 1, pick, omit);

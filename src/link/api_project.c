@@ -26,6 +26,9 @@ static bool take_name(struct parser *p, struct str *name)
     *name = str_trim(str_sub(p->text, from, p->at - from));
     if (!name->n || ++p->names > PROJECTION_NAMES)
         return bad(p);
+    for (size_t i = 0; i < name->n; i++)
+        if ((unsigned char)name->p[i] <= ' ' || str_find_char(S("<>\"'=;()"), name->p[i]) >= 0)
+            return bad(p);
     if (!entity_is_member(*name))
         *name = ld_expand(p->c->ctx, p->c->arena, *name);
     return true;
@@ -98,6 +101,24 @@ void api_project_view(struct api *c, const struct api_projection *pick,
         if (!omit->subs[i])
             names[v->n_omit++] = omit->names[i];
     v->omit = names;
+}
+
+bool api_project_names(const struct api_projection *p, struct str name)
+{
+    for (size_t i = 0; p && i < p->n; i++)
+        if (str_eq(p->names[i], name))
+            return true;
+    return false;
+}
+
+int64_t api_project_depth(const struct api_projection *p)
+{
+    int64_t deepest = 0;
+    for (size_t i = 0; p && i < p->n; i++) {
+        int64_t depth = p->subs[i] ? 1 + api_project_depth(p->subs[i]) : 0;
+        deepest = depth > deepest ? depth : deepest;
+    }
+    return deepest;
 }
 
 const struct api_projection *api_project_sub(const struct api_projection *p, struct str attr)

@@ -214,6 +214,18 @@ static void answer(struct page *p, uint64_t count)
     api_answer_buf(c, 200, &p->out);
 }
 
+/* Entities of which pick leaves nothing are not among the matches (clause 4.21). */
+static void select_picked(struct api_select *s, const struct entity_view *v)
+{
+    for (size_t i = 0; i < v->n_pick; i++)
+        if (entity_is_member(v->pick[i]))
+            return;
+    if (!v->n_pick || s->query.n_attrs)
+        return;
+    s->query.attrs = v->pick;
+    s->query.n_attrs = v->n_pick;
+}
+
 static enum http_answer query(struct api *c, struct api_select *s)
 {
     struct page p = {.c = c, .select = s};
@@ -226,6 +238,7 @@ static enum http_answer query(struct api *c, struct api_select *s)
         api_select_release(s);
         return c->answer;
     }
+    select_picked(s, &p.view);
     if (p.view.geojson) {
         p.view.with_context = false; /* once for all features */
         BUF_LIT(&p.out, "{\"type\":\"FeatureCollection\",\"features\":");

@@ -226,12 +226,18 @@ static bool view_names(struct api *c, struct entity_view *v)
     if (!api_project(c, request_query(c->req, "pick"), &c->pick) ||
         !api_project(c, request_query(c->req, "omit"), &c->omit))
         return false;
-    if (attrs.p && !attrs.n) {
-        api_fail_text(c, ERR_INVALID, "attrs must name something");
+    if (attrs.p && (!attrs.n || c->pick || c->omit)) {
+        api_fail_text(c, ERR_INVALID,
+                      attrs.n ? "attrs stands beside pick or omit" : "attrs must name something");
         return false;
     }
     api_project_view(c, c->pick, c->omit, v);
-    if (attrs.p && !c->pick)
+    for (size_t i = 0; i < v->n_omit; i++)
+        if (api_project_names(c->pick, v->omit[i])) {
+            api_fail_text(c, ERR_INVALID, "a name stands in pick and in omit");
+            return false;
+        }
+    if (attrs.p)
         view_attrs(c, v, attrs);
     return true;
 }
@@ -242,6 +248,10 @@ bool api_view(struct api *c, struct entity_view *v)
     if (!view_form(c, v) || !view_names(c, v))
         return false;
     struct str geometry = request_query(c->req, "geometryProperty");
+    if (geometry.p && !c->geojson) {
+        api_fail_text(c, ERR_INVALID, "geometryProperty is for GeoJSON");
+        return false;
+    }
     v->geojson = c->geojson;
     v->geometry = ld_expand(c->ctx, c->arena, geometry.n ? geometry : S("location"));
     v->with_context = c->embed;

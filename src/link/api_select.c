@@ -146,6 +146,10 @@ bool api_select_get(struct api *c, struct api_select *s, bool wide)
     t.n_ids = api_list(c, request_query(c->req, "id"), &t.ids);
     t.n_attrs = api_list(c, request_query(c->req, "attrs"), &t.attrs);
     t.n_expand = api_list(c, request_query(c->req, "expandValues"), &t.expand);
+    if (any_type(t.type) && str_eq(request_query(c->req, "local"), S("false"))) {
+        api_fail_text(c, ERR_INVALID, "type=* is for what is here: local cannot be false");
+        return false;
+    }
     return api_bool(c, "local", &t.local) && check_ids(c, t.ids, t.n_ids) && parse(c, s, &t, wide);
 }
 

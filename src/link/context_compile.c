@@ -25,7 +25,8 @@ struct compilation {
     struct str open[MAX_NESTED]; /* URLs being read, outermost first */
     uint32_t depth;
     uint32_t reads;
-    size_t bytes; /* of all documents read */
+    size_t bytes;     /* of all documents read */
+    bool core_inside; /* one of them brings the core context */
 };
 
 /* One object of definitions at work. */
@@ -225,8 +226,10 @@ static enum err import(struct compilation *x, struct str url)
 {
     uint32_t max =
         x->source->limits->max_depth < MAX_NESTED ? x->source->limits->max_depth : MAX_NESTED;
-    if (ld_is_core_url(url))
+    if (ld_is_core_url(url)) {
+        x->core_inside = x->core_inside || x->depth > 0;
         return OK;
+    }
     for (uint32_t i = 0; i < x->depth; i++)
         if (str_eq(x->open[i], url))
             return error_set(x->e, ERR_INVALID, "context %" STR_F " imports itself",
@@ -268,7 +271,8 @@ static enum err compile_value(struct compilation *x, const struct json *v)
     }
 }
 
-/* What goes into a body: the user's value with the core context behind it. */
+/* What goes into a body: the user's value, with the core context behind it unless a document of it
+ * brings that along. */
 static const struct json *with_core(struct arena *a, const struct json *value)
 {
     uint32_t n = json_is(value, JSON_ARRAY) ? value->n : 1, kept = 0;
@@ -303,7 +307,9 @@ enum err ld_compile(const struct ld_source *source, struct arena *a, const struc
         return err;
     }
     c->url = str_dup(&c->arena, url);
-    c->value = with_core(&c->arena, value);
+    struct json *whole = ARENA_NEW(&c->arena, struct json);
+    *whole = json_copy(&c->arena, value);
+    c->value = x.core_inside ? whole : with_core(&c->arena, value);
     ld_index(c);
     *out = c;
     return OK;

@@ -6,7 +6,7 @@ import http from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test, run } from '../lib/tap.mjs';
-import { assertError, contextLink, startLd } from '../lib/ngsi.mjs';
+import { assertError, contextLink, coreContext, startLd } from '../lib/ngsi.mjs';
 
 // A server of contexts: /a.jsonld, /slow.jsonld ...; counts what it is asked.
 const asked = {};
@@ -49,7 +49,7 @@ test('a hosted context is there for all to use', async () => {
     const details = (await ld.city.get(`${place}?details=true`)).json;
     assert.equal(details.kind, 'Hosted');
     assert.equal(details.URL, ld.city.url + place);
-    assert.ok(details.numberOfHits >= 1 && details.timestamp && details.lastUsage && details.localId);
+    assert.ok(details.numberOfHits >= 1 && details.createdAt && details.lastUsage && details.localId);
     assert.ok((await ld.get('/jsonldContexts')).json.includes(ld.city.url + place));
     const kinds = (await ld.get('/jsonldContexts?details=true&kind=Hosted')).json;
     assert.ok(kinds.length && kinds.every((k) => k.kind === 'Hosted'));
@@ -58,9 +58,42 @@ test('a hosted context is there for all to use', async () => {
     assertError(await ld.city.delete(place), 404, 'ResourceNotFound');
 });
 
+test('a hosted context is JSON, or JSON-LD for those who ask for it', async () => {
+    const made = await ld.post('/jsonldContexts', { '@context': { a: 'https://example.org/a' } });
+    const place = made.headers.get('location');
+    assert.equal((await ld.city.get(place)).headers.get('content-type'), 'application/json');
+    assert.equal((await ld.city.get(place, { Accept: 'application/ld+json, application/json;q=0.9' })).headers.get('content-type'), 'application/ld+json');
+});
+
+test('the core context is there like a cached one', async () => {
+    const place = `/jsonldContexts/${encodeURIComponent(`${coreContext}-v1.8.jsonld`)}`;
+    const details = (await ld.get(`${place}?details=true`)).json;
+    assert.equal(details.kind, 'Cached');
+    assert.ok(details.createdAt && details.localId);
+    assertError(await ld.delete(place), 400, 'BadRequestData');
+    assertError(await ld.delete(`${place}?reload=false`), 400, 'BadRequestData');
+    assert.equal((await ld.delete(`${place}?reload=true`)).status, 204);
+    assertError(await ld.get(place), 422, 'OperationNotSupported');
+});
+
+test('an answer names the core context once, whoever brings it', async () => {
+    const id = await ld.create({ id: 'urn:ngsi-ld:Thing:core', type: 'Thing' });
+    const shown = async (context) => {
+        const made = await ld.post('/jsonldContexts', { '@context': context });
+        const link = contextLink(ld.city.url + made.headers.get('location'));
+        return { url: ld.city.url + made.headers.get('location'), value: (await ld.get(`/entities/${id}`, { ...link, Accept: 'application/ld+json' })).json['@context'] };
+    };
+    const without = await shown({ a: 'https://example.org/a' });
+    assert.deepEqual(without.value, [without.url, `${coreContext}-v1.8.jsonld`]);
+    const within = await shown([{ a: 'https://example.org/a' }, `${coreContext}-v1.8.jsonld`]);
+    assert.equal(within.value, within.url);
+});
+
 test('what is no context is not hosted', async () => {
-    for (const body of [{}, [], { '@context': 5 }, { '@context': { a: { '@id': 5 } } }])
+    for (const body of [{ '@context': 5 }, { '@context': true }, { '@context': ['https://example.org/c', 5] }, { '@context': { a: { '@id': 5 } } }])
         assertError(await ld.post('/jsonldContexts', body), 400, 'BadRequestData');
+    for (const body of [{}, [], { context: {} }])
+        assertError(await ld.post('/jsonldContexts', body), 400, 'InvalidRequest');
     assertError(await ld.post('/jsonldContexts', '{'), 400, 'InvalidRequest');
     assertError(await ld.get('/jsonldContexts?kind=Any'), 400, 'BadRequestData');
     assertError(await ld.get('/jsonldContexts/none'), 404, 'ResourceNotFound');

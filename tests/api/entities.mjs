@@ -125,6 +125,11 @@ test('pick, omit and attrs', async () => {
     assertError(await ld.get(`/entities/${e.id}?attrs=nothing`), 404, 'ResourceNotFound');
     assertError(await ld.get(`/entities/${e.id}?pick=`), 400, 'BadRequestData');
     assertError(await ld.get(`/entities/${e.id}?pick=a{b}`), 400, 'BadRequestData');
+    for (const wrong of ['pick=name&omit=name', 'pick=name&attrs=name', 'omit=id&attrs=name', 'pick=id;name', 'geometryProperty=location'])
+        assertError(await ld.get(`/entities/${e.id}?${wrong}`), 400, 'BadRequestData');
+    assertError(await ld.get(`/entities/${e.id}?pick=unknown`), 404, 'ResourceNotFound');
+    assertError(await ld.get(`/entities/${e.id}?omit=id,type,${Object.keys(e).filter((k) => !['id', 'type'].includes(k)).join()}`), 404, 'ResourceNotFound');
+    assert.deepEqual(await ld.read(e.id, '?omit=type,name&options=keyValues&pick=id'), { id: e.id });
 });
 
 test('several instances and datasetId', async () => {
@@ -262,6 +267,22 @@ test('an entity whose time is over is gone', async () => {
     assertError(await ld.get(`/entities/${e.id}`), 404, 'ResourceNotFound');
     assert.ok(!('expiresAt' in await ld.read(later.id)));
     assert.equal((await ld.read(later.id, '?options=sysAttrs')).expiresAt, later.expiresAt);
+});
+
+test('an empty id in the path is a wrong request', async () => {
+    for (const [method, path] of [['PUT', ''], ['PATCH', ''], ['DELETE', ''], ['POST', '/attrs'], ['PATCH', '/attrs/'], ['PATCH', '/attrs/a'], ['PUT', '/attrs/a'], ['DELETE', '/attrs/a']])
+        assertError(await ld.request(method, `/entities/${path}`, method === 'DELETE' ? {} : { body: { a: 1 } }), 400, 'BadRequestData');
+    assertError(await ld.post('/temporal/entities//attrs', { a: 1 }), 400, 'BadRequestData');
+    assertError(await ld.delete('/temporal/entities//attrs/a'), 400, 'BadRequestData');
+    assert.equal((await ld.get('/entities//attrs/a')).status, 405);
+});
+
+test('offsets of date-times are taken, and answered as UTC', async () => {
+    const e = room({ warmth: { type: 'Property', value: 1, observedAt: '2026-01-01T09:00:00+09:00' }, expiresAt: '2100-01-01T00:00:00+09:00' });
+    await ld.create(e);
+    const read = await ld.read(e.id, '?options=sysAttrs');
+    assert.equal(read.warmth.observedAt, '2026-01-01T00:00:00.000Z');
+    assert.equal(read.expiresAt, '2099-12-31T15:00:00.000Z');
 });
 
 test('HEAD and OPTIONS', async () => {

@@ -48,7 +48,8 @@ test('projections of what is linked', async () => {
     assert.deepEqual(await get('join=inline&omit=type,nowhere,locatedAt{type|inCountry}&options=keyValues'),
         { id: hall.id, locatedAt: { id: city.id, name: 'Tsukuba' } });
     assert.deepEqual(await get('join=flat&pick=locatedAt{name}&options=keyValues'), [{ locatedAt: city.id }, { name: 'Tsukuba' }]);
-    for (const wrong of ['pick=locatedAt{name}', 'join=inline&pick=locatedAt{name', 'join=inline&pick=a{}', 'join=inline&pick=a}', 'pick=a||b', 'pick=a,'])
+    assert.deepEqual(await get('join=flat&joinLevel=2&pick=id,locatedAt{id,name}&options=keyValues'), [{ id: hall.id, locatedAt: city.id }, { id: city.id, name: 'Tsukuba' }], 'what does not show is not followed');
+    for (const wrong of ['pick=locatedAt{name}', 'join=inline&joinLevel=1&pick=locatedAt{inCountry{size}}', 'join=flat&omit=locatedAt{inCountry{size}}', 'join=inline&pick=locatedAt{name', 'join=inline&pick=a{}', 'join=inline&pick=a}', 'pick=a||b', 'pick=a,'])
         assertError(await ld.get(`/entities/${hall.id}?${wrong}`), 400, 'BadRequestData');
 });
 

@@ -80,6 +80,17 @@ test('attrs, pick, omit', async () => {
     assert.deepEqual(omitted, [{ seats: 100 }]);
 });
 
+test('pick leaves out entities of which nothing shows', async () => {
+    await ld.create({ id: 'urn:ngsi-ld:Bare:1', type: 'Bare' });
+    await ld.create({ id: 'urn:ngsi-ld:Bare:2', type: 'Bare', only: 1 });
+    const res = await query('type=Bare&pick=only&options=keyValues&count=true');
+    assert.deepEqual(res.json, [{ only: 1 }]);
+    assert.equal(res.headers.get('ngsild-results-count'), '1');
+    assert.equal((await query('type=Bare&pick=id,only')).json.length, 2);
+    assertError(await query('type=*&local=false'), 400, 'BadRequestData');
+    assert.equal((await ld.delete('/entities?type=Bare')).status, 204);
+});
+
 test('scopes', async () => {
     await found(`type=Room&scopeQ=${enc('/town/north')}`, rooms(1, 2));
     await found(`type=Room&scopeQ=${enc('/town/#')}`, rooms(1, 2, 3, 4));
