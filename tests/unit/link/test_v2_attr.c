@@ -270,8 +270,8 @@ static void bodies(void **state)
                                         "{'*':{'value':1}}",
                                         "{'dateExpires':{'value':'never'}}",
                                         "{'dateExpires':1}",
-                                        "{'location':{'value':1},'https://uri.etsi.org/ngsi-ld/"
-                                        "location':{'value':2}}"};
+                                        ("{'location':{'value':1},'https://uri.etsi.org/ngsi-ld/"
+                                         "location':{'value':2}}")};
     struct v2_input input;
     struct error e;
     (void)state;

@@ -87,14 +87,15 @@ enum entity_op {
     ENTITY_PARTIAL, /* PATCH one attribute (5.6.4): members given replace members of the instance */
     ENTITY_REPLACE_ATTR /* PUT one attribute (5.6.x): the instance is replaced, must exist */
 };
-/* urn:ngsi-ld:null deletes in UPDATE, UPDATE_ADD, MERGE_PATCH and PARTIAL; elsewhere it is ERR_INVALID. */
+/* urn:ngsi-ld:null deletes in UPDATE, UPDATE_ADD, MERGE_PATCH and PARTIAL; elsewhere it is
+ * ERR_INVALID. */
 
 /*
  * Apply a fragment or whole in stored form to the state before, at the instant now: sets createdAt
  * and modifiedAt, keeps order, works out the changes. Types are added, never removed, by fragments
- * (clause 5.6.x); scope is replaced (APPEND_NEW adds to it). When nothing changes after is before itself.
- * before NULL with anything but CREATE gives ERR_NOT_FOUND, as does PARTIAL for an instance that is
- * not there; a kind that differs from the one that is there gives ERR_INVALID in merges.
+ * (clause 5.6.x); scope is replaced (APPEND_NEW adds to it). When nothing changes after is before
+ * itself. before NULL with anything but CREATE gives ERR_NOT_FOUND, as does PARTIAL for an instance
+ * that is not there; a kind that differs from the one that is there gives ERR_INVALID in merges.
  */
 enum err entity_apply(struct arena *a, enum entity_op op, const struct json *before,
                       const struct json *input, int64_t now, struct entity_delta *out,
