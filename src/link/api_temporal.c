@@ -236,6 +236,14 @@ static enum err find_entity(struct api *c, struct store_conn *conn, int64_t tena
     return err ? err : load_gone(conn, c->arena, tenant, row.version, t, e);
 }
 
+/* None of the attributes that were named ever was, or pick and omit leave nothing (4.21, 5.7.3.4).
+ * Nothing in a range of time is an answer. */
+static bool shows_nothing(const struct temporal_view *v, const struct temporal_shown *shown)
+{
+    bool named = v->history.n_attrs && v->history.relation == TIME_ANY;
+    return !shown->instances && (named || !shown->head);
+}
+
 static void retrieve_run(struct api *c)
 {
     struct retrieval *r = c->ctx_then;
@@ -253,6 +261,9 @@ static void retrieve_run(struct api *c)
     if (!err)
         err = temporal_show(&out, c->arena, conn, &t, &r->view, &shown, &e);
     store_read_done(conn);
+    if (!err && shows_nothing(&r->view, &shown))
+        err = error_set(&e, ERR_NOT_FOUND, "entity %" STR_F " has none of the attributes",
+                        STR_A(r->id));
     if (err) {
         buf_release(&out);
         api_fail(c, &e);

@@ -33,6 +33,7 @@ struct temporal_entity {
 /* What was shown of an entity. */
 struct temporal_shown {
     size_t instances; /* or values, or periods */
+    bool head;        /* id, type or scope */
     struct history_cut cut;
 };
 

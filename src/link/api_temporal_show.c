@@ -44,12 +44,15 @@ static bool wanted(const struct temporal_view *v, struct str iri)
     return true;
 }
 
+/* Without a fraction that is zero: as times are mostly sent. */
 static void write_time(struct buf *out, int64_t at)
 {
     char text[DATETIME_MAX];
+    struct str s = str_n(text, datetime_format(at, text));
+    bool whole = str_ends(s, S(".000Z"));
     buf_char(out, '"');
-    buf_add(out, text, datetime_format(at, text));
-    buf_char(out, '"');
+    buf_str(out, whole ? str_sub(s, 0, s.n - 5) : s);
+    buf_str(out, whole ? S("Z\"") : S("\""));
 }
 
 static void close_series(struct showing *s)
@@ -97,23 +100,27 @@ static void open_attr(struct showing *s, struct str iri)
 
 /* --- instances --- */
 
+/* urn:ngsi-ld:null as each kind has it. */
+static const char *const null_values[KINDS] = {
+    [KIND_PROPERTY] = "\"" NGSI_NULL "\"",     [KIND_GEO] = "\"" NGSI_NULL "\"",
+    [KIND_RELATIONSHIP] = "\"" NGSI_NULL "\"", [KIND_LANGUAGE] = "{\"@none\":\"" NGSI_NULL "\"}",
+    [KIND_JSON] = "\"" NGSI_NULL "\"",         [KIND_VOCAB] = "\"" NGSI_NULL "\"",
+    [KIND_LIST] = "[\"" NGSI_NULL "\"]",       [KIND_LIST_RELATIONSHIP] = "[\"" NGSI_NULL "\"]"};
+
+static void write_null_member(struct showing *s)
+{
+    json_write_str(s->out, kind_members[s->kind]);
+    buf_char(s->out, ':');
+    buf_str(s->out, str_c(null_values[s->kind]));
+}
+
 static void write_deleted(struct showing *s, const struct json *instance)
 {
-    static const char *const nulls[KINDS] = {[KIND_PROPERTY] = "\"value\":\"" NGSI_NULL "\"",
-                                             [KIND_GEO] = "\"value\":\"" NGSI_NULL "\"",
-                                             [KIND_RELATIONSHIP] = "\"object\":\"" NGSI_NULL "\"",
-                                             [KIND_LANGUAGE] =
-                                                 "\"languageMap\":{\"@none\":\"" NGSI_NULL "\"}",
-                                             [KIND_JSON] = "\"json\":\"" NGSI_NULL "\"",
-                                             [KIND_VOCAB] = "\"vocab\":\"" NGSI_NULL "\"",
-                                             [KIND_LIST] = "\"valueList\":[\"" NGSI_NULL "\"]",
-                                             [KIND_LIST_RELATIONSHIP] =
-                                                 "\"objectList\":[\"" NGSI_NULL "\"]"};
     const struct json *at = json_get(instance, S("deletedAt"));
     BUF_LIT(s->out, "{\"type\":");
     json_write_str(s->out, kind_names[s->kind]);
     buf_char(s->out, ',');
-    buf_str(s->out, str_c(nulls[s->kind]));
+    write_null_member(s);
     if (at) {
         BUF_LIT(s->out, ",\"deletedAt\":");
         json_write(s->out, at);
@@ -185,14 +192,30 @@ static void write_pair_value(struct showing *s, const struct json *instance, enu
     json_w_end(&w);
 }
 
+/* As values of the kind are in simplified form. */
+static void write_pair_null(struct showing *s)
+{
+    bool named = s->kind == KIND_LANGUAGE || s->kind == KIND_JSON || s->kind == KIND_VOCAB;
+    if (named) {
+        buf_char(s->out, '{');
+        write_null_member(s);
+        buf_char(s->out, '}');
+    } else {
+        buf_str(s->out, str_c(null_values[s->kind]));
+    }
+}
+
 static void show_pair(struct showing *s, const struct history_row *row, const struct json *instance,
-                      enum kind kind)
+                      enum kind kind, bool deleted)
 {
     open_series(s, row->dataset, kind);
     if (s->n_instances++)
         buf_char(s->out, ',');
     buf_char(s->out, '[');
-    write_pair_value(s, instance, kind);
+    if (deleted)
+        write_pair_null(s);
+    else
+        write_pair_value(s, instance, kind);
     buf_char(s->out, ',');
     const struct json *observed = json_get(instance, S("observedAt"));
     if (s->v->history.property == TIME_OBSERVED && observed)
@@ -212,17 +235,20 @@ static bool show_row(void *ctx, const struct history_row *row)
     if (!instance || kind == KIND_NONE || !wanted(s->v, row->attr))
         return true;
     /* a deletion was not observed: it shows where it was asked for */
-    if (deleted &&
-        (s->v->form == TEMPORAL_VALUES || (h->property != TIME_DELETED && h->relation != TIME_ANY)))
+    if (deleted && h->property != TIME_DELETED &&
+        (s->v->form == TEMPORAL_VALUES || h->relation != TIME_ANY))
         return true;
     open_attr(s, row->attr);
     s->shown->instances++;
+    if (deleted) { /* of what kind it was; before that was noted: as the instances before it */
+        kind = kind_of_name(json_text(json_get(instance, S("kind"))));
+        kind = kind < KINDS ? kind : s->kind;
+    }
     if (s->v->form == TEMPORAL_VALUES) {
-        show_pair(s, row, instance, kind);
+        show_pair(s, row, instance, kind, deleted);
         return true;
     }
-    if (!deleted)
-        s->kind = kind;
+    s->kind = kind;
     show_instance(s, row, instance, deleted);
     return true;
 }
@@ -365,6 +391,7 @@ enum err temporal_show(struct buf *out, struct arena *a, struct store_conn *conn
     *shown = (struct temporal_shown){0};
     write_head(out, a, t, v);
     bool bare = out->n == start + 1; /* pick= left out id and type */
+    shown->head = !bare;
     struct aggregates g = {.s = {.out = out, .arena = a, .v = v, .shown = shown}};
     if (v->no_attrs)
         err = OK;

@@ -113,6 +113,7 @@ enum err history_record(struct store_conn *c, int64_t eid, const struct attr_cha
         json_w_object(&w);
         json_w_kstr(&w, S("type"), S("deleted"));
         json_w_kstr(&w, S("deletedAt"), str_c(at));
+        json_w_kstr(&w, S("kind"), json_text(json_get(change->before, S("type"))));
         json_w_end(&w);
     }
     r.instance = buf_view(scratch);
