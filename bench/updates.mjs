@@ -22,7 +22,7 @@ async function rate({ args = [], cpus, env }) {
     const city = await startRelease({ args, env });
     await load(city, 0, 1000);
     if (cpus) pin(city, cpus);
-    const r = wrk(city.url, { script, connections: 50 });
+    const r = wrk(city.url, { script, connections: 50, cpu: cpus });
     await city.stop();
     return r.rate;
 }
