@@ -150,9 +150,7 @@ bool api_type_of(struct api *c, const struct type_node **types)
 
 bool api_expired(struct api *c, const struct json *stored)
 {
-    const struct json *at = json_get(stored, S("expiresAt"));
-    int64_t instant;
-    return at && datetime_parse(json_text(at), &instant) && instant <= clock_now(c->link->clock);
+    return entity_expired(stored, clock_now(c->link->clock));
 }
 
 /* --- media types (clauses 6.3.4, 6.3.6) --- */

@@ -171,3 +171,10 @@ const struct json *instance_default(const struct json *instances)
             return &instances->items[i];
     return NULL;
 }
+
+bool entity_expired(const struct json *stored, int64_t now)
+{
+    int64_t at;
+    const struct json *expires = json_get(stored, S("expiresAt"));
+    return expires && datetime_parse(json_text(expires), &at) && at <= now;
+}

@@ -1,6 +1,7 @@
 /* Opening and closing the broker; its settings. */
 #include "link/link.h"
 #include "api.h"
+#include "expiry.h"
 #include "link/import.h"
 #include "link/subscription.h"
 #include "retention.h"
@@ -64,6 +65,7 @@ enum err link_start(struct link *l, struct error *e)
     if (l->streams) {
         l->imports = imports_new(l);
         retention_start(l);
+        expiry_start(l);
         return OK;
     }
     enum err err = e->code;
@@ -73,6 +75,7 @@ enum err link_start(struct link *l, struct error *e)
 
 void link_stop(struct link *l)
 {
+    expiry_stop(l);
     retention_stop(l);
     imports_free(l->imports);
     shown_free(l->shown);

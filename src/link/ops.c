@@ -38,8 +38,9 @@ static enum err check_version(const struct op *op, const struct entity_row *row,
                      STR_A(op->id), STR_A(op->if_version));
 }
 
-static enum err work_out(struct ops *o, struct op *op, const struct json *before, int64_t now,
-                         struct error *e)
+/* gone: what is there has expired, so that something new takes its place. */
+static enum err work_out(struct ops *o, struct op *op, const struct json *before, bool gone,
+                         int64_t now, struct error *e)
 {
     if (op->kind == OP_DELETE) {
         entity_delete(o->arena, before, &op->delta);
@@ -50,7 +51,8 @@ static enum err work_out(struct ops *o, struct op *op, const struct json *before
                                   &op->delta, e);
     if (!before && makes_entities(op->kind))
         return entity_apply(o->arena, ENTITY_CREATE, NULL, op->input, now, &op->delta, e);
-    return entity_apply(o->arena, apply_as[op->kind], before, op->input, now, &op->delta, e);
+    enum entity_op as = gone ? ENTITY_REPLACE : apply_as[op->kind];
+    return entity_apply(o->arena, as, before, op->input, now, &op->delta, e);
 }
 
 /* Serialising to measure is only needed where the limit is in sight. */
@@ -88,11 +90,13 @@ static enum err apply_op(struct store_conn *c, struct ops *o, struct op *op, int
         if (!before)
             return error_set(e, ERR_CORRUPT, "entity row %lld holds no JSON", (long long)row.eid);
     }
-    if (err && !makes_entities(op->kind)) {
-        op->result = err;
+    /* as good as deleted, until expiry.c deletes it */
+    bool gone = before && op->kind != OP_DELETE && entity_expired(before, now);
+    if ((err || gone) && !makes_entities(op->kind)) {
+        op->result = error_set(&op->error, ERR_NOT_FOUND, "no entity %" STR_F, STR_A(op->id));
         return OK;
     }
-    if (!err && op->kind == OP_CREATE) {
+    if (!err && !gone && op->kind == OP_CREATE) {
         op->result =
             error_set(&op->error, ERR_EXISTS, "entity %" STR_F " exists already", STR_A(op->id));
         return OK;
@@ -104,12 +108,12 @@ static enum err apply_op(struct store_conn *c, struct ops *o, struct op *op, int
     }
     op->result = check_version(op, &row, &op->error);
     if (!op->result)
-        op->result = work_out(o, op, before, now, &op->error);
+        op->result = work_out(o, op, before, gone, now, &op->error);
     if (!op->result)
         op->result = check_size(o, op, &row, &op->error);
     if (op->result || op->delta.after == before) /* nothing changed */
         return OK;
-    op->created = !before;
+    op->created = !before || gone;
     struct repo_options options = {.history = o->link->options.history};
     struct repo_put put = {.arena = o->arena,
                            .options = &options,

@@ -1,5 +1,6 @@
 /* Which index rows an entity has. Pure: repo_put() writes the difference, repo_check() compares. */
 #include "repo_index.h"
+#include "core/datetime.h"
 #include "core/geo.h"
 #include "keys.h"
 #include "link/query.h"
@@ -92,9 +93,17 @@ void index_attr(struct index_rows *out, struct str iri, const struct json *insta
     }
 }
 
+void index_expiry(struct index_rows *out, const struct json *stored)
+{
+    int64_t at;
+    if (datetime_parse(json_text(json_get(stored, S("expiresAt"))), &at))
+        add(out, INDEX_NUM, KEY_EXPIRY, S(""))->num = (double)at;
+}
+
 void index_entity(struct index_rows *out, const struct json *stored)
 {
     add(out, INDEX_KEY, KEY_ALL, S(""));
+    index_expiry(out, stored);
     index_types(out, entity_types(stored));
     index_scopes(out, json_get(stored, S("scope")));
     for (uint32_t i = 0; i < stored->n; i++) {

@@ -28,7 +28,8 @@ enum {
 
 /* Kinds of key_of(), see keys.h. */
 enum {
-    KEY_ALL = '*', /* every entity of the tenant; name empty */
+    KEY_EXPIRY = 'x', /* instant of expiresAt of the entity; name empty */
+    KEY_ALL = '*',    /* every entity of the tenant; name empty */
     KEY_TYPE = 't',
     KEY_ATTR = 'a',
     KEY_OVERFLOW = 'o', /* attribute with more values than INDEX_VALUES_MAX: always a candidate */
@@ -49,6 +50,7 @@ void index_types(struct index_rows *out, const struct json *types);
 void index_scopes(struct index_rows *out, const struct json *scopes);
 void index_attr(struct index_rows *out, struct str iri, const struct json *instances);
 /* All of an entity, with its row in the list of all. */
+void index_expiry(struct index_rows *out, const struct json *stored);
 void index_entity(struct index_rows *out, const struct json *stored);
 
 bool index_row_equal(const struct index_row *x, const struct index_row *y);

@@ -36,6 +36,21 @@ enum err repo_ids(struct store_conn *c, int64_t tenant, struct str prefix,
     return err;
 }
 
+enum err repo_expired(struct store_conn *c, int64_t tenant, int64_t now, int64_t limit,
+                      bool (*each)(void *ctx, struct str id), void *ctx, struct error *e)
+{
+    struct store_rows r;
+    bool go_on = true;
+    store_query(
+        c, &r,
+        "SELECT id FROM entity JOIN (SELECT eid AS due, v FROM entity_num"
+        " WHERE k = $1 AND v <= $2 ORDER BY v, eid LIMIT $3) x ON eid = due ORDER BY v, eid",
+        SV(SV_INT(key_of(tenant, KEY_EXPIRY, S(""))), SV_REAL((double)now), SV_INT(limit)));
+    while (go_on && store_next(&r))
+        go_on = each(ctx, store_text(&r, 0));
+    return store_end(&r, e);
+}
+
 enum err repo_tenant(struct store_conn *c, struct str name, int64_t *tenant, struct error *e)
 {
     if (!name.n) {

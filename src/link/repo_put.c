@@ -151,6 +151,10 @@ static enum err write_index(struct store_conn *c, const struct repo_put *p, int6
         index_scopes(&old, json_get(p->before, S("scope")));
         index_scopes(&new, json_get(after, S("scope")));
     }
+    if (!json_equal(json_get(p->before, S("expiresAt")), json_get(after, S("expiresAt")), true)) {
+        index_expiry(&old, p->before);
+        index_expiry(&new, after);
+    }
     for (size_t i = 0; i < p->delta->changes.n; i++) {
         if (seen_before(p->delta, i))
             continue;

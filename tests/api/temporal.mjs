@@ -216,4 +216,40 @@ test('single instances: change and delete', async () => {
     assertError(await ld.delete(`${mine}/attrs/speed/17`), 400, 'BadRequestData');
 });
 
+test('nothing of what was named: 404', async () => {
+    const id = await ld.create({ id: 'urn:ngsi-ld:Named:1', type: 'Named', a: { type: 'Property', value: 1, observedAt: at(0) } });
+    for (const query of ['attrs=unknown', 'pick=unknown', 'omit=id,type,a'])
+        assertError(await ld.get(`/temporal/entities/${id}?${query}`), 404, 'ResourceNotFound');
+    const later = await ld.get(`/temporal/entities/${id}?attrs=a&timerel=after&timeAt=2100-01-01T00:00:00Z`);
+    assert.equal(later.status, 200, 'nothing in a range of time is an answer');
+    assert.deepEqual(later.json, { id, type: 'Named' });
+});
+
+test('deletions say what kind was deleted, as instances and as pairs', async () => {
+    const kinds = {
+        p: [{ type: 'Property', value: 1 }, { value: 'urn:ngsi-ld:null' }, 'values', 'urn:ngsi-ld:null'],
+        r: [{ type: 'Relationship', object: 'urn:x:1' }, { object: 'urn:ngsi-ld:null' }, 'objects', 'urn:ngsi-ld:null'],
+        l: [{ type: 'LanguageProperty', languageMap: { ja: 'x' } }, { languageMap: { '@none': 'urn:ngsi-ld:null' } }, 'languageMaps', { languageMap: { '@none': 'urn:ngsi-ld:null' } }],
+        v: [{ type: 'VocabProperty', vocab: 'x' }, { vocab: 'urn:ngsi-ld:null' }, 'vocabs', { vocab: 'urn:ngsi-ld:null' }],
+        s: [{ type: 'ListProperty', valueList: [1] }, { valueList: ['urn:ngsi-ld:null'] }, 'valueLists', ['urn:ngsi-ld:null']],
+    };
+    const id = await ld.create({ id: 'urn:ngsi-ld:Deleted:1', type: 'Deleted', ...Object.fromEntries(Object.entries(kinds).map(([name, [instance]]) => [name, instance])) });
+    for (const name of Object.keys(kinds))
+        assert.equal((await ld.delete(`/entities/${id}/attrs/${name}`)).status, 204);
+    const instances = (await ld.get(`/temporal/entities/${id}?timeproperty=deletedAt`)).json;
+    const pairs = (await ld.get(`/temporal/entities/${id}?timeproperty=deletedAt&options=temporalValues`)).json;
+    for (const [name, [{ type }, member, list, value]] of Object.entries(kinds)) {
+        const [{ deletedAt, instanceId, ...rest }] = instances[name];
+        assert.ok(deletedAt && instanceId);
+        assert.deepEqual(rest, { type, ...member });
+        assert.deepEqual(pairs[name], { type, [list]: [[value, deletedAt]] });
+    }
+});
+
+test('times of periods have no fraction that is zero', async () => {
+    const id = await ld.create({ id: 'urn:ngsi-ld:Whole:1', type: 'Whole', a: { type: 'Property', value: 1, observedAt: '2026-01-01T00:00:00Z' } });
+    const res = await ld.get(`/temporal/entities/${id}?options=aggregatedValues&aggrMethods=max&aggrPeriodDuration=PT1H`);
+    assert.deepEqual(res.json.a.max, [[1, '2026-01-01T00:00:00Z', '2026-01-01T01:00:00Z']]);
+});
+
 await run(() => ld.city.stop());

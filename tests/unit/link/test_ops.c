@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../store/fixture.h"
+#include "expiry.h"
 #include "link/ops.h"
 
 struct world {
@@ -231,6 +232,66 @@ static void tenants_are_made_by_creating_only(void **state)
     assert_null(state_of(w, "urn:x:t", &row));
 }
 
+static bool is_there(struct world *w, const char *tenant, const char *id)
+{
+    struct error e;
+    struct entity_row row;
+    int64_t n;
+    struct store_conn *c = store_read(w->store, &e);
+    assert_non_null(c);
+    assert_int_equal(repo_tenant(c, str_c(tenant), &n, &e), OK);
+    enum err err = repo_get(c, &w->arena, n, str_c(id), &row, &e);
+    store_read_done(c);
+    return err == OK;
+}
+
+static void ignore(void *ctx, const char *what)
+{
+    (void)ctx;
+    print_message("%s\n", what);
+}
+
+/* What has expired is as good as deleted at once, and is deleted by the next sweep. */
+static void expiry(void **state)
+{
+    struct world *w = *state;
+    struct op made[] = {
+        whole(w, OP_CREATE,
+              "{\"id\":\"urn:e:1\",\"type\":\"T\",\"expiresAt\":\"2023-11-14T22:20:00Z\"}"),
+        whole(w, OP_CREATE,
+              "{\"id\":\"urn:e:2\",\"type\":\"T\",\"expiresAt\":\"2023-11-14T22:20:00Z\"}"),
+        whole(w, OP_CREATE,
+              "{\"id\":\"urn:e:3\",\"type\":\"T\",\"expiresAt\":\"2030-01-01T00:00:00Z\"}"),
+        whole(w, OP_CREATE, "{\"id\":\"urn:e:4\",\"type\":\"T\"}")};
+    assert_int_equal(run_as(w, "", made, 4), OK);
+    assert_int_equal(run_as(w, "elsewhere", made, 1), OK);
+    struct op later[] = {part(w, OP_MERGE, "urn:e:2", "{\"expiresAt\":\"2030-01-01T00:00:00Z\"}"),
+                         part(w, OP_MERGE, "urn:e:3", "{\"expiresAt\":\"2023-11-14T22:21:00Z\"}")};
+    assert_int_equal(run_as(w, "", later, 2), OK);
+    expiry_run(&w->link);
+    assert_true(is_there(w, "", "urn:e:1"));
+
+    clock_fake_move(&w->clock, HOUR_US);
+    struct op late[] = {part(w, OP_APPEND, "urn:e:1", "{\"a\":1}"),
+                        whole(w, OP_CREATE, "{\"id\":\"urn:e:3\",\"type\":\"U\"}")};
+    assert_int_equal(run_as(w, "", late, 2), OK);
+    assert_int_equal(late[0].result, ERR_NOT_FOUND);
+    assert_int_equal(late[1].result, OK); /* a new one in its place */
+    assert_true(late[1].created);
+    assert_null(json_get(late[1].delta.after, S("expiresAt")));
+
+    expiry_run(&w->link);
+    assert_false(is_there(w, "", "urn:e:1"));
+    assert_false(is_there(w, "elsewhere", "urn:e:1"));
+    assert_true(is_there(w, "", "urn:e:2"));
+    assert_true(is_there(w, "", "urn:e:3"));
+    assert_true(is_there(w, "", "urn:e:4"));
+    struct error e;
+    struct store_conn *c = store_read(w->store, &e);
+    assert_int_equal(repo_check(c, ignore, NULL), 0);
+    store_read_done(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -241,6 +302,7 @@ int main(void)
         cmocka_unit_test(versions_and_types_are_conditions),
         cmocka_unit_test(entities_do_not_outgrow_their_limit),
         cmocka_unit_test(tenants_are_made_by_creating_only),
+        cmocka_unit_test(expiry),
     };
     return cmocka_run_group_tests_name("link/ops", tests, make_world, drop_world);
 }

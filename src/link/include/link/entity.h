@@ -140,6 +140,7 @@ void entity_write_instance(struct json_writer *w, struct arena *a, const struct 
 struct str entity_id(const struct json *stored);
 const struct json *entity_types(const struct json *stored); /* array of IRIs */
 bool entity_has_type(const struct json *stored, struct str iri);
+bool entity_expired(const struct json *stored, int64_t now); /* its expiresAt has passed */
 bool entity_is_member(struct str key); /* id, type, scope, createdAt ...: not an attribute */
 /* Instances of an attribute: an array, or NULL. */
 const struct json *entity_attr(const struct json *stored, struct str iri);

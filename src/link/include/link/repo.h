@@ -35,6 +35,11 @@ enum err repo_get(struct store_conn *c, struct arena *a, int64_t tenant, struct 
 enum err repo_ids(struct store_conn *c, int64_t tenant, struct str prefix,
                   bool (*each)(void *ctx, struct str id), void *ctx, struct error *e);
 
+/* Ids of entities whose expiresAt is not after now, oldest first, at most limit of them, to each()
+ * until it returns false. They live during the call. */
+enum err repo_expired(struct store_conn *c, int64_t tenant, int64_t now, int64_t limit,
+                      bool (*each)(void *ctx, struct str id), void *ctx, struct error *e);
+
 struct repo_options {
     bool history; /* write history rows */
 };
