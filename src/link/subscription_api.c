@@ -70,9 +70,9 @@ static void link_page(struct api *c, const char *rel, int64_t limit, int64_t off
 {
     response_header(c->req, c->res, "Link",
                     str_printf(c->arena,
-                               "</ngsi-ld/v1/subscriptions?limit=%lld&offset=%lld>; rel=\"%s\"; "
-                               "type=\"application/json\"",
-                               (long long)limit, (long long)offset, rel));
+                               "</ngsi-ld/v1/subscriptions?limit=%lld&offset=%lld>;rel=\"%s\";"
+                               "type=\"%s\"",
+                               (long long)limit, (long long)offset, rel, c->type));
 }
 
 struct list_page {
