@@ -44,6 +44,7 @@ struct run {
     void *ctx;
     struct repo_result *result;
     uint64_t skipped, given;
+    bool count_rows; /* the count comes from the index */
     bool stop;
 };
 
@@ -332,6 +333,22 @@ static enum err choose_values(struct run *r, const struct query_hint *hints, siz
     return err;
 }
 
+/* Nothing but one type is asked for: its index rows are the matches. */
+static bool only_a_type(const struct entity_query *q, const struct query_hint *h)
+{
+    return h->kind == HINT_TYPE && h->n_names == 1 && !q->id_pattern && !q->q && !q->n_attrs &&
+           !q->scope && !q->geo;
+}
+
+static enum err count_type(struct run *r, struct error *e)
+{
+    int64_t n = 0, k = key_of(r->q->tenant, KEY_TYPE, r->plan.hint->names[0]);
+    enum err err =
+        store_get_int(r->c, &n, "SELECT count(*) FROM entity_key WHERE k = $1", SV(SV_INT(k)), e);
+    r->result->count = (uint64_t)n;
+    return err;
+}
+
 static enum err choose(struct run *r, struct error *e)
 {
     const struct query_hint *hints;
@@ -344,6 +361,7 @@ static enum err choose(struct run *r, struct error *e)
     if (n == 1 && is_walk(&hints[0])) { /* nothing to compare with */
         int64_t k[NAMES_MAX];
         r->plan.hint = name_keys(r, &hints[0], k) ? &hints[0] : NULL;
+        r->count_rows = r->q->count && r->plan.hint && only_a_type(r->q->query, &hints[0]);
         return OK;
     }
     return choose_values(r, hints, n, e);
@@ -389,7 +407,7 @@ static enum err consider(struct run *r, const struct entity_row *row, struct err
             r->stop = true;
     } else {
         r->result->more = true;
-        if (!r->q->count)
+        if (!r->q->count || r->count_rows)
             r->stop = true;
     }
     return OK;
@@ -479,6 +497,8 @@ enum err repo_query(struct store_conn *c, const struct repo_query *q,
     enum err err = q->query->n_ids ? list_ids(&r, e) : choose(&r, e);
     if (!err)
         err = r.plan.listed ? run_list(&r, e) : run_walk(&r, e);
+    if (!err && r.count_rows)
+        err = count_type(&r, e);
     arena_release(&r.row);
     arena_release(&r.arena);
     return err;
