@@ -1,0 +1,135 @@
+/*
+ * registration.h - context source registrations: who else knows something (ETSI GS CIM 009 v1.8.1
+ * clauses 4.3.6, 4.20, 5.2.9, 5.9, 5.10, 5.12).
+ *
+ * Registrations are rows of the store and, compiled, a list in memory that every process keeps in
+ * step with the journal. A compiled registration is immutable and counted: who keeps one longer
+ * than a call holds it. What a request asks about is matched against all of a tenant's
+ * registrations at once; each match names the part of the request that its source can answer.
+ *
+ *     struct reg_parts parts;
+ *     registrations_match(l->registrations, arena, &ask, &parts);
+ *     for (i...) use(parts.v[i]);
+ *     registrations_release(&parts);
+ */
+#ifndef LINK_REGISTRATION_H
+#define LINK_REGISTRATION_H
+
+#include "link/link.h"
+#include "link/query.h"
+
+enum reg_mode { REG_INCLUSIVE, REG_EXCLUSIVE, REG_REDIRECT, REG_AUXILIARY };
+
+/* Operations that a source can serve (clause 4.20); groups are sets of these bits. */
+enum reg_op {
+    REG_CREATE_ENTITY = 1 << 0,
+    REG_UPDATE_ENTITY = 1 << 1,
+    REG_APPEND_ATTRS = 1 << 2,
+    REG_UPDATE_ATTRS = 1 << 3,
+    REG_DELETE_ATTRS = 1 << 4,
+    REG_DELETE_ENTITY = 1 << 5,
+    REG_CREATE_BATCH = 1 << 6,
+    REG_UPSERT_BATCH = 1 << 7,
+    REG_UPDATE_BATCH = 1 << 8,
+    REG_DELETE_BATCH = 1 << 9,
+    REG_MERGE_BATCH = 1 << 10,
+    REG_UPSERT_TEMPORAL = 1 << 11,
+    REG_APPEND_ATTRS_TEMPORAL = 1 << 12,
+    REG_DELETE_ATTRS_TEMPORAL = 1 << 13,
+    REG_UPDATE_ATTR_INSTANCE_TEMPORAL = 1 << 14,
+    REG_DELETE_ATTR_INSTANCE_TEMPORAL = 1 << 15,
+    REG_DELETE_TEMPORAL = 1 << 16,
+    REG_MERGE_ENTITY = 1 << 17,
+    REG_REPLACE_ENTITY = 1 << 18,
+    REG_REPLACE_ATTRS = 1 << 19,
+    REG_PURGE_ENTITY = 1 << 20,
+    REG_RETRIEVE_ENTITY = 1 << 21,
+    REG_QUERY_ENTITY = 1 << 22,
+    REG_QUERY_BATCH = 1 << 23,
+    REG_RETRIEVE_TEMPORAL = 1 << 24,
+    REG_QUERY_TEMPORAL = 1 << 25,
+    REG_RETRIEVE_TYPES = 1 << 26,
+    REG_RETRIEVE_TYPE_DETAILS = 1 << 27,
+    REG_RETRIEVE_TYPE_INFO = 1 << 28,
+    REG_RETRIEVE_ATTR_TYPES = 1 << 29,
+    REG_RETRIEVE_ATTR_TYPE_DETAILS = 1 << 30,
+    /* bits that follow (subscriptions, entity maps) do not fit an enum: see reg_ops */
+};
+typedef uint64_t reg_ops;
+#define REG_RETRIEVE_ATTR_TYPE_INFO ((reg_ops)1 << 31)
+#define REG_CREATE_SUBSCRIPTION     ((reg_ops)1 << 32)
+#define REG_UPDATE_SUBSCRIPTION     ((reg_ops)1 << 33)
+#define REG_RETRIEVE_SUBSCRIPTION   ((reg_ops)1 << 34)
+#define REG_QUERY_SUBSCRIPTION      ((reg_ops)1 << 35)
+#define REG_DELETE_SUBSCRIPTION     ((reg_ops)1 << 36)
+#define REG_RETRIEVE_ENTITY_MAP     ((reg_ops)1 << 37)
+#define REG_UPDATE_ENTITY_MAP       ((reg_ops)1 << 38)
+#define REG_DELETE_ENTITY_MAP       ((reg_ops)1 << 39)
+
+/* Compiled; texts and lists live as long as it does. */
+struct registration {
+    _Atomic int refs;
+    struct arena arena;
+    struct str id;
+    int64_t tenant;
+    enum reg_mode mode;
+    reg_ops operations;
+    struct str endpoint;      /* without '/' at the end and without /ngsi-ld/v1 */
+    struct str remote_tenant; /* absent: the same name as here is not assumed, none is sent */
+    const struct http_header *headers; /* contextSourceInfo, also of the receiver's @context */
+    size_t n_headers;
+    struct str jsonld_context; /* contextSourceInfo's jsonldContext: names are sent in its terms */
+    struct str alias;          /* contextSourceAlias: found in Via, the source is left out */
+    int64_t timeout_ms, cooldown_us; /* management; 0: the setting's preset */
+    bool local_only;                 /* management.localOnly: the source shall not forward */
+    int64_t expires;                 /* instant, 0: never */
+    _Atomic int64_t not_before;      /* steady clock: cooling down after a failure */
+    void *infos;                     /* registration.c's own: compiled RegistrationInfo */
+    const struct json *doc;          /* expanded, as stored */
+};
+
+/* What a request is about. Absent lists do not narrow. */
+struct reg_ask {
+    int64_t tenant;
+    reg_ops op; /* one of them suffices */
+    const struct str *ids;
+    size_t n_ids;
+    struct str id_pattern;
+    const struct type_node *types; /* a selection; NULL: any */
+    const struct str *type_names;  /* or the exact types, of an entity that is written */
+    size_t n_type_names;
+    const struct str *attrs; /* IRIs */
+    size_t n_attrs;
+    struct str via; /* the request's Via header: sources whose alias is there are left out */
+    int64_t now;    /* instant: expired ones are left out */
+};
+
+/* The part of a request that one source can serve. */
+struct reg_part {
+    struct registration *reg;
+    const struct str *ids; /* only these; none: not narrowed */
+    size_t n_ids;
+    const struct str *types; /* only these types; none: not narrowed */
+    size_t n_types;
+    const struct str *attrs; /* only these attributes; none: all that were asked for */
+    size_t n_attrs;
+};
+
+struct reg_parts {
+    struct reg_part *v;
+    size_t n, cap;
+};
+
+struct registrations *registrations_new(struct link *l, struct error *e);
+void registrations_free(struct registrations *r);
+void registrations_routes(struct link *l, struct router *router);
+
+/* Is there any registration of the tenant? The cheap question that local work asks first. */
+bool registrations_any(struct registrations *r, int64_t tenant);
+/* Matches in the order exclusive, redirect, inclusive, auxiliary; each part holds its registration
+ * until registrations_release(). ERR_TOO_COMPLEX when a pattern exceeds its limits. */
+enum err registrations_match(struct registrations *r, struct arena *a, const struct reg_ask *ask,
+                             struct reg_parts *out, struct error *e);
+void registrations_release(struct reg_parts *parts);
+
+#endif
