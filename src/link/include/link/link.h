@@ -35,6 +35,7 @@ struct link_options {
 };
 extern const struct config_table link_config;
 
+struct registrations;
 struct subscriptions;
 struct streams;
 struct imports;
@@ -47,6 +48,7 @@ struct link {
     const struct clock *clock;
     struct link_options options;
     struct ld_contexts *contexts;
+    struct registrations *registrations;
     struct subscriptions *subscriptions;
     struct streams *streams;
     struct imports *imports;
