@@ -422,7 +422,7 @@ struct client *client_new(const struct client_options *o, struct error *e)
 enum err client_send(struct client *c, const struct client_request *r, struct error *e)
 {
     struct job *j;
-    enum err failed = job_new(r, now_us(), c->options.total_ms, &j, e);
+    enum err failed = job_new(r, now_us(), &c->options, &j, e);
     if (failed)
         return failed;
     if (atomic_fetch_add(&c->waiting, 1) >= c->options.queue_max) {
@@ -462,6 +462,7 @@ static void fetch_done(void *ctx, const struct client_answer *answer)
     f->answer->type = str_dup(f->arena, answer->type);
     f->answer->body = str_dup(f->arena, answer->body);
     f->answer->link = str_dup(f->arena, answer->link);
+    f->answer->head = str_dup(f->arena, answer->head);
     f->done = true;
     pthread_cond_signal(&f->told);
     pthread_mutex_unlock(&f->lock);

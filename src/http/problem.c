@@ -53,6 +53,7 @@ static const struct status_text reasons[] = {
     {503, "Service Unavailable"},
     {504, "Gateway Timeout"},
     {507, "Insufficient Storage"},
+    {508, "Loop Detected"},
 };
 
 const char *http_reason(int status)

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BUFFER_KEPT = 64 * 1024, LINK_BYTES_MAX = 16 * 1024 };
+enum { BUFFER_KEPT = 64 * 1024, LINK_BYTES_MAX = 16 * 1024, HEAD_BYTES_MAX = 16 * 1024 };
 
 /* --- what curl calls --- */
 
@@ -29,13 +29,16 @@ static size_t take_body(char *p, size_t size, size_t n, void *ctx)
     return t->body.over ? 0 : size * n;
 }
 
-/* Keep the Link headers of the last answer; 1xx ones come before it. */
+/* Keep the headers of the last answer; 1xx ones come before it. */
 static size_t take_header(char *p, size_t size, size_t n, void *ctx)
 {
     struct transfer *t = ctx;
     struct str line = str_trim(str_n(p, size * n));
-    if (str_starts(line, S("HTTP/")))
+    if (str_starts(line, S("HTTP/"))) {
         buf_clear(&t->link);
+        buf_clear(&t->head);
+    }
+    buf_add(&t->head, p, size * n);
     if (str_eq_nocase(str_sub(line, 0, 5), S("link:"))) {
         if (t->link.n > 0)
             BUF_LIT(&t->link, ", ");
@@ -67,7 +70,6 @@ static CURLcode set_fixed_options(struct transfer *t)
     SET(CURLOPT_TCP_NODELAY, 1L);
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)o->connect_ms);
-    SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)o->response_bytes);
     SET(CURLOPT_USERAGENT, o->user_agent);
     if (o->ca_file && *o->ca_file)
         SET(CURLOPT_CAINFO, o->ca_file);
@@ -92,8 +94,8 @@ struct transfer *transfer_new(const struct client_options *o)
         transfer_free(t);
         return NULL;
     }
-    t->body.limit = (size_t)o->response_bytes;
     t->link.limit = LINK_BYTES_MAX;
+    t->head.limit = HEAD_BYTES_MAX;
     return t;
 }
 
@@ -104,6 +106,7 @@ void transfer_free(struct transfer *t)
     curl_easy_cleanup(t->easy);
     buf_release(&t->body);
     buf_release(&t->link);
+    buf_release(&t->head);
     free(t);
 }
 
@@ -142,6 +145,7 @@ static void prepare(struct transfer *t, const char *url, int64_t now)
 {
     empty(&t->body);
     empty(&t->link);
+    empty(&t->head);
     t->refused = false;
     t->why[0] = 0;
     curl_easy_setopt(t->easy, CURLOPT_URL, url);
@@ -152,11 +156,23 @@ static void prepare(struct transfer *t, const char *url, int64_t now)
 void transfer_start(struct transfer *t, struct job *j, int64_t now)
 {
     t->job = j;
+    t->body.limit = (size_t)j->response_bytes;
+    curl_easy_setopt(t->easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)j->response_bytes);
     curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, j->headers);
     prepare(t, j->url, now);
 }
 
 /* --- the end of an exchange --- */
+
+struct str client_answer_header(const struct client_answer *a, const char *name)
+{
+    struct str rest = a->head, line, wanted = str_c(name);
+    while (str_split(&rest, '\n', &line))
+        if (line.n > wanted.n && line.p[wanted.n] == ':' &&
+            str_eq_nocase(str_sub(line, 0, wanted.n), wanted))
+            return str_trim(str_from(line, wanted.n + 1));
+    return STR_NONE;
+}
 
 static void tell(struct transfer *t, struct client_answer *answer, int64_t now)
 {
@@ -257,6 +273,7 @@ bool transfer_finish(struct transfer *t, CURLcode code, int64_t now)
     struct client_answer answer = {.status = (int)status, .type = media_type(t)};
     answer.body = buf_view(&t->body);
     answer.link = buf_view(&t->link);
+    answer.head = buf_view(&t->head);
     tell(t, &answer, now);
     return false;
 }

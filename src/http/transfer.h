@@ -25,14 +25,15 @@ struct job {
     struct curl_slist *headers; /* nodes of our own, curl only reads them */
     struct str body;
     int64_t started, deadline; /* steady clock */
+    int64_t response_bytes;    /* at most */
     int redirects;
     void (*done)(void *ctx, const struct client_answer *answer);
     void *ctx;
 };
 
 /* ERR_INVALID for a bad URL, scheme, method or header; ERR_TOO_LARGE for an endless URL. */
-enum err job_new(const struct client_request *r, int64_t now, int64_t total_ms, struct job **out,
-                 struct error *e);
+enum err job_new(const struct client_request *r, int64_t now, const struct client_options *o,
+                 struct job **out, struct error *e);
 void job_free(struct job *j);
 /* Tell the caller that there is no answer, and free the job. */
 void job_fail(struct job *j, int64_t now, enum err code, const char *why);
@@ -42,7 +43,7 @@ struct transfer {
     struct transfer *prev, *next; /* in the client's list of running or idle ones */
     const struct client_options *options;
     struct job *job;
-    struct buf body, link;
+    struct buf body, link, head;
     bool refused; /* an address was private */
     char type[128];
     char why[CURL_ERROR_SIZE];

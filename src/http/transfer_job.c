@@ -124,8 +124,8 @@ void job_fail(struct job *j, int64_t now, enum err code, const char *why)
     job_free(j);
 }
 
-enum err job_new(const struct client_request *r, int64_t now, int64_t total_ms, struct job **out,
-                 struct error *e)
+enum err job_new(const struct client_request *r, int64_t now, const struct client_options *o,
+                 struct job **out, struct error *e)
 {
     enum err failed = check_request(r, e);
     if (failed)
@@ -148,7 +148,10 @@ enum err job_new(const struct client_request *r, int64_t now, int64_t total_ms, 
     j->url = put(&s, r->url);
     j->body = str_n(put(&s, r->body), r->body.n);
     snprintf(j->method, sizeof(j->method), "%s", r->method ? r->method : "GET");
-    int64_t ms = r->timeout_ms > 0 && r->timeout_ms < total_ms ? r->timeout_ms : total_ms;
+    int64_t ms = r->timeout_ms > 0 && r->timeout_ms < o->total_ms ? r->timeout_ms : o->total_ms;
+    j->response_bytes = r->response_bytes > 0 && r->response_bytes < o->response_bytes
+                            ? r->response_bytes
+                            : o->response_bytes;
     j->started = now;
     j->deadline = now + ms * (SECOND_US / 1000);
     j->done = r->done;

@@ -2,6 +2,7 @@
 #include "link/link.h"
 #include "api.h"
 #include "expiry.h"
+#include "forward.h"
 #include "link/import.h"
 #include "link/subscription.h"
 #include "retention.h"
@@ -45,6 +46,20 @@ static const struct config_key keys[] = {
                 "writing to an unknown tenant makes it"),
     CONFIG_STR("link.public_url", struct link_options, public_url, "",
                "how others reach this server, without '/' at the end; empty: as the request says"),
+    CONFIG_STR("link.alias", struct link_options, alias, "",
+               "our name in Via headers of forwarded requests; empty: made once at random"),
+    CONFIG_INT("link.forward_ms", struct link_options, forward_ms, 2000, 1, 600000,
+               "time for a context source to answer unless its registration says, milliseconds"),
+    CONFIG_INT("link.forward_budget_ms", struct link_options, forward_budget_ms, 8000, 1, 600000,
+               "longest that one call waits for its context sources, milliseconds"),
+    CONFIG_INT("link.forward_cooldown_ms", struct link_options, forward_cooldown_ms, 1000, 0,
+               86400000,
+               "pause after a failure of a context source unless its registration says, "
+               "milliseconds"),
+    CONFIG_INT("link.forward_max", struct link_options, forward_max, 64, 1, 10000,
+               "context sources that one call asks"),
+    CONFIG_SIZE("link.forward_bytes", struct link_options, forward_bytes, "8m", 1024, 1 << 30,
+                "longest answer of a context source"),
 };
 const struct config_table link_config = {"link", keys, sizeof(keys) / sizeof(keys[0])};
 
@@ -58,6 +73,11 @@ enum err link_start(struct link *l, struct error *e)
     l->contexts = ld_contexts_new(l->store, l->clock, &limits, e);
     if (!l->contexts)
         return e->code;
+    l->forwarding = forwarding_new(l, e);
+    if (!l->forwarding) {
+        link_stop(l);
+        return e->code;
+    }
     l->shown = shown_new(l->options.shown);
     l->subscriptions = subscriptions_new(l, e);
     if (l->subscriptions)
@@ -83,6 +103,7 @@ void link_stop(struct link *l)
         streams_free(l->streams);
     if (l->subscriptions)
         subscriptions_free(l->subscriptions);
+    forwarding_free(l->forwarding);
     if (l->contexts)
         ld_contexts_free(l->contexts);
 }

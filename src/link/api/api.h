@@ -86,7 +86,8 @@ enum http_answer api_fail_text(struct api *c, enum err code, const char *fmt, ..
 /* Not the content of the request is at fault but the request itself: InvalidRequest. */
 enum http_answer api_invalid_request(struct api *c, struct str detail);
 enum http_answer api_no_tenant(struct api *c);
-enum http_answer api_no_context(struct api *c, struct str detail); /* LdContextNotAvailable */
+enum http_answer api_no_context(struct api *c, struct str detail);    /* LdContextNotAvailable */
+enum http_answer api_loop_detected(struct api *c, struct str detail); /* LoopDetected */
 enum http_answer api_status(struct api *c, int status, struct str detail); /* plain HTTP ones */
 /* {"type":..,"title":..,"detail":..,"status":..} for batch results; ERR_TIMEOUT is
  * LdContextNotAvailable there. */

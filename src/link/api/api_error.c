@@ -105,6 +105,13 @@ enum http_answer api_no_context(struct api *c, struct str detail)
     return answer(c, &no_context, detail);
 }
 
+enum http_answer api_loop_detected(struct api *c, struct str detail)
+{
+    static const struct problem p = {ERR_CONFLICT, 508, ERRORS_URI "LoopDetected",
+                                     "The request goes round in circles"};
+    return answer(c, &p, detail);
+}
+
 enum http_answer api_status(struct api *c, int status, struct str detail)
 {
     struct problem p = {OK, status, "about:blank", http_reason(status)};

@@ -8,6 +8,7 @@
 #include "api.h"
 #include "core/map.h"
 #include "crypto/hash.h"
+#include "forward.h"
 
 enum { NAMES_MAX = 10000 }; /* types or attributes in one answer */
 
@@ -370,17 +371,14 @@ static enum http_answer get_attributes(struct request *req, struct response *res
 
 /* --- who we are --- */
 
-/* The alias is stable for an address and tenant: peers keep it to find loops. */
+/* The alias is the one in our Via headers: peers keep it to find loops. */
 static enum http_answer get_identity(struct request *req, struct response *res, void *ctx)
 {
     struct api c;
     if (!api_open(&c, req, res, ctx, get_identity, 0, "") || !api_accept(&c, false))
         return c.answer;
     struct link *l = c.link;
-    struct str host =
-        l->options.public_url[0] ? str_c(l->options.public_url) : request_header(req, "Host");
-    struct hash h = hash_blake2b_fields((struct str[]){host, c.tenant}, 2);
-    struct str alias = hex_encode(c.arena, str_n((const char *)h.b, 8));
+    struct str alias = forward_alias(c.arena, l, c.tenant);
     int64_t up = (clock_steady(l->clock) - l->started) / SECOND_US;
     struct buf b = BUF_INIT;
     struct json_writer w = json_writer(&b);

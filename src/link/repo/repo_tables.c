@@ -43,11 +43,16 @@ static const char tables_2[] =
     " dataset {int} NOT NULL, t {int} NOT NULL, seq {int} NOT NULL, modified {int} NOT NULL,"
     " num {real}, value {text} NOT NULL);";
 
+/* What this store remembers of itself: its name among brokers. */
+static const char tables_note[] =
+    "CREATE TABLE link_note(name {text} NOT NULL PRIMARY KEY, value {text} NOT NULL);";
+
 static const struct store_migration migrations[] = {
     {1, "entities, indexes, history, contexts, subscriptions", tables_1,
      INDEX_TABLES("INTEGER", "REAL", "TEXT", " WITHOUT ROWID"),
      INDEX_TABLES("BIGINT", "DOUBLE PRECISION", "TEXT COLLATE \"C\"", "")},
     {2, "recent history", tables_2, NULL, NULL},
+    {3, "notes", tables_note, NULL, NULL},
 };
 
 const struct store_module link_module = {"link", migrations,

@@ -338,6 +338,9 @@ static void test_answer(void **state)
     assert_true(f->answer.us > 0);
     assert_int_equal(get(f, "/links"), OK);
     check_text(f->answer.link, "<a>; rel=next, <b>");
+    check_text(client_answer_header(&f->answer, "LINK"), "<a>; rel=next"); /* not the early one */
+    check_text(client_answer_header(&f->answer, "Content-Length"), "0");
+    check_text(client_answer_header(&f->answer, "Lin"), "");
     check_text(f->answer.type, "");
     check_text(f->answer.body, "");
 }
@@ -484,6 +487,11 @@ static void test_long_answers(void **state)
     assert_int_equal(f->answer.body.n, 0);
     assert_int_equal(get(f, "/ok"), OK);
     check_text(f->answer.body, "hello");
+    struct client_request r = {.url = url_of(f, "127.0.0.1", "/ok"), .response_bytes = 4};
+    assert_int_equal(fetch(f, &r), ERR_TOO_LARGE);
+    r.response_bytes = 5;
+    assert_int_equal(fetch(f, &r), OK);
+    assert_int_equal(get(f, "/ok"), OK);
 }
 
 static void test_redirects(void **state)

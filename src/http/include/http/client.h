@@ -49,8 +49,11 @@ struct client_answer {
     struct str type; /* media type, lower case, without parameters */
     struct str body; /* until done() returns */
     struct str link; /* Link header, joined */
+    struct str head; /* header lines as they came, cut at 16 KiB */
     int64_t us;      /* from client_send() to the end */
 };
+/* A header of the answer, trimmed; the first when there are several; absent when not sent. */
+struct str client_answer_header(const struct client_answer *a, const char *name);
 
 struct client_request {
     const char *method; /* NULL is GET */
@@ -58,7 +61,8 @@ struct client_request {
     const struct http_header *headers;
     size_t n_headers;
     struct str body;
-    int64_t timeout_ms; /* 0: total_ms */
+    int64_t timeout_ms;     /* 0: total_ms */
+    int64_t response_bytes; /* 0, or less than the client's own limit */
     /* On the client's thread, exactly once; must not block; may submit further requests. */
     void (*done)(void *ctx, const struct client_answer *answer);
     void *ctx;

@@ -29,9 +29,15 @@ struct link_options {
     int64_t notify_timeout_ms;
     int64_t notify_retry_max_s; /* longest pause between attempts */
     int64_t stream_heartbeat_s;
-    int64_t journal_hours;  /* journal rows older than this are trimmed */
-    bool tenants_auto;      /* writing to an unknown tenant makes it */
-    const char *public_url; /* how others reach this server; "" derives it from requests */
+    int64_t journal_hours;     /* journal rows older than this are trimmed */
+    bool tenants_auto;         /* writing to an unknown tenant makes it */
+    const char *public_url;    /* how others reach this server; "" derives it from requests */
+    const char *alias;         /* our name in Via headers; "" is made once at random */
+    int64_t forward_ms;        /* for a context source to answer */
+    int64_t forward_budget_ms; /* for all context sources of one call together */
+    int64_t forward_cooldown_ms;
+    int64_t forward_max;   /* context sources of one call */
+    int64_t forward_bytes; /* of one answer */
 };
 extern const struct config_table link_config;
 
@@ -40,6 +46,7 @@ struct subscriptions;
 struct streams;
 struct imports;
 struct shown;
+struct forwarding;
 
 struct link {
     struct store *store;
@@ -53,7 +60,8 @@ struct link {
     struct streams *streams;
     struct imports *imports;
     struct shown *shown; /* may be NULL */
-    int64_t started;     /* steady clock, set by link_start() */
+    struct forwarding *forwarding;
+    int64_t started; /* steady clock, set by link_start() */
 };
 
 /* Everything given must outlive it. Loads contexts and subscriptions, starts notifying. */
