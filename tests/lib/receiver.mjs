@@ -2,6 +2,7 @@
 //
 //     const receiver = await startReceiver();
 //     subscribe with receiver.url + '/name'; then receiver.got('name') are the bodies in order
+//     each is { name, method, headers, text, body (when it is JSON) }
 //     receiver.answer = () => 503;     // status for each request, or a promise of one
 //     await receiver.down(); await receiver.up();   // the same port
 import http from 'node:http';
@@ -17,7 +18,9 @@ export async function startReceiver(port = 0) {
         receiver.count++;
         if (status >= 200 && status < 300) {
             const name = req.url.slice(1);
-            const entry = { name, headers: req.headers, body: JSON.parse(Buffer.concat(parts).toString()) };
+            const text = Buffer.concat(parts).toString();
+            const entry = { name, method: req.method, headers: req.headers, text, body: undefined };
+            try { entry.body = JSON.parse(text); } catch { /* not JSON: see text */ }
             if (!byPath.has(name)) byPath.set(name, []);
             byPath.get(name).push(entry);
             receiver.all.push(entry);

@@ -121,6 +121,7 @@ static enum err apply_op(struct store_conn *c, struct ops *o, struct op *op, int
                            .now = now,
                            .id = op->id,
                            .actor = o->actor,
+                           .note = op->note,
                            .row = &row,
                            .before = before,
                            .delta = &op->delta};

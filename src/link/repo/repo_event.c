@@ -33,6 +33,7 @@ enum err entity_event_parse(struct arena *a, struct str body, struct entity_even
     const struct json *changed = json_get(v, S("changed"));
     struct str op = json_text(json_get(v, S("op")));
     out->doc = json_get(v, S("doc"));
+    out->note = json_get(v, S("note"));
     if (!json_is(out->doc, JSON_OBJECT) || !json_is(changed, JSON_ARRAY) || op.n != 1)
         return error_set(e, ERR_CORRUPT, "a journal row of an entity cannot be read");
     out->op = op.p[0] == 'c' ? EVENT_CREATED : op.p[0] == 'd' ? EVENT_DELETED : EVENT_UPDATED;

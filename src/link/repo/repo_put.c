@@ -192,7 +192,13 @@ static struct str event_body(const struct repo_put *p, struct str doc, struct bu
         }
         json_w_end(&w);
     }
-    BUF_LIT(out, "],\"doc\":");
+    BUF_LIT(out, "],");
+    if (p->note.n) {
+        BUF_LIT(out, "\"note\":");
+        buf_str(out, p->note);
+        buf_char(out, ',');
+    }
+    BUF_LIT(out, "\"doc\":");
     buf_str(out, doc);
     buf_char(out, '}');
     return buf_view(out);

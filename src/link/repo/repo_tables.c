@@ -47,12 +47,16 @@ static const char tables_2[] =
 static const char tables_note[] =
     "CREATE TABLE link_note(name {text} NOT NULL PRIMARY KEY, value {text} NOT NULL);";
 
+/* Whose a subscription is: NULL is NGSI-LD's, else NGSIv2's with that service path ("/#"). */
+static const char tables_v2[] = "ALTER TABLE subscription ADD COLUMN service_path {text};";
+
 static const struct store_migration migrations[] = {
     {1, "entities, indexes, history, contexts, subscriptions", tables_1,
      INDEX_TABLES("INTEGER", "REAL", "TEXT", " WITHOUT ROWID"),
      INDEX_TABLES("BIGINT", "DOUBLE PRECISION", "TEXT COLLATE \"C\"", "")},
     {2, "recent history", tables_2, NULL, NULL},
     {3, "notes", tables_note, NULL, NULL},
+    {4, "subscriptions of NGSIv2", tables_v2, NULL, NULL},
 };
 
 const struct store_module link_module = {"link", migrations,

@@ -4,9 +4,8 @@
  * A change is written on the writer thread and taken over by the outbox after its commit; what a
  * client reads comes from the row, with the outbox's live counters.
  */
-#include "api.h"
 #include "crypto/hash.h"
-#include "subscription_impl.h"
+#include "subscription_write.h"
 #include <stdio.h>
 
 /* --- reading --- */
@@ -83,15 +82,16 @@ static enum err list_rows(struct api *c, struct store_conn *conn, int64_t tenant
                           struct list_page *p, struct buf *out, struct error *e)
 {
     struct store_rows r;
-    enum err err =
-        store_get_int(conn, &p->count, "SELECT COUNT(*) FROM subscription WHERE tenant = $1",
-                      SV(SV_INT(tenant)), e);
+    enum err err = store_get_int(conn, &p->count,
+                                 "SELECT COUNT(*) FROM subscription"
+                                 " WHERE tenant = $1 AND service_path IS NULL",
+                                 SV(SV_INT(tenant)), e);
     if (err)
         return err;
     buf_char(out, '[');
     store_query(conn, &r,
-                "SELECT id, doc, created, modified FROM subscription WHERE tenant = $1"
-                " ORDER BY sid LIMIT $2 OFFSET $3",
+                "SELECT id, doc, created, modified FROM subscription"
+                " WHERE tenant = $1 AND service_path IS NULL ORDER BY sid LIMIT $2 OFFSET $3",
                 SV(SV_INT(tenant), SV_INT(p->limit), SV_INT(p->offset)));
     while (store_next(&r)) {
         if (p->n++)
@@ -140,19 +140,6 @@ static enum http_answer read_list(struct request *req, struct response *res, voi
 
 /* --- writing --- */
 
-struct sub_write_call {
-    struct api api;
-    struct store_change change;
-    enum { WRITE_CREATE, WRITE_PATCH, WRITE_DELETE } kind;
-    struct str id;
-    const struct json *in;                /* stored form; of a patch a fragment */
-    const struct ld_context *ctx, *shown; /* shown: of jsonldContext, or NULL */
-    enum err result;                      /* of the operation, when the store was fine */
-    struct error error;
-    int64_t tenant, sid, cursor;
-    struct sub_spec *spec; /* what the outbox takes over */
-};
-
 static void forget_spec(struct sub_write_call *w)
 {
     struct subscriptions *h = w->api.link->subscriptions;
@@ -173,7 +160,9 @@ static enum err compile(struct sub_write_call *w, const struct json *doc,
                              .doc = doc,
                              .ctx = ctx,
                              .shown_ctx = w->shown,
-                             .public_url = str_c(w->api.link->options.public_url)};
+                             .public_url = str_c(w->api.link->options.public_url),
+                             .face = w->face,
+                             .service_path = w->service_path};
     forget_spec(w);
     struct sub_slab *slab = sub_slab_take(&w->api.link->subscriptions->slabs);
     w->spec = sub_spec_new(slab, &src, e);
@@ -222,9 +211,10 @@ static enum err create_row(struct store_conn *c, struct sub_write_call *w, struc
     return store_get_int(
         c, &w->sid,
         "INSERT INTO subscription(tenant, id, doc, context, state, cursor, pending, created,"
-        " modified) VALUES ($1, $2, $3, $4, '{}', $5, 1, $6, $6) RETURNING sid",
+        " modified, service_path) VALUES ($1, $2, $3, $4, '{}', $5, 1, $6, $6, $7) RETURNING sid",
         SV(SV_INT(w->tenant), SV_TEXT(w->id), SV_TEXT(json_to_text(w->api.arena, w->in)),
-           SV_TEXT(context_text(w->api.arena, w->ctx)), SV_INT(w->cursor), SV_INT(now)),
+           SV_TEXT(context_text(w->api.arena, w->ctx)), SV_INT(w->cursor), SV_INT(now),
+           w->face ? SV_TEXT(w->service_path) : SV_NULL),
         e);
 }
 
@@ -235,19 +225,25 @@ static enum err find_row(struct store_conn *c, struct sub_write_call *w, const s
     struct arena *a = w->api.arena;
     struct store_rows r;
     bool found = false;
-    store_query(c, &r, "SELECT sid, doc, context FROM subscription WHERE tenant = $1 AND id = $2",
+    store_query(c, &r,
+                "SELECT sid, doc, context, service_path FROM subscription"
+                " WHERE tenant = $1 AND id = $2",
                 SV(SV_INT(w->tenant), SV_TEXT(w->id)));
     if (store_next(&r)) {
         found = true;
         w->sid = store_int(&r, 0);
         *doc = json_parse(a, str_dup(a, store_text(&r, 1)), &JSON_DEFAULT, e);
         *context = json_parse(a, str_dup(a, store_text(&r, 2)), &JSON_DEFAULT, e);
+        w->service_path = str_dup(a, store_text(&r, 3));
     }
     enum err err = store_end(&r, e);
     if (!err && found && (!*doc || !*context))
         err = ERR_CORRUPT;
     if (!err && !found)
-        w->result = error_set(&w->error, ERR_NOT_FOUND, "no subscription %" STR_F, STR_A(w->id));
+        w->result =
+            w->face ? error_set(&w->error, ERR_NOT_FOUND,
+                                "The requested subscription has not been found. Check id")
+                    : error_set(&w->error, ERR_NOT_FOUND, "no subscription %" STR_F, STR_A(w->id));
     return err;
 }
 
@@ -261,7 +257,7 @@ static enum err patch_row(struct store_conn *c, struct sub_write_call *w, struct
     enum err err = find_row(c, w, &doc, &context, e);
     if (err || w->result)
         return err;
-    doc = sub_patched(a, doc, w->in);
+    doc = w->face ? w->patched(a, doc, w->in) : sub_patched(a, doc, w->in);
     /* A new q brings its context; otherwise the one it was written with stays. */
     if (json_get(w->in, S("q")))
         context = ld_context_json(ctx);
@@ -269,7 +265,7 @@ static enum err patch_row(struct store_conn *c, struct sub_write_call *w, struct
         ctx = ld_core();
     if (!w->shown && json_get(doc, S("jsonldContext")))
         ld_context_get(all, a, json_get(doc, S("jsonldContext")), &w->shown, &missing, NULL);
-    w->result = sub_check(doc, &w->error);
+    w->result = w->face ? w->check(a, doc, &w->error) : sub_check(doc, &w->error);
     if (!w->result)
         w->result = compile(w, doc, ctx, &w->error);
     if (w->result)
@@ -323,6 +319,10 @@ static void take_over(struct sub_write_call *w)
     if (w->kind == WRITE_DELETE && s)
         sub_delete(h, s);
     if (w->kind == WRITE_PATCH && s) {
+        if (w->wakes) {
+            s->count.off = s->count.fails = 0;
+            s->counters_moved = true;
+        }
         sub_change(h, s, w->spec, w->cursor);
         w->spec = NULL;
     }
@@ -338,7 +338,7 @@ static void written(void *ctx, enum err code, const struct error *e)
 {
     struct sub_write_call *w = ctx;
     struct api *c = &w->api;
-    if (code == ERR_NOT_FOUND) {
+    if (code == ERR_NOT_FOUND && !w->face) {
         api_no_tenant(c);
     } else if (code || w->result) {
         forget_spec(w);
@@ -350,13 +350,15 @@ static void written(void *ctx, enum err code, const struct error *e)
         response_empty(c->res, w->kind == WRITE_CREATE ? 201 : 204);
         if (w->kind == WRITE_CREATE)
             response_header(c->req, c->res, "Location",
-                            str_concat(c->arena, S("/ngsi-ld/v1/subscriptions/"),
+                            str_concat(c->arena,
+                                       w->face ? S("/v2/subscriptions/")
+                                               : S("/ngsi-ld/v1/subscriptions/"),
                                        api_segment(c->arena, w->id)));
     }
     http_resume(c->req);
 }
 
-static enum http_answer submit(struct api *c, struct sub_write_call *w)
+enum http_answer sub_write_submit(struct api *c, struct sub_write_call *w)
 {
     w->api = *c;
     w->change = (struct store_change){.apply = apply, .done = written, .ctx = w};
@@ -403,7 +405,7 @@ static enum http_answer create(struct request *req, struct response *res, void *
         *with = json_with(c.arena, w->in, S("id"), json_v_str(w->id));
         w->in = with;
     }
-    return submit(&c, w);
+    return sub_write_submit(&c, w);
 }
 
 static enum http_answer patch(struct request *req, struct response *res, void *ctx)
@@ -426,7 +428,7 @@ static enum http_answer patch(struct request *req, struct response *res, void *c
     if (datetime_parse(json_text(json_get(w->in, S("expiresAt"))), &expires) &&
         expires <= clock_now(c.link->clock))
         return api_fail_text(&c, ERR_INVALID, "subscription: expiresAt lies in the past");
-    return submit(&c, w);
+    return sub_write_submit(&c, w);
 }
 
 static enum http_answer delete_one(struct request *req, struct response *res, void *ctx)
@@ -438,7 +440,7 @@ static enum http_answer delete_one(struct request *req, struct response *res, vo
     struct sub_write_call *w = ARENA_NEW(c.arena, struct sub_write_call);
     w->kind = WRITE_DELETE;
     w->id = id;
-    return submit(&c, w);
+    return sub_write_submit(&c, w);
 }
 
 /* --- the console --- */

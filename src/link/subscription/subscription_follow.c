@@ -105,7 +105,7 @@ static void evaluate(struct offer *o, const struct entity_event *ev, int64_t at,
     for (size_t i = 0; i < o->list.n; i++) {
         struct candidate *c = &o->list.v[i];
         struct sub_group *g = c->spec->group;
-        if (!sub_concerns(c->spec, ev))
+        if (!sub_concerns(c->spec, o->arena, ev))
             continue;
         if (g->stamp != stamp) {
             g->stamp = stamp;
@@ -317,12 +317,23 @@ struct page {
     struct arena *arena;
     struct buf text;
     size_t n;
+    VEC(struct sub_payload *) each; /* of a face: a payload for each entity */
 };
+
+static bool page_by_face(struct page *p, const struct json *stored)
+{
+    struct entity_event ev = {.op = EVENT_UPDATED, .doc = stored};
+    if (p->spec->face->selects(p->spec, p->selector, p->arena, stored))
+        *vec_push(p->arena, &p->each) = sub_render(p->spec->group, p->arena, &ev, 0);
+    return true;
+}
 
 static bool page_entity(void *ctx, const struct entity_row *row, const struct json *stored)
 {
     struct page *p = ctx;
     (void)row;
+    if (p->spec->face)
+        return page_by_face(p, stored);
     if (p->selector && sub_selects(p->spec, p->selector, stored))
         return true; /* told by an earlier selector */
     if (p->n)
@@ -349,7 +360,9 @@ static enum err make_page(struct subscriptions *h, struct page *p, int64_t after
     enum err err = sub_filter_new(p->arena, s, &q, e);
     if (err)
         return err;
-    if (s->n_selectors) {
+    if (s->face) {
+        q.types = s->selectors[p->selector].types;
+    } else if (s->n_selectors) {
         const struct sub_selector *sel = &s->selectors[p->selector];
         q.ids = sel->ids;
         q.n_ids = sel->n_ids;
@@ -388,11 +401,13 @@ static void page_made(struct subscriptions *h, struct sub *s, const struct page 
     s->full.wanted = !last;
     s->full.after = end->more ? end->after : 0;
     s->full.selector = end->more || last ? p->selector : p->selector + 1;
+    for (size_t i = 0; i < p->each.n; i++)
+        sub_queue(h, s, p->each.v[i], clock_now(h->link->clock), true);
     if (p->n) {
         struct sub_payload *payload = sub_payload_new(buf_view(&p->text), STR_NONE);
         sub_queue(h, s, payload, clock_now(h->link->clock), true);
         sub_payload_unref(payload);
-    } else if (last && s->full.resync) {
+    } else if (last && s->full.resync && !p->each.n) {
         s->read = s->full.seq;
         s->full.resync = false;
         h->hungry = true;
@@ -433,6 +448,8 @@ void sub_full_run(struct subscriptions *h, struct sub *s)
     sub_spec_unref(&h->groups, spec);
     sub_unpin(h, s);
     pthread_mutex_unlock(&h->lock);
+    for (size_t i = 0; i < p.each.n; i++)
+        sub_payload_unref(p.each.v[i]);
     buf_release(&p.text);
     arena_release(&a);
 }

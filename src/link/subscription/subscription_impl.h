@@ -47,7 +47,10 @@ enum err sub_check(const struct json *doc, struct error *e);
 struct sub_counters {
     int64_t sent, failed; /* requests made (failed ones too), requests that failed */
     int64_t last_notification, last_success, last_failure; /* instants, 0: never */
-    int64_t gaps; /* times that the journal had been trimmed past the cursor */
+    int64_t gaps;         /* times that the journal had been trimmed past the cursor */
+    int64_t fails;        /* failures since the last success */
+    int64_t success_code; /* status of the last success */
+    int64_t off;          /* 1: it switched itself off (one_shot, fails_max) */
     struct str last_error;
 };
 /* As its owner reads it, with the names of ctx. */
@@ -86,6 +89,8 @@ struct sub_group {
     struct str key;        /* in subscriptions.groups */
     struct entity_view view;
     bool show_changes, show_deleted;
+    const struct sub_face *face; /* NULL: NGSI-LD */
+    const void *own;             /* the face's */
     /* the follower's: what was rendered for the journal row at hand */
     int64_t stamp;
     struct sub_payload *payload;
@@ -125,6 +130,11 @@ struct sub_spec {
     int64_t timeout_ms, cooldown_us;
     struct str link; /* value of the Link header */
     struct sub_group *group;
+    const struct sub_face *face; /* NULL: NGSI-LD */
+    void *own;                   /* the face's; NULL: none */
+    bool one_each;               /* a request tells one change, also after a pause */
+    bool one_shot;               /* switches itself off after a delivery */
+    int64_t fails_max;           /* switches itself off after more failures in a row; 0: never */
 };
 
 struct sub_source {
@@ -134,6 +144,8 @@ struct sub_source {
     const struct ld_context *ctx;       /* for q and, without jsonldContext, for notifications */
     const struct ld_context *shown_ctx; /* of jsonldContext; NULL: ctx */
     struct str public_url;
+    const struct sub_face *face; /* NULL: NGSI-LD */
+    struct str service_path;     /* of NGSIv2 */
 };
 /* Compile into the slab. Takes no lock; the group is found or made later (sub_group_join()). */
 struct sub_spec *sub_spec_new(struct sub_slab *slab, const struct sub_source *src, struct error *e);
@@ -145,6 +157,33 @@ void sub_spec_unref(struct map *groups, struct sub_spec *s);
 /* A second query of the same condition, for another thread; give back entity_query_release(). */
 enum err sub_filter_new(struct arena *a, const struct sub_spec *s, struct entity_query *out,
                         struct error *e);
+
+/* --- faces --- */
+
+struct sub_payload;
+
+/*
+ * What subscriptions of another interface do in their own way. Queues, order, attempts, cursors
+ * and counters are the engine's; which change concerns a subscription, how it is told and what the
+ * request looks like are the face's.
+ */
+struct sub_face {
+    /* The document into spec: selectors (for the index, a superset will do), endpoint, times, own,
+     * and the group's key and own. */
+    enum err (*compile)(struct arena *a, const struct sub_source *src, struct sub_spec *s,
+                        struct error *e);
+    void (*release)(struct sub_spec *s); /* own that is no arena's; called when own is set */
+    bool (*concerns)(const struct sub_spec *s, struct arena *a, const struct entity_event *ev);
+    /* For full notifications: does it tell this entity for selector i, and for none before? Any
+     * thread. */
+    bool (*selects)(const struct sub_spec *s, size_t i, struct arena *a, const struct json *doc);
+    struct sub_payload *(*render)(const struct sub_group *g, struct arena *a,
+                                  const struct entity_event *ev);
+    /* Method, URL, headers and body for n payloads; id names the notification. */
+    void (*request)(const struct sub_spec *s, struct arena *a, struct str id,
+                    struct sub_payload *const *list, size_t n, struct client_request *out);
+};
+extern const struct sub_face v2_sub_face; /* v2/v2_outbox.c */
 
 /* --- match --- */
 
@@ -160,13 +199,12 @@ void sub_index_find(const struct map *index, struct arena *a, int64_t tenant,
                     void *ctx);
 /* Does the change concern the subscription? Errors (a pattern over its limits) count as yes:
  * nothing is skipped silently. */
-bool sub_concerns(const struct sub_spec *s, const struct entity_event *ev);
+bool sub_concerns(const struct sub_spec *s, struct arena *a, const struct entity_event *ev);
 /* Does one of the first n selectors hold? */
 bool sub_selects(const struct sub_spec *s, size_t n, const struct json *doc);
 
 /* --- render --- */
 
-struct sub_payload;
 /* The entity of a change as the group shows it. */
 struct sub_payload *sub_render(const struct sub_group *g, struct arena *a,
                                const struct entity_event *ev, int64_t at);
@@ -174,6 +212,10 @@ struct sub_payload *sub_render(const struct sub_group *g, struct arena *a,
 void sub_render_entity(struct buf *out, const struct sub_group *g, struct arena *a,
                        const struct json *doc);
 struct sub_payload *sub_payload_new(struct str text, struct str id);
+/* With something for the face's request(). */
+struct sub_payload *sub_payload_noted(struct str text, struct str id, struct str note);
+struct str sub_payload_text(const struct sub_payload *p);
+struct str sub_payload_note(const struct sub_payload *p);
 void sub_payload_unref(struct sub_payload *p);
 /* The request's body: envelope and payloads. */
 struct str sub_body(struct arena *a, const struct sub_spec *s, struct str id, int64_t now,
@@ -184,8 +226,9 @@ struct str sub_body(struct arena *a, const struct sub_spec *s, struct str id, in
 /* One entity in the form of its group, or a page of them. */
 struct sub_payload {
     _Atomic int refs;
-    size_t n, n_id;
-    char text[]; /* n bytes of entities joined by ',', then n_id bytes: the id of a single one */
+    size_t n, n_id, n_note;
+    char text[]; /* n bytes of entities joined by ',', then n_id bytes: the id of a single one, then
+                    the face's note */
 };
 
 struct sub_item {
@@ -342,6 +385,8 @@ void sub_schedule(struct subscriptions *h, struct sub *s);
 void sub_unpin(struct subscriptions *h, struct sub *s);
 /* Those whose timer ran out; the steady instant of the next one, 0: none. */
 int64_t sub_timers(struct subscriptions *h);
+/* Pause it until its owner wakes it, also after a restart. */
+void sub_switch_off(struct subscriptions *h, struct sub *s);
 struct sub *sub_find(const struct subscriptions *h, int64_t tenant, struct str id);
 const char *sub_status(const struct sub *s); /* "active", "paused", "expired" */
 void sub_wake(struct subscriptions *h);      /* the follower */

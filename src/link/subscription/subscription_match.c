@@ -7,6 +7,7 @@
  */
 #include "core/regex.h"
 #include "subscription_impl.h"
+#include "v2.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -149,7 +150,13 @@ void sub_index_find(const struct map *index, struct arena *a, int64_t tenant,
                     void *ctx)
 {
     const struct json *types = entity_types(doc);
-    find(index, key_text(a, 'i', tenant, entity_id(doc)), each, ctx);
+    struct str id = entity_id(doc);
+    find(index, key_text(a, 'i', tenant, id), each, ctx);
+    if (str_starts(id, S(V2_ALIAS))) { /* others with the same id in NGSIv2 stand under its first */
+        struct str first = v2_alias(a, v2_id(a, id));
+        if (!str_eq(first, id))
+            find(index, key_text(a, 'i', tenant, first), each, ctx);
+    }
     for (uint32_t i = 0; json_is(types, JSON_ARRAY) && i < types->n; i++)
         find(index, key_text(a, 't', tenant, json_text(&types->items[i])), each, ctx);
     find(index, key_text(a, 'a', tenant, S("")), each, ctx);
@@ -214,10 +221,12 @@ bool sub_selects(const struct sub_spec *s, size_t n, const struct json *doc)
     return hit;
 }
 
-bool sub_concerns(const struct sub_spec *s, const struct entity_event *ev)
+bool sub_concerns(const struct sub_spec *s, struct arena *a, const struct entity_event *ev)
 {
     bool hit;
     struct error e;
+    if (s->face)
+        return s->face->concerns(s, a, ev);
     if (!triggered(s, ev) || (s->n_selectors && !sub_selects(s, s->n_selectors, ev->doc)))
         return false;
     return query_holds(&s->filter, ev->doc, &hit, &e) != OK || hit;

@@ -13,19 +13,37 @@
 
 /* --- payloads --- */
 
-struct sub_payload *sub_payload_new(struct str text, struct str id)
+struct sub_payload *sub_payload_noted(struct str text, struct str id, struct str note)
 {
-    struct sub_payload *p = malloc(sizeof(*p) + text.n + id.n);
+    struct sub_payload *p = malloc(sizeof(*p) + text.n + id.n + note.n);
     if (!p)
         abort();
     p->refs = 1;
     p->n = text.n;
     p->n_id = id.n;
+    p->n_note = note.n;
     if (text.n)
         memcpy(p->text, text.p, text.n);
     if (id.n)
         memcpy(p->text + text.n, id.p, id.n);
+    if (note.n)
+        memcpy(p->text + text.n + id.n, note.p, note.n);
     return p;
+}
+
+struct sub_payload *sub_payload_new(struct str text, struct str id)
+{
+    return sub_payload_noted(text, id, STR_NONE);
+}
+
+struct str sub_payload_text(const struct sub_payload *p)
+{
+    return str_n(p->text, p->n);
+}
+
+struct str sub_payload_note(const struct sub_payload *p)
+{
+    return str_n(p->text + p->n + p->n_id, p->n_note);
 }
 
 void sub_payload_unref(struct sub_payload *p)
@@ -233,6 +251,8 @@ struct sub_payload *sub_render(const struct sub_group *g, struct arena *a,
                                const struct entity_event *ev, int64_t at)
 {
     struct buf out = BUF_INIT;
+    if (g->face)
+        return g->face->render(g, a, ev);
     bool plain =
         ev->op != EVENT_DELETED && !g->show_changes && !(g->show_deleted && any_deleted(ev));
     if (plain)

@@ -7,6 +7,7 @@
  * ones. Any answer but 2xx is a failure and is tried again with growing pauses, 4xx too: a receiver
  * that is deployed wrongly for an hour loses nothing, and the console shows it.
  */
+#include "core/log.h"
 #include "subscription_impl.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -139,9 +140,12 @@ static void count_answer(struct subscriptions *h, struct sub *s, const struct cl
     s->count.last_notification = now;
     if (good) {
         s->count.last_success = now;
+        s->count.success_code = a->status;
+        s->count.fails = 0;
         return;
     }
     s->count.failed++;
+    s->count.fails++;
     s->count.last_failure = now;
     if (a->status)
         snprintf(s->error_text, sizeof(s->error_text), "the receiver answers %d", a->status);
@@ -159,6 +163,11 @@ static void try_later(struct subscriptions *h, struct sub *s)
     s->attempts++;
     s->retry_at = steady(h) + later(pause, s->spec->cooldown_us);
     sub_event(h, s, EV_FAILED);
+    if (s->spec->fails_max && s->count.fails > s->spec->fails_max) {
+        log_event(LOG_WARN, "link.subscription_off", LOG_S("subscription", s->spec->id),
+                  LOG_I("fails", s->count.fails), LOG_I("limit", s->spec->fails_max));
+        sub_switch_off(h, s);
+    }
 }
 
 /* A host that answers again: those that wait for it need not wait out their pauses. */
@@ -186,6 +195,8 @@ static void delivered(struct subscriptions *h, struct sub *s, uint32_t n)
     sub_pop(h, s, n);
     s->attempts = 0;
     sub_event(h, s, EV_DELIVERED);
+    if (s->spec->one_shot)
+        sub_switch_off(h, s);
     if (s->full.resync && !s->full.wanted && !s->full.running && !s->n)
         resync_done(h, s);
     if (sub_hungry(h, s)) {
@@ -261,6 +272,24 @@ static struct str notification_id(struct arena *a, const struct sub_spec *s,
                       last->full ? "t" : "", (long long)last->seq);
 }
 
+/* Headers and body of NGSI-LD. */
+static void fill_request(struct subscriptions *h, const struct sub_spec *spec, struct arena *a,
+                         struct str id, struct sub_payload *const *list, size_t n,
+                         struct client_request *r)
+{
+    struct http_header *headers = ARENA_ARRAY(a, struct http_header, spec->n_headers + 3);
+    size_t k = 0;
+    headers[k++] = (struct http_header){S("Content-Type"), str_c(media_type(spec))};
+    if (spec->accept != ACCEPT_LD)
+        headers[k++] = (struct http_header){S("Link"), spec->link};
+    if (spec->tenant_name.n)
+        headers[k++] = (struct http_header){S("NGSILD-Tenant"), spec->tenant_name};
+    memcpy(headers + k, spec->headers, spec->n_headers * sizeof(*headers));
+    r->headers = headers;
+    r->n_headers = k + spec->n_headers;
+    r->body = sub_body(a, spec, id, clock_now(h->link->clock), list, n);
+}
+
 /* The request for the first n items. */
 static enum err send_items(struct subscriptions *h, struct sub *s, uint32_t n, struct flight *f,
                            struct error *e)
@@ -268,26 +297,19 @@ static enum err send_items(struct subscriptions *h, struct sub *s, uint32_t n, s
     struct arena a = ARENA_INIT;
     const struct sub_spec *spec = s->spec;
     struct sub_payload **list = ARENA_ARRAY(&a, struct sub_payload *, n);
-    struct http_header *headers = ARENA_ARRAY(&a, struct http_header, spec->n_headers + 3);
-    size_t k = 0;
     for (uint32_t i = 0; i < n; i++)
         list[i] = sub_item_at(s, i)->payload;
-    headers[k++] = (struct http_header){S("Content-Type"), str_c(media_type(spec))};
-    if (spec->accept != ACCEPT_LD)
-        headers[k++] = (struct http_header){S("Link"), spec->link};
-    if (spec->tenant_name.n)
-        headers[k++] = (struct http_header){S("NGSILD-Tenant"), spec->tenant_name};
-    memcpy(headers + k, spec->headers, spec->n_headers * sizeof(*headers));
     struct str id = notification_id(&a, spec, sub_item_at(s, n - 1));
     struct client_request r = {.method = "POST",
                                .url = spec->uri,
-                               .headers = headers,
-                               .n_headers = k + spec->n_headers,
-                               .body = sub_body(&a, spec, id, clock_now(h->link->clock), list, n),
                                .timeout_ms = spec->timeout_ms ? spec->timeout_ms
                                                               : h->link->options.notify_timeout_ms,
                                .done = answered,
                                .ctx = f};
+    if (spec->face)
+        spec->face->request(spec, &a, id, list, n, &r);
+    else
+        fill_request(h, spec, &a, id, list, n, &r);
     enum err err = h->net.send(h->net.ctx, &r, e);
     arena_release(&a);
     return err;
@@ -300,7 +322,8 @@ static void send_head(struct subscriptions *h, struct sub *s)
     if (!f)
         abort();
     /* Throttled ones tell all that came together, each entity once; others one change at a time. */
-    uint32_t n = s->spec->throttle_us && !sub_item_at(s, 0)->full ? s->n : 1;
+    bool join = s->spec->throttle_us && !s->spec->one_each && !sub_item_at(s, 0)->full;
+    uint32_t n = join ? s->n : 1;
     *f = (struct flight){h, s, s->host};
     s->flying = n;
     h->flying++;
@@ -318,7 +341,11 @@ static void send_head(struct subscriptions *h, struct sub *s)
     s->throttle_until = 0;
     struct client_answer none = {.error = e};
     count_answer(h, s, &none, false);
-    try_later(h, s);
+    /* What its owner's template made is no request: it never will be, and is not worth waiting. */
+    if ((e.code == ERR_INVALID || e.code == ERR_TOO_LARGE) && s->spec->face)
+        delivered(h, s, n);
+    else
+        try_later(h, s);
     sub_schedule(h, s);
 }
 

@@ -272,15 +272,21 @@ static void take_link(struct sub_spec *s, struct arena *a, const struct sub_sour
                    STR_A(base), STR_A(url));
 }
 
-static void take_texts(struct sub_spec *s, struct arena *a, const struct sub_source *src)
+static void take_identity(struct sub_spec *s, struct arena *a, const struct sub_source *src)
 {
-    const struct json *geo = json_get(src->doc, S("geoQ"));
     s->id = keep(a, src->id);
-    s->name = keep(a, json_text(json_get(src->doc, S("subscriptionName"))));
     s->tenant = src->tenant;
     s->tenant_name = keep(a, src->tenant_name);
     s->key = str_printf(a, "%lld %" STR_F, (long long)src->tenant, STR_A(src->id));
     s->hash = str_printf(a, "%016llx", (unsigned long long)key_of(src->tenant, 's', src->id));
+    s->q_ctx = src->ctx;
+    ld_context_hold(s->q_ctx);
+}
+
+static void take_texts(struct sub_spec *s, struct arena *a, const struct sub_source *src)
+{
+    const struct json *geo = json_get(src->doc, S("geoQ"));
+    s->name = keep(a, json_text(json_get(src->doc, S("subscriptionName"))));
     s->n_watched = names_of(a, json_get(src->doc, S("watchedAttributes")), &s->watched);
     s->triggers = triggers_of(json_get(src->doc, S("notificationTrigger")));
     s->active = !json_is(json_get(src->doc, S("isActive")), JSON_FALSE);
@@ -288,8 +294,6 @@ static void take_texts(struct sub_spec *s, struct arena *a, const struct sub_sou
     s->throttle_us = micros(json_get(src->doc, S("throttling")), 1e6);
     s->interval_us = micros(json_get(src->doc, S("timeInterval")), 1e6);
     s->q = keep(a, json_text(json_get(src->doc, S("q"))));
-    s->q_ctx = src->ctx;
-    ld_context_hold(s->q_ctx);
     s->scope_q = keep(a, json_text(json_get(src->doc, S("scopeQ"))));
     s->georel = keep(a, json_text(json_get(geo, S("georel"))));
     s->geometry = keep(a, json_text(json_get(geo, S("geometry"))));
@@ -299,11 +303,33 @@ static void take_texts(struct sub_spec *s, struct arena *a, const struct sub_sou
 
 static void spec_free(struct sub_spec *s)
 {
+    if (s->own)
+        s->face->release(s);
     ld_context_let_go(s->q_ctx);
     for (size_t i = 0; i < s->n_selectors; i++)
         regex_free(s->selectors[i].pattern);
     entity_query_release(&s->filter);
     sub_slab_unref(s->slab);
+}
+
+static struct sub_spec *compile_face(struct sub_slab *slab, const struct sub_source *src,
+                                     struct sub_spec *s, struct error *e)
+{
+    struct sub_group *g = ARENA_NEW(&slab->arena, struct sub_group);
+    g->refs = 1;
+    g->slab = slab;
+    atomic_fetch_add(&slab->refs, 1);
+    g->view.ctx = src->ctx;
+    ld_context_hold(g->view.ctx);
+    g->face = s->face = src->face;
+    s->group = g;
+    if (!src->face->compile(&slab->arena, src, s, e)) {
+        s->origin = origin_of(s->uri);
+        return s;
+    }
+    group_free(g);
+    spec_free(s);
+    return NULL;
 }
 
 struct sub_spec *sub_spec_new(struct sub_slab *slab, const struct sub_source *src, struct error *e)
@@ -313,6 +339,9 @@ struct sub_spec *sub_spec_new(struct sub_slab *slab, const struct sub_source *sr
     s->refs = 1;
     s->slab = slab;
     atomic_fetch_add(&slab->refs, 1);
+    take_identity(s, a, src);
+    if (src->face)
+        return compile_face(slab, src, s, e);
     take_texts(s, a, src);
     if (take_selectors(s, a, json_get(src->doc, S("entities")), e) ||
         sub_filter_new(a, s, &s->filter, e)) {

@@ -321,6 +321,13 @@ void sub_delete(struct subscriptions *h, struct sub *s)
     sub_release(h, s);
 }
 
+void sub_switch_off(struct subscriptions *h, struct sub *s)
+{
+    s->count.off = 1;
+    s->counters_moved = true;
+    sub_event(h, s, EV_PAUSE);
+}
+
 static struct sub_tenant *tenant_get(struct subscriptions *h, int64_t tenant)
 {
     struct sub_tenant *t = h->tenants;
@@ -357,7 +364,7 @@ struct sub *sub_enter(struct subscriptions *h, const struct sub_new *n)
     s->tenant = tenant_get(h, n->spec->tenant);
     if (!s->tenant->n_subs++)
         s->tenant->pos = later(s->tenant->pos, n->read);
-    s->state = n->spec->active ? ST_BEHIND : ST_PAUSED;
+    s->state = n->spec->active && !n->count.off ? ST_BEHIND : ST_PAUSED;
     sub_group_join(&h->groups, s->spec);
     sub_index_add(&h->index, s);
     map_put(&h->by_id, s->spec->key, s);
@@ -383,7 +390,7 @@ void sub_change(struct subscriptions *h, struct sub *s, struct sub_spec *spec, i
     map_put(&h->by_id, spec->key, s);
     sub_host_join(h, s);
     sub_spec_unref(&h->groups, old);
-    if (!spec->active) {
+    if (!spec->active || s->count.off) {
         sub_event(h, s, EV_PAUSE);
     } else if (!sub_at_work(s) && !expired) {
         s->read = read;

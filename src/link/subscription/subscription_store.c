@@ -22,6 +22,7 @@ static const struct {
     }
     COUNTER(sent),         COUNTER(failed),       COUNTER(last_notification),
     COUNTER(last_success), COUNTER(last_failure), COUNTER(gaps),
+    COUNTER(fails),        COUNTER(success_code), COUNTER(off),
 #undef COUNTER
 };
 enum { N_COUNTERS = sizeof(counters) / sizeof(counters[0]) };
@@ -74,7 +75,7 @@ static const struct ld_context *context_at(struct loading *l, const struct json 
     return ld_core();
 }
 
-/* Columns: sid, tenant, name, id, doc, context, state, cursor, pending, position. */
+/* Columns: sid, tenant, name, id, doc, context, state, cursor, pending, position, service_path. */
 static void load_row(struct loading *l, const struct store_rows *r)
 {
     struct arena *a = &l->scratch;
@@ -89,7 +90,9 @@ static void load_row(struct loading *l, const struct store_rows *r)
                              .doc = doc,
                              .ctx = context_at(l, context, id),
                              .shown_ctx = shown ? context_at(l, shown, id) : NULL,
-                             .public_url = str_c(l->hub->link->options.public_url)};
+                             .public_url = str_c(l->hub->link->options.public_url),
+                             .face = store_is_null(r, 10) ? NULL : &v2_sub_face,
+                             .service_path = store_text(r, 10)};
     struct sub_slab *slab = sub_slab_take(&l->hub->slabs);
     struct sub_spec *spec = doc ? sub_spec_new(slab, &src, &e) : NULL;
     sub_slab_unref(slab);
@@ -122,7 +125,8 @@ enum err sub_load(struct subscriptions *h, struct error *e)
     pthread_mutex_lock(&h->lock);
     store_query(c, &r,
                 "SELECT s.sid, s.tenant, t.name, s.id, s.doc, s.context, s.state, s.cursor,"
-                " s.pending, COALESCE(p.pos, 0) FROM subscription s JOIN tenant t ON t.n = s.tenant"
+                " s.pending, COALESCE(p.pos, 0), s.service_path FROM subscription s JOIN tenant t "
+                "ON t.n = s.tenant"
                 " LEFT JOIN notify_position p ON p.tenant = s.tenant ORDER BY s.sid",
                 SV_EMPTY);
     while (store_next(&r)) {

@@ -109,6 +109,12 @@ struct v2_view {
     size_t n_attrs;
     const struct str *metadata; /* the same for metadata */
     size_t n_metadata;
+    /* of notifications */
+    const struct str *except; /* names of attributes that are left out */
+    size_t n_except;
+    bool covered;                     /* what attrs names and is not there is null */
+    bool only_changed;                /* attributes that the event changed, and builtins */
+    const struct entity_event *event; /* for previousValue, actionType, alterationType; or NULL */
 };
 
 void v2_show(struct buf *out, struct arena *a, const struct json *stored, const struct v2_view *v);
@@ -116,6 +122,14 @@ void v2_show_attr(struct json_writer *w, struct arena *a, const struct json *ins
                   const struct v2_view *v);
 struct json v2_value(struct arena *a, const struct json *instance);
 struct str v2_type(struct arena *a, const struct json *instance);
+/* What happened to the entity, as alterationTypes calls it. */
+enum v2_alteration { V2_ENTITY_CREATE, V2_ENTITY_UPDATE, V2_ENTITY_CHANGE, V2_ENTITY_DELETE };
+extern const struct str v2_alterations[4];
+enum v2_alteration v2_alteration(struct arena *a, const struct entity_event *ev);
+/* Is the attribute another one than before? Without metadata only its type and value count. */
+bool v2_changed(struct arena *a, const struct attr_change *ch, bool metadata);
+/* The first service path; "/" for the root. */
+struct str v2_path_of(const struct json *stored);
 /* The default instance of an attribute by name, or NULL. */
 const struct json *v2_attr(struct arena *a, const struct json *stored, struct str name);
 
@@ -162,6 +176,10 @@ enum { V2_BODY = 1, V2_TEXT_BODY = 2, V2_WRITES = 4, V2_TEXT_ACCEPT = 8 };
 bool v2_open(struct api *c, struct v2_paths *paths, struct request *req, struct response *res,
              struct link *l, unsigned flags, const char *options);
 void v2_view(struct api *c, struct v2_view *v);
+/* Fiware-ServicePath without a '/' at the end; absent when it was not sent. */
+struct str v2_path_header(struct api *c);
+/* What followers of a change should know besides it: forcedUpdate, the correlator. For ops.h. */
+struct str v2_note(struct api *c);
 bool v2_limits(struct api *c, int64_t *limit, int64_t *offset);
 /* A path parameter, checked. */
 bool v2_param(struct api *c, const char *name, const char *what, struct str *out);
@@ -225,5 +243,6 @@ void v2_attr_routes(struct link *l, struct router *r);
 void v2_query_routes(struct link *l, struct router *r);
 void v2_batch_routes(struct link *l, struct router *r);
 void v2_type_routes(struct link *l, struct router *r);
+void v2_subscription_routes(struct link *l, struct router *r);
 
 #endif

@@ -70,6 +70,7 @@ static enum http_answer submit(struct api *c, const struct v2_paths *paths, enum
     b->ops = ARENA_ARRAY(c->arena, struct op, n);
     b->n = n;
     b->status = status;
+    struct str note = v2_note(c);
     for (size_t i = 0; i < n; i++) {
         changes[i].action = action;
         changes[i].path = paths->v[0].path;
@@ -77,6 +78,7 @@ static enum http_answer submit(struct api *c, const struct v2_paths *paths, enum
         if (take_entity(c, &entities->items[i], status == 200, &changes[i], &e))
             return api_fail(c, &e);
         b->ops[i] = v2_op(&changes[i]);
+        b->ops[i].note = note;
     }
     c->ctx_then = b;
     return api_write(c, b->ops, n, written);

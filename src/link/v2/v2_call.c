@@ -80,7 +80,7 @@ static struct str correlator(struct api *c)
     struct str given = request_header(c->req, "Fiware-Correlator");
     bool fits = given.n > 0 && given.n <= 128;
     for (size_t i = 0; fits && i < given.n; i++)
-        fits = given.p[i] > ' ' && given.p[i] < 0x7f;
+        fits = given.p[i] >= ' ' && given.p[i] < 0x7f;
     return fits ? given : c->req->id;
 }
 
@@ -164,6 +164,32 @@ bool v2_open(struct api *c, struct v2_paths *paths, struct request *req, struct 
     }
     return take_accept(c, flags) && check_params(c, options) &&
            (!(flags & (V2_BODY | V2_TEXT_BODY)) || take_body(c, flags));
+}
+
+struct str v2_path_header(struct api *c)
+{
+    struct str path = str_trim(request_header(c->req, "Fiware-ServicePath"));
+    if (path.n > 1 && str_ends(path, S("/")))
+        path = str_sub(path, 0, path.n - 1);
+    return path.n ? path : STR_NONE;
+}
+
+struct str v2_note(struct api *c)
+{
+    bool forced = api_option(c, "options", "forcedUpdate");
+    struct str given = request_header(c->req, "Fiware-Correlator"), corr = correlator(c);
+    struct buf b = BUF_INIT;
+    struct json_writer w = json_writer(&b);
+    if (!forced && !given.n)
+        return STR_NONE;
+    json_w_object(&w);
+    if (forced)
+        json_w_kbool(&w, S("forced"), true);
+    json_w_kstr(&w, S("correlator"), corr);
+    json_w_end(&w);
+    struct str text = buf_dup(&b, c->arena);
+    buf_release(&b);
+    return text;
 }
 
 /* --- parameters --- */

@@ -62,6 +62,7 @@ static enum http_answer submit(struct api *c, const struct v2_change *x, void (*
     struct op *op = ARENA_NEW(c->arena, struct op);
     *kept = *x;
     *op = v2_op(kept);
+    op->note = v2_note(c);
     op->if_version = request_header_all(c->req, "If-Match");
     return api_write(c, op, 1, then);
 }

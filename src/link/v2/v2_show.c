@@ -1,4 +1,5 @@
 /* The stored form as NGSIv2 shows it: normalized, keyValues, values, unique. */
+#include "link/repo.h"
 #include "v2.h"
 
 /* --- type and value of an instance --- */
@@ -169,6 +170,39 @@ static void write_observed(struct json_writer *w, const struct json *instance,
         write_field(w, name, type.p ? type : S("DateTime"), at);
 }
 
+/* The change that made the instance; NULL: it stayed as it was. */
+static const struct attr_change *change_of(const struct entity_event *ev,
+                                           const struct json *instance)
+{
+    for (size_t i = 0; i < ev->changes.n; i++) {
+        const struct attr_change *ch = &ev->changes.v[i];
+        if ((ev->op == EVENT_DELETED ? ch->before : ch->after) == instance)
+            return ch;
+    }
+    return NULL;
+}
+
+/* previousValue and actionType: of attributes that were in the request. */
+static void write_change(struct json_writer *w, struct arena *a, const struct json *instance,
+                         const struct v2_view *v)
+{
+    static const struct str actions[] = {[ATTR_CREATED] = S_INIT("append"),
+                                         [ATTR_UPDATED] = S_INIT("update"),
+                                         [ATTR_DELETED] = S_INIT("delete")};
+    const struct attr_change *ch = change_of(v->event, instance);
+    if (!ch)
+        return;
+    bool gone = v->event->op == EVENT_DELETED;
+    if (ch->before && !gone && among(v->metadata, v->n_metadata, S("previousValue"))) {
+        struct json value = v2_value(a, ch->before);
+        write_field(w, S("previousValue"), v2_type(a, ch->before), &value);
+    }
+    if (among(v->metadata, v->n_metadata, S("actionType"))) {
+        struct json action = json_v_str(actions[gone ? ATTR_DELETED : ch->op]);
+        write_field(w, S("actionType"), S("Text"), &action);
+    }
+}
+
 static void write_metadata(struct json_writer *w, struct arena *a, const struct json *instance,
                            const struct v2_view *v)
 {
@@ -195,6 +229,8 @@ static void write_metadata(struct json_writer *w, struct arena *a, const struct 
         if (at && among(v->metadata, v->n_metadata, builtin[i].name))
             write_field(w, builtin[i].name, S("DateTime"), at);
     }
+    if (v->event)
+        write_change(w, a, instance, v);
 }
 
 void v2_show_attr(struct json_writer *w, struct arena *a, const struct json *instance,
@@ -212,6 +248,55 @@ void v2_show_attr(struct json_writer *w, struct arena *a, const struct json *ins
     json_w_end(w);
 }
 
+/* --- changes --- */
+
+const struct str v2_alterations[4] = {
+    [V2_ENTITY_CREATE] = S_INIT("entityCreate"),
+    [V2_ENTITY_UPDATE] = S_INIT("entityUpdate"),
+    [V2_ENTITY_CHANGE] = S_INIT("entityChange"),
+    [V2_ENTITY_DELETE] = S_INIT("entityDelete"),
+};
+
+static struct str metadata_text(struct arena *a, const struct json *instance)
+{
+    struct v2_view all = {.form = V2_NORMALIZED};
+    struct buf b = BUF_INIT;
+    struct json_writer w = json_writer(&b);
+    json_w_object(&w);
+    write_metadata(&w, a, instance, &all);
+    json_w_end(&w);
+    struct str text = buf_dup(&b, a);
+    buf_release(&b);
+    return text;
+}
+
+bool v2_changed(struct arena *a, const struct attr_change *ch, bool metadata)
+{
+    if (!ch->before || !ch->after)
+        return true;
+    struct json before = v2_value(a, ch->before), after = v2_value(a, ch->after);
+    if (!json_equal(&before, &after, false) ||
+        !str_eq(v2_type(a, ch->before), v2_type(a, ch->after)))
+        return true;
+    return metadata && !str_eq(metadata_text(a, ch->before), metadata_text(a, ch->after));
+}
+
+enum v2_alteration v2_alteration(struct arena *a, const struct entity_event *ev)
+{
+    if (ev->op != EVENT_UPDATED)
+        return ev->op == EVENT_CREATED ? V2_ENTITY_CREATE : V2_ENTITY_DELETE;
+    bool changed = !ev->changes.n || json_true(json_get(ev->note, S("forced")));
+    for (size_t i = 0; i < ev->changes.n && !changed; i++)
+        changed = v2_changed(a, &ev->changes.v[i], true);
+    return changed ? V2_ENTITY_CHANGE : V2_ENTITY_UPDATE;
+}
+
+struct str v2_path_of(const struct json *stored)
+{
+    struct str path = json_text(json_at(json_get(stored, S("scope")), 0));
+    return path.n ? path : S("/");
+}
+
 /* --- the entity --- */
 
 struct shown {
@@ -219,7 +304,8 @@ struct shown {
     struct arena *arena;
     const struct json *stored;
     const struct v2_view *view;
-    VEC(struct json) values; /* of V2_UNIQUE */
+    VEC(struct json) values;       /* of V2_UNIQUE */
+    enum v2_alteration alteration; /* of the view's event */
 };
 
 static bool seen_before(struct shown *s, const struct json *value)
@@ -240,9 +326,40 @@ static void write_value(struct shown *s, struct str name, const struct json *val
     json_w_value(&s->w, value);
 }
 
+static void write_typed(struct shown *s, struct str name, struct str type, const struct json *value)
+{
+    if (s->view->form != V2_NORMALIZED) {
+        write_value(s, name, value);
+        return;
+    }
+    json_w_key(&s->w, name);
+    json_w_object(&s->w);
+    json_w_kstr(&s->w, S("type"), type);
+    json_w_key(&s->w, S("value"));
+    json_w_value(&s->w, value);
+    json_w_key(&s->w, S("metadata"));
+    json_w_object(&s->w);
+    json_w_end(&s->w);
+    json_w_end(&s->w);
+}
+
+/* With onlyChangedAttrs: what changed; of an update that changed nothing what was in it. */
+static bool is_told(struct shown *s, const struct json *instance)
+{
+    const struct entity_event *ev = s->view->event;
+    if (!s->view->only_changed || !ev || ev->op != EVENT_UPDATED || !ev->changes.n)
+        return true;
+    const struct attr_change *ch = change_of(ev, instance);
+    return ch && (s->alteration == V2_ENTITY_UPDATE || json_true(json_get(ev->note, S("forced"))) ||
+                  v2_changed(s->arena, ch, true));
+}
+
 static void write_attr(struct shown *s, struct str name, const struct json *instance)
 {
-    if (!instance)
+    static const struct json null_value = {.type = JSON_NULL};
+    if (!instance && s->view->covered)
+        write_typed(s, name, S("None"), &null_value);
+    if (!instance || among(s->view->except, s->view->n_except, name) || !is_told(s, instance))
         return;
     if (s->view->form == V2_NORMALIZED) {
         json_w_key(&s->w, name);
@@ -265,24 +382,16 @@ static bool write_builtin(struct shown *s, struct str name)
         if (!str_eq(name, builtin[i].name))
             continue;
         const struct json *at = json_get(s->stored, builtin[i].member);
-        if (!at)
-            return true;
-        if (s->view->form != V2_NORMALIZED) {
-            write_value(s, name, at);
-            return true;
-        }
-        json_w_key(&s->w, name);
-        json_w_object(&s->w);
-        json_w_kstr(&s->w, S("type"), S("DateTime"));
-        json_w_key(&s->w, S("value"));
-        json_w_value(&s->w, at);
-        json_w_key(&s->w, S("metadata"));
-        json_w_object(&s->w);
-        json_w_end(&s->w);
-        json_w_end(&s->w);
+        if (at)
+            write_typed(s, name, S("DateTime"), at);
         return true;
     }
-    return false;
+    bool altered = s->view->event && str_eq(name, S("alterationType"));
+    if (!altered && !str_eq(name, S("servicePath")))
+        return false;
+    struct json text = json_v_str(altered ? v2_alterations[s->alteration] : v2_path_of(s->stored));
+    write_typed(s, name, S("Text"), &text);
+    return true;
 }
 
 /* All attributes but those that the list names itself. */
@@ -298,6 +407,13 @@ static void write_all(struct shown *s)
     }
 }
 
+/* An attribute of the user's that has the name of a newer builtin comes before it. */
+static bool write_own_or_builtin(struct shown *s, struct str name)
+{
+    return !(str_eq(name, S("servicePath")) && v2_attr(s->arena, s->stored, name)) &&
+           write_builtin(s, name);
+}
+
 static void write_attrs(struct shown *s)
 {
     const struct v2_view *v = s->view;
@@ -308,7 +424,7 @@ static void write_attrs(struct shown *s)
             continue;
         if (str_eq(v->attrs[i], S("*")))
             write_all(s);
-        else if (!write_builtin(s, v->attrs[i]))
+        else if (!write_own_or_builtin(s, v->attrs[i]))
             write_attr(s, v->attrs[i], v2_attr(s->arena, s->stored, v->attrs[i]));
     }
 }
@@ -317,6 +433,8 @@ void v2_show(struct buf *out, struct arena *a, const struct json *stored, const 
 {
     struct shown s = {.w = json_writer(out), .arena = a, .stored = stored, .view = v};
     bool list = v->form == V2_VALUES || v->form == V2_UNIQUE;
+    if (v->event)
+        s.alteration = v2_alteration(a, v->event);
     if (list)
         json_w_array(&s.w);
     else

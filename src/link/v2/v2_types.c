@@ -276,4 +276,5 @@ void v2_routes(struct link *l, struct router *r)
     v2_query_routes(l, r);
     v2_batch_routes(l, r);
     v2_type_routes(l, r);
+    v2_subscription_routes(l, r);
 }

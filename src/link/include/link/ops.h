@@ -48,6 +48,8 @@ struct op {
     enum err (*prepare)(struct op *op, struct arena *a, struct store_conn *c, int64_t tenant,
                         int64_t now, struct error *e);
     void *ctx; /* for prepare() */
+    /* A JSON object that followers of the journal find beside the change; absent: none. */
+    struct str note;
     /* results */
     enum err result;
     struct error error;

@@ -51,6 +51,7 @@ struct repo_put {
     int64_t now;
     struct str id;
     struct str actor;             /* may be absent */
+    struct str note;              /* JSON for the journal, see ops.h; may be absent */
     const struct entity_row *row; /* the row before, from repo_get(); eid 0: none */
     const struct json *before;    /* its tree; NULL when there was none */
     const struct entity_delta *delta;
@@ -114,6 +115,7 @@ struct entity_event {
     enum { EVENT_CREATED, EVENT_UPDATED, EVENT_DELETED } op;
     const struct json *doc; /* state after the change; for EVENT_DELETED the state before */
     VEC(struct attr_change) changes; /* .after is found in doc; NULL in the changes of a deletion */
+    const struct json *note;         /* of the operation (ops.h); NULL: none */
 };
 enum err entity_event_parse(struct arena *a, struct str body, struct entity_event *out,
                             struct error *e);
