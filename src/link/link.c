@@ -5,6 +5,7 @@
 #include "forward.h"
 #include "link/import.h"
 #include "link/subscription.h"
+#include "registration.h"
 #include "retention.h"
 #include "shown.h"
 #include "v2.h"
@@ -28,6 +29,8 @@ static const struct config_key keys[] = {
                "instances of each attribute in one temporal answer"),
     CONFIG_INT("link.subscriptions_max", struct link_options, subscriptions_max, 100000, 1,
                10000000, "subscriptions of one tenant"),
+    CONFIG_INT("link.registrations_max", struct link_options, registrations_max, 100000, 1,
+               10000000, "registrations of context sources in all"),
     CONFIG_INT("link.context_fetch_ms", struct link_options, context_fetch_ms, 5000, 100, 60000,
                "time to fetch a remote @context, milliseconds"),
     CONFIG_INT("link.notify_window", struct link_options, notify_window, 64, 1, 10000,
@@ -78,6 +81,11 @@ enum err link_start(struct link *l, struct error *e)
         link_stop(l);
         return e->code;
     }
+    l->registrations = registrations_new(l, e);
+    if (!l->registrations) {
+        link_stop(l);
+        return e->code;
+    }
     l->shown = shown_new(l->options.shown);
     l->subscriptions = subscriptions_new(l, e);
     if (l->subscriptions)
@@ -104,6 +112,7 @@ void link_stop(struct link *l)
     if (l->subscriptions)
         subscriptions_free(l->subscriptions);
     forwarding_free(l->forwarding);
+    registrations_free(l->registrations);
     if (l->contexts)
         ld_contexts_free(l->contexts);
 }
@@ -118,6 +127,7 @@ void link_routes(struct link *l, struct router *r)
     api_type_routes(l, r);
     api_context_routes(l, r);
     api_export_routes(l, r);
+    registrations_routes(l, r);
     subscriptions_routes(l, r);
     streams_routes(l, r);
     imports_routes(l->imports, r);

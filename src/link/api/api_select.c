@@ -77,14 +77,10 @@ static enum err parse_filters(struct api *c, struct api_select *s, const struct 
             return err;
         q->geo = &s->geo;
     }
-    if (t->csf.p) { /* there are no context sources yet; it must make sense all the same */
-        const struct query_node *csf =
-            query_parse_q(c->arena, t->csf, c->ctx, NULL, 0, &QUERY_DEFAULT, e);
-        if (!csf)
-            return e->code;
-        query_q_release(csf);
-    }
-    return OK;
+    if (t->csf.p)
+        s->csf = query_parse_q(c->arena, t->csf, c->ctx, NULL, 0, &QUERY_DEFAULT, e);
+    s->local = t->local;
+    return t->csf.p && !s->csf ? e->code : OK;
 }
 
 /* Does q speak of some attribute, not only of createdAt and the like? Depth is limited by parsing.
@@ -304,6 +300,9 @@ bool api_select_body(struct api *c, struct api_select *s, bool wide)
 void api_select_release(struct api_select *s)
 {
     entity_query_release(&s->query);
+    if (s->csf)
+        query_q_release(s->csf);
+    s->csf = NULL;
     for (size_t i = 0; i < s->n_any; i++)
         regex_free(s->any[i].pattern);
     s->n_any = 0;

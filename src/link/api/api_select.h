@@ -22,7 +22,9 @@ struct api_selector {
 
 struct api_select {
     struct entity_query query;
-    struct geo_query geo; /* query.geo points here when there is one */
+    struct geo_query geo;         /* query.geo points here when there is one */
+    const struct query_node *csf; /* of context sources; NULL: all of them */
+    bool local;                   /* only what is here (clause 6.3.18) */
     /* Of a body with several of them: an entity must meet one besides query. */
     const struct api_selector *any;
     size_t n_any;

@@ -84,6 +84,12 @@ static bool read_relation(const struct time_source *s, struct history_query *q)
     return true;
 }
 
+bool api_time_query(struct api *c, const struct json *object, struct history_query *q)
+{
+    struct time_source s = {c, object};
+    return read_property(&s, q) && read_relation(&s, q);
+}
+
 static bool read_aggregates(const struct time_source *s, struct temporal_view *v)
 {
     struct str list = source_text(s, "aggrMethods"), word;

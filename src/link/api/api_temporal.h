@@ -30,6 +30,10 @@ struct temporal_entity {
     const struct json *stored; /* state now, or before its deletion; may be NULL */
 };
 
+/* timerel, timeAt, endTimeAt and timeproperty of the query, or of an object (temporalQ); false: the
+ * response is filled. */
+bool api_time_query(struct api *c, const struct json *object, struct history_query *q);
+
 /* What was shown of an entity. */
 struct temporal_shown {
     size_t instances; /* or values, or periods */

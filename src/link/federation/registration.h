@@ -75,6 +75,14 @@ typedef uint64_t reg_ops;
 #define REG_RETRIEVE_ENTITY_MAP     ((reg_ops)1 << 37)
 #define REG_UPDATE_ENTITY_MAP       ((reg_ops)1 << 38)
 #define REG_DELETE_ENTITY_MAP       ((reg_ops)1 << 39)
+#define REG_MAP_QUERY_ENTITY        ((reg_ops)1 << 40) /* createEntityMapQueryEntity */
+#define REG_MAP_QUERY_TEMPORAL      ((reg_ops)1 << 41) /* createEntityMapQueryTemporal */
+#define REG_SOURCE_IDENTITY         ((reg_ops)1 << 42) /* retrieveContextSourceIdentity */
+/* Operations on the evolution of entities. */
+#define REG_TEMPORAL                                                                               \
+    ((reg_ops)REG_UPSERT_TEMPORAL | REG_APPEND_ATTRS_TEMPORAL | REG_DELETE_ATTRS_TEMPORAL |        \
+     REG_UPDATE_ATTR_INSTANCE_TEMPORAL | REG_DELETE_ATTR_INSTANCE_TEMPORAL | REG_DELETE_TEMPORAL | \
+     REG_RETRIEVE_TEMPORAL | REG_QUERY_TEMPORAL | REG_MAP_QUERY_TEMPORAL)
 
 /* Compiled; texts and lists live as long as it does. */
 struct registration {

@@ -50,6 +50,15 @@ static const char tables_note[] =
 /* Whose a subscription is: NULL is NGSI-LD's, else NGSIv2's with that service path ("/#"). */
 static const char tables_v2[] = "ALTER TABLE subscription ADD COLUMN service_path {text};";
 
+/* Context source registrations; doc as its owner wrote it with names expanded, NULL: deleted; v:
+ * its last change among those of all; the counters of what came of asking the source. */
+static const char tables_registration[] =
+    "CREATE TABLE registration(rid {id}, tenant {int} NOT NULL, id {text} NOT NULL, doc {text},"
+    " v {int} NOT NULL, sent {int} NOT NULL, failed {int} NOT NULL, last_success {int} NOT NULL,"
+    " last_failure {int} NOT NULL, created {int} NOT NULL, modified {int} NOT NULL,"
+    " UNIQUE(tenant, id));"
+    "CREATE INDEX registration_v ON registration(v);";
+
 static const struct store_migration migrations[] = {
     {1, "entities, indexes, history, contexts, subscriptions", tables_1,
      INDEX_TABLES("INTEGER", "REAL", "TEXT", " WITHOUT ROWID"),
@@ -57,6 +66,7 @@ static const struct store_migration migrations[] = {
     {2, "recent history", tables_2, NULL, NULL},
     {3, "notes", tables_note, NULL, NULL},
     {4, "subscriptions of NGSIv2", tables_v2, NULL, NULL},
+    {5, "registrations", tables_registration, NULL, NULL},
 };
 
 const struct store_module link_module = {"link", migrations,

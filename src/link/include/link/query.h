@@ -52,6 +52,8 @@ const struct query_node *query_parse_q(struct arena *a, struct str text,
                                        const struct query_limits *l, struct error *e);
 /* Frees the patterns of q, which must not be evaluated any more; the rest is the arena's. */
 void query_q_release(const struct query_node *q);
+/* Attributes (IRIs) that q speaks of, each once; members of entities are none. */
+size_t query_q_attrs(struct arena *a, const struct query_node *q, const struct str **out);
 /* type: A, (A,B), (A;B), A|B: ',' and '|' are or, ';' is and. */
 const struct type_node *query_parse_types(struct arena *a, struct str text,
                                           const struct ld_context *ctx,
