@@ -398,6 +398,11 @@ static enum err set_up(struct client *c, struct error *e)
     return OK;
 }
 
+const struct client_options *client_settings(const struct client *c)
+{
+    return &c->options;
+}
+
 struct client *client_new(const struct client_options *o, struct error *e)
 {
     pthread_once(&curl_once, init_curl);

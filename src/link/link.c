@@ -3,6 +3,7 @@
 #include "api.h"
 #include "expiry.h"
 #include "forward.h"
+#include "http/mqtt.h"
 #include "link/import.h"
 #include "link/subscription.h"
 #include "registration.h"
@@ -77,15 +78,13 @@ enum err link_start(struct link *l, struct error *e)
     if (!l->contexts)
         return e->code;
     l->forwarding = forwarding_new(l, e);
-    if (!l->forwarding) {
-        link_stop(l);
-        return e->code;
-    }
+    if (!l->forwarding)
+        goto failed;
     l->registrations = registrations_new(l, e);
-    if (!l->registrations) {
-        link_stop(l);
-        return e->code;
-    }
+    if (!l->registrations)
+        goto failed;
+    if (l->client && !(l->mqtt = mqtt_new(client_settings(l->client), e)))
+        goto failed;
     l->shown = shown_new(l->options.shown);
     l->subscriptions = subscriptions_new(l, e);
     if (l->subscriptions)
@@ -96,6 +95,7 @@ enum err link_start(struct link *l, struct error *e)
         expiry_start(l);
         return OK;
     }
+failed:;
     enum err err = e->code;
     link_stop(l);
     return err;
@@ -113,6 +113,8 @@ void link_stop(struct link *l)
         subscriptions_free(l->subscriptions);
     forwarding_free(l->forwarding);
     registrations_free(l->registrations);
+    if (l->mqtt)
+        mqtt_free(l->mqtt);
     if (l->contexts)
         ld_contexts_free(l->contexts);
 }

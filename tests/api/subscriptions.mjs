@@ -68,9 +68,6 @@ test('what makes no sense is refused, and says why', async () => {
         assert.ok(res.json.detail.length > 10, res.text);
     }
     assertError(await ld.post('/subscriptions', '{"type":'), 400, 'InvalidRequest');
-    const mqtt = await ld.post('/subscriptions', base({}, { endpoint: { uri: 'mqtt://broker/t' } }));
-    assertError(mqtt, 422, 'OperationNotSupported');
-    assert.match(mqtt.json.detail, /MQTT/);
     assert.equal((await ld.post('/subscriptions', 'x', { type: 'text/plain' })).status, 415);
 });
 
@@ -100,6 +97,50 @@ test('patch changes members, removes with null, refuses nonsense', async () => {
     assertError(await ld.patch(path, { id: 'urn:other:1' }), 400, 'BadRequestData');
     assertError(await ld.patch('/subscriptions/urn:x:none', { description: 'x' }), 404, 'ResourceNotFound');
     assert.equal((await ld.get(path)).json.description, 'second');
+    await ld.delete(path);
+});
+
+test('status follows isActive and expiresAt as clause 5.8.2 has it', async () => {
+    const status = async () => (await ld.get(path)).json.status;
+    const later = (ms) => new Date(Date.now() + ms).toISOString();
+    const path = await subscribe('status', { expiresAt: later(600) });
+    assert.equal((await ld.patch(path, { isActive: false })).status, 204);
+    assert.equal(await status(), 'paused');
+    await eventually(async () => await status() === 'expired');
+    assert.equal((await ld.patch(path, { isActive: true })).status, 204);
+    assert.equal(await status(), 'expired', 'isActive alone does not bring it back');
+    assert.equal((await ld.patch(path, { isActive: false })).status, 204);
+    assert.equal(await status(), 'expired');
+    assert.equal((await ld.patch(path, { expiresAt: later(600000) })).status, 204);
+    assert.equal(await status(), 'active', 'a new expiresAt does, paused or not');
+    assertError(await ld.patch(path, { expiresAt: later(-1000), isActive: true }), 400, 'BadRequestData');
+    assert.equal((await ld.patch(path, { expiresAt: later(60000), isActive: false })).status, 204);
+    assert.equal(await status(), 'paused');
+    await ld.delete(path);
+});
+
+test('patching notification replaces it as a whole; its counters stay', async () => {
+    const path = await subscribe('whole', {}, { format: 'keyValues', attributes: ['t'] });
+    await sensor({ t: 1 });
+    await told('whole', 1);
+    await eventually(async () => (await ld.get(path)).json.notification.timesSent === 1);
+    assertError(await ld.patch(path, { notification: { format: 'concise' } }), 400, 'BadRequestData');
+    const endpoint = { uri: `${receiver.url}/whole`, accept: 'application/ld+json' };
+    assert.equal((await ld.patch(path, { notification: { endpoint, timesSent: 77 } })).status, 204);
+    const { notification } = (await ld.get(path)).json;
+    assert.equal(notification.format, undefined);
+    assert.deepEqual(notification.endpoint, endpoint);
+    assert.equal(notification.timesSent, 1);
+    await ld.delete(path);
+});
+
+test('writing the same value again is no change', async () => {
+    const path = await subscribe('same');
+    const id = await sensor({ t: 1 });
+    await told('same', 1);
+    assert.equal((await ld.patch(`/entities/${id}/attrs`, { t: { type: 'Property', value: 1 } })).status, 204);
+    assert.equal((await ld.patch(`/entities/${id}/attrs`, { t: { type: 'Property', value: 2 } })).status, 204);
+    assert.equal((await told('same', 2))[1].body.data[0].t.value, 2);
     await ld.delete(path);
 });
 

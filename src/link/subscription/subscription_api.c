@@ -247,6 +247,20 @@ static enum err find_row(struct store_conn *c, struct sub_write_call *w, const s
     return err;
 }
 
+/* What the fragment is put into: one that has expired and gets only a new expiresAt is active
+ * again, paused or not (clause 5.8.2.4). */
+static const struct json *as_before(const struct sub_write_call *w, const struct json *doc)
+{
+    int64_t expires;
+    bool expired = datetime_parse(json_text(json_get(doc, S("expiresAt"))), &expires) &&
+                   expires <= clock_now(w->api.link->clock);
+    if (!expired || !json_get(w->in, S("expiresAt")) || json_get(w->in, S("isActive")))
+        return doc;
+    struct json *active = ARENA_NEW(w->api.arena, struct json);
+    *active = json_without(w->api.arena, doc, S("isActive"));
+    return active;
+}
+
 static enum err patch_row(struct store_conn *c, struct sub_write_call *w, struct error *e)
 {
     struct arena *a = w->api.arena;
@@ -257,7 +271,7 @@ static enum err patch_row(struct store_conn *c, struct sub_write_call *w, struct
     enum err err = find_row(c, w, &doc, &context, e);
     if (err || w->result)
         return err;
-    doc = w->face ? w->patched(a, doc, w->in) : sub_patched(a, doc, w->in);
+    doc = w->face ? w->patched(a, doc, w->in) : sub_patched(a, as_before(w, doc), w->in);
     /* A new q brings its context; otherwise the one it was written with stays. */
     if (json_get(w->in, S("q")))
         context = ld_context_json(ctx);
@@ -459,7 +473,7 @@ void subscriptions_each(struct subscriptions *h, int64_t tenant,
         struct subscription_status st = {
             .id = s->spec->id,
             .name = s->spec->name,
-            .endpoint = s->spec->uri,
+            .endpoint = s->spec->shown_uri,
             .tenant = tenant,
             .cursor = cursor,
             .lag = s->spec->interval_us || s->tenant->pos < cursor ? 0 : s->tenant->pos - cursor,

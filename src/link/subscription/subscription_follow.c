@@ -81,6 +81,7 @@ struct offer {
     struct arena *arena;
     bool live; /* to those that keep up, else to the sweep */
     int64_t seq;
+    struct sub_place place;
     VEC(struct candidate) list;
     VEC(struct sub_group *) rendered;
 };
@@ -109,7 +110,7 @@ static void evaluate(struct offer *o, const struct entity_event *ev, int64_t at,
             continue;
         if (g->stamp != stamp) {
             g->stamp = stamp;
-            g->payload = sub_render(g, o->arena, ev, at);
+            g->payload = sub_render(g, &o->place, o->arena, ev, at);
             *vec_push(o->arena, &o->rendered) = g;
         }
         c->payload = g->payload;
@@ -146,7 +147,8 @@ static void hand_out(struct offer *o)
 static void offer_row(struct subscriptions *h, struct arena *a, struct sub_tenant *t,
                       const struct copied_row *row, bool live)
 {
-    struct offer o = {.hub = h, .arena = a, .live = live, .seq = row->seq};
+    struct offer o = {
+        .hub = h, .arena = a, .live = live, .seq = row->seq, .place = {h->link, t->tenant}};
     struct entity_event ev = {0};
     struct error e = {0};
     int64_t stamp = 0;
@@ -313,6 +315,7 @@ static bool sweep_tenant(struct subscriptions *h, struct sub_tenant *t)
 
 struct page {
     const struct sub_spec *spec;
+    struct sub_place place;
     size_t selector;
     struct arena *arena;
     struct buf text;
@@ -324,7 +327,7 @@ static bool page_by_face(struct page *p, const struct json *stored)
 {
     struct entity_event ev = {.op = EVENT_UPDATED, .doc = stored};
     if (p->spec->face->selects(p->spec, p->selector, p->arena, stored))
-        *vec_push(p->arena, &p->each) = sub_render(p->spec->group, p->arena, &ev, 0);
+        *vec_push(p->arena, &p->each) = sub_render(p->spec->group, &p->place, p->arena, &ev, 0);
     return true;
 }
 
@@ -338,7 +341,7 @@ static bool page_entity(void *ctx, const struct entity_row *row, const struct js
         return true; /* told by an earlier selector */
     if (p->n)
         buf_char(&p->text, ',');
-    sub_render_entity(&p->text, p->spec->group, p->arena, stored);
+    sub_render_entity(&p->text, p->spec->group, &p->place, p->arena, stored);
     p->n++;
     return true;
 }
@@ -423,7 +426,11 @@ void sub_full_run(struct subscriptions *h, struct sub *s)
     struct page_end end = {0};
     pthread_mutex_lock(&h->lock);
     struct sub_spec *spec = s->spec;
-    struct page p = {.spec = spec, .selector = s->full.selector, .arena = &a, .text = BUF_INIT};
+    struct page p = {.spec = spec,
+                     .place = {h->link, spec->tenant},
+                     .selector = s->full.selector,
+                     .arena = &a,
+                     .text = BUF_INIT};
     int64_t after = s->full.after;
     bool wanted = s->full.wanted && !h->closing && s->state != ST_GONE;
     if (p.selector >= spec->n_selectors)
@@ -592,9 +599,9 @@ struct subscriptions *sub_hub_new(struct link *l, const struct sub_net *net, str
     return NULL;
 }
 
-static enum err send_by_client(void *ctx, const struct client_request *r, struct error *e)
+static enum err send_outside(void *ctx, const struct outbound *m, struct error *e)
 {
-    return client_send(ctx, r, e);
+    return outbound_send(ctx, m, e);
 }
 
 /* For jitter only: nobody gains from guessing it. */
@@ -610,7 +617,7 @@ static uint64_t random_jitter(void *ctx)
 
 struct subscriptions *subscriptions_new(struct link *l, struct error *e)
 {
-    struct sub_net net = {send_by_client, random_jitter, l->client};
+    struct sub_net net = {send_outside, random_jitter, l};
     struct subscriptions *h = sub_hub_new(l, &net, e);
     if (!h)
         return NULL;

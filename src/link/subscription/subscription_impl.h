@@ -4,9 +4,11 @@
  *     subscription_model.c   what a client sends and reads; checking; the stored document
  *     subscription_spec.c    a stored document compiled for matching and sending
  *     subscription_match.c   which subscriptions a change concerns
+ *     subscription_view.c    members picked, linked entities
  *     subscription_render.c  the text of a notification
  *     subscription_state.c   states, queues, timers
  *     subscription_send.c    hosts, requests, answers, trying again
+ *     outbound.c             the transports: HTTP, MQTT
  *     subscription_follow.c  the follower: journal, sweeps, periods, cursors on disk
  *     subscription_store.c   rows of the subscription table
  *     subscription_api.c     /ngsi-ld/v1/subscriptions, /link/v1/deliveries
@@ -17,6 +19,7 @@
 #include "core/map.h"
 #include "core/vec.h"
 #include "link/link.h"
+#include "link/outbound.h"
 #include "link/subscription.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -58,8 +61,9 @@ void sub_write(struct buf *out, struct arena *a, const struct json *doc,
                const struct sub_counters *n, const char *status, const struct ld_context *ctx,
                bool with_context, bool sys_attrs, int64_t created, int64_t modified);
 
-/* Each name of a type selection ("A,(B;C)") through to(); the signs between stay. */
-struct str sub_map_types(struct arena *a, struct str selection, const struct ld_context *ctx,
+/* Each name of a type selection ("A,(B;C)") or projection ("a,b{c}") through to(); the signs
+ * between stay, and members of entities. */
+struct str sub_map_names(struct arena *a, struct str text, const struct ld_context *ctx,
                          struct str (*to)(const struct ld_context *, struct arena *, struct str));
 
 /* --- spec: compiled, immutable, counted --- */
@@ -88,9 +92,16 @@ struct sub_group {
     struct sub_slab *slab; /* where it stands */
     struct str key;        /* in subscriptions.groups */
     struct entity_view view;
+    const struct api_projection *pick, *omit; /* NULL: all, nothing */
+    enum { SHOW_ALONE, SHOW_INLINE, SHOW_FLAT } join;
+    int64_t level; /* of links to follow */
     bool show_changes, show_deleted;
     const struct sub_face *face; /* NULL: NGSI-LD */
     const void *own;             /* the face's */
+    /* The deletion of an entity is told as that of its attributes (no entityDeleted), of these. */
+    bool gone_attrs;
+    const struct str *watched;
+    size_t n_watched;
     /* the follower's: what was rendered for the journal row at hand */
     int64_t stamp;
     struct sub_payload *payload;
@@ -118,13 +129,16 @@ struct sub_spec {
     size_t n_watched;
     unsigned triggers;
     struct entity_query filter; /* q, scope, place; for one thread, the follower */
-    struct str q, scope_q, georel, geometry, coordinates, geo_property;
+    struct str q, expand_values, scope_q, georel, geometry, coordinates, geo_property;
     const struct ld_context *q_ctx;
     bool active;
     int64_t expires;                  /* instant, 0: never */
     int64_t throttle_us, interval_us; /* 0: none */
-    struct str uri, origin;           /* endpoint; its scheme, host and port */
+    struct str uri, origin;           /* endpoint; what stands before its path */
+    struct str shown_uri;             /* without its password */
+    struct outbound_mqtt mqtt;
     enum sub_accept accept;
+    bool link_header; /* the @context is named in a header, not given in the body */
     const struct http_header *headers; /* receiverInfo */
     size_t n_headers;
     int64_t timeout_ms, cooldown_us;
@@ -149,6 +163,8 @@ struct sub_source {
 };
 /* Compile into the slab. Takes no lock; the group is found or made later (sub_group_join()). */
 struct sub_spec *sub_spec_new(struct sub_slab *slab, const struct sub_source *src, struct error *e);
+/* What notifierInfo says of MQTT; e may be NULL. */
+enum err sub_mqtt_info(const struct json *pairs, struct outbound_mqtt *out, struct error *e);
 /* Its group among those of the hub; under the hub's lock. */
 void sub_group_join(struct map *groups, struct sub_spec *spec);
 void sub_spec_ref(struct sub_spec *s);
@@ -179,9 +195,10 @@ struct sub_face {
     bool (*selects)(const struct sub_spec *s, size_t i, struct arena *a, const struct json *doc);
     struct sub_payload *(*render)(const struct sub_group *g, struct arena *a,
                                   const struct entity_event *ev);
-    /* Method, URL, headers and body for n payloads; id names the notification. */
+    /* Method, URL, headers, body and what MQTT is to do for n payloads; id names the notification.
+     */
     void (*request)(const struct sub_spec *s, struct arena *a, struct str id,
-                    struct sub_payload *const *list, size_t n, struct client_request *out);
+                    struct sub_payload *const *list, size_t n, struct outbound *out);
 };
 extern const struct sub_face v2_sub_face; /* v2/v2_outbox.c */
 
@@ -205,12 +222,36 @@ bool sub_selects(const struct sub_spec *s, size_t n, const struct json *doc);
 
 /* --- render --- */
 
-/* The entity of a change as the group shows it. */
-struct sub_payload *sub_render(const struct sub_group *g, struct arena *a,
-                               const struct entity_event *ev, int64_t at);
+struct api_projection;
+
+/* Where linked entities are found. */
+struct sub_place {
+    struct link *link;
+    int64_t tenant;
+};
+/* The projection of a list of texts of clause 4.21; *out NULL without one. */
+enum err sub_projection(struct arena *a, const struct json *list, const struct ld_context *ctx,
+                        const struct api_projection **out, struct error *e);
+/* Rules between pick, omit and join of a notification's parameters. */
+enum err sub_check_view(const struct json *notification, struct error *e);
+/* pick, omit and join of a group from them. */
+enum err sub_take_view(struct sub_group *g, struct arena *a, const struct json *notification,
+                       struct error *e);
+/* The form in which the group's entities are written. */
+struct entity_view sub_view_of(const struct sub_group *g);
+/* An entity as the group shows it; *linked: entities that follow it, each after a comma. */
+enum err sub_write_entity(struct buf *out, const struct sub_group *g, const struct sub_place *at,
+                          struct arena *a, const struct json *doc, struct str *linked,
+                          struct error *e);
+
+/* Does the attribute differ from what it was before, times aside (clause 5.8.6)? */
+bool sub_differs(const struct attr_change *ch);
+/* The entity of a change, which was at the instant `when`, as the group shows it. */
+struct sub_payload *sub_render(const struct sub_group *g, const struct sub_place *at,
+                               struct arena *a, const struct entity_event *ev, int64_t when);
 /* The entity as it is. */
-void sub_render_entity(struct buf *out, const struct sub_group *g, struct arena *a,
-                       const struct json *doc);
+void sub_render_entity(struct buf *out, const struct sub_group *g, const struct sub_place *at,
+                       struct arena *a, const struct json *doc);
 struct sub_payload *sub_payload_new(struct str text, struct str id);
 /* With something for the face's request(). */
 struct sub_payload *sub_payload_noted(struct str text, struct str id, struct str note);
@@ -305,7 +346,7 @@ struct sub_host {
 
 /* The world outside, as the outbox sees it. */
 struct sub_net {
-    enum err (*send)(void *ctx, const struct client_request *r, struct error *e);
+    enum err (*send)(void *ctx, const struct outbound *m, struct error *e);
     uint64_t (*random)(void *ctx);
     void *ctx;
 };

@@ -6,6 +6,7 @@
  * types and "any"; what is found there is checked exactly by sub_concerns().
  */
 #include "core/regex.h"
+#include "entity_impl.h"
 #include "subscription_impl.h"
 #include "v2.h"
 #include <stdlib.h>
@@ -194,22 +195,63 @@ static bool any_watched(const struct sub_spec *s, const struct json *doc)
     return s->n_watched == 0;
 }
 
+static bool same_instance(const struct json *x, const struct json *y);
+
+static bool same_instances(const struct json *x, const struct json *y)
+{
+    bool lists = json_is(x, JSON_ARRAY) && json_is(y, JSON_ARRAY) && x->n == y->n;
+    for (uint32_t i = 0; lists && i < x->n; i++)
+        if (!same_instance(&x->items[i], &y->items[i]))
+            return false;
+    return lists;
+}
+
+/* Times aside; in any order. Depth is bounded by that of entities. */
+static bool same_instance(const struct json *x, const struct json *y)
+{
+    uint32_t members = 0;
+    for (uint32_t i = 0; i < x->n; i++) {
+        struct str key = json_key(&x->members[i]);
+        const struct json *v = &x->members[i].value, *other = json_get(y, key);
+        enum slot slot = slot_of(key, NULL);
+        if (slot == SLOT_CREATED || slot == SLOT_MODIFIED)
+            continue;
+        members++;
+        if (!other || !(slot == SLOT_SUB ? same_instances(v, other) : json_equal(v, other, true)))
+            return false;
+    }
+    for (uint32_t i = 0; i < y->n; i++) {
+        enum slot slot = slot_of(json_key(&y->members[i]), NULL);
+        members -= slot != SLOT_CREATED && slot != SLOT_MODIFIED;
+    }
+    return members == 0;
+}
+
+bool sub_differs(const struct attr_change *ch)
+{
+    return ch->op != ATTR_UPDATED || !ch->before || !ch->after ||
+           !same_instance(ch->before, ch->after);
+}
+
 static bool triggered(const struct sub_spec *s, const struct entity_event *ev)
 {
     static const unsigned of_op[] = {[ATTR_CREATED] = TRIGGER_ATTR_CREATED,
                                      [ATTR_UPDATED] = TRIGGER_ATTR_UPDATED,
                                      [ATTR_DELETED] = TRIGGER_ATTR_DELETED};
-    if (ev->op == EVENT_DELETED)
-        return (s->triggers & TRIGGER_ENTITY_DELETED) && any_watched(s, ev->doc);
+    if (ev->op == EVENT_DELETED && (s->triggers & TRIGGER_ENTITY_DELETED))
+        return any_watched(s, ev->doc);
     if (ev->op == EVENT_CREATED && (s->triggers & TRIGGER_ENTITY_CREATED) &&
         any_watched(s, ev->doc))
         return true;
     /* A change of types or scope alone is an update of the entity and of no attribute. */
     if (ev->op == EVENT_UPDATED && !ev->changes.n)
         return (s->triggers & TRIGGER_ENTITY_UPDATED) && !s->n_watched;
-    for (size_t i = 0; i < ev->changes.n; i++)
-        if ((s->triggers & of_op[ev->changes.v[i].op]) && watches(s, ev->changes.v[i].attr))
+    for (size_t i = 0; i < ev->changes.n; i++) {
+        const struct attr_change *ch = &ev->changes.v[i];
+        enum attr_op op = ev->op == EVENT_DELETED ? ATTR_DELETED : ch->op; /* with its entity */
+        if ((s->triggers & of_op[op]) && watches(s, ch->attr) && sub_differs(ch))
             return true;
+    }
     return false;
 }
 

@@ -11,6 +11,8 @@
 #include "subscription_impl.h"
 #include <string.h>
 
+enum { LEVEL_MAX = 8 }; /* of linked entities */
+
 struct taker {
     struct arena *arena;
     const struct ld_context *ctx;
@@ -100,7 +102,15 @@ static bool take_millis(struct taker *t, const char *name, const struct json *v)
 {
     double d;
     t->out = *v;
-    return (json_double(v, &d) && d >= 0 && d <= 1e9) || refuse(t, name, "a number, at least 0");
+    return (json_double(v, &d) && d > 0 && d <= 1e9) || refuse(t, name, "a positive number");
+}
+
+static bool take_level(struct taker *t, const char *name, const struct json *v)
+{
+    int64_t n;
+    t->out = *v;
+    return (json_i64(v, &n) && n >= 1 && n <= LEVEL_MAX) ||
+           refuse(t, name, "an integer from 1 to 8");
 }
 
 static bool take_type(struct taker *t, const char *name, const struct json *v)
@@ -112,6 +122,28 @@ static bool take_type(struct taker *t, const char *name, const struct json *v)
 }
 
 /* --- lists --- */
+
+struct str sub_map_names(struct arena *a, struct str text, const struct ld_context *ctx,
+                         struct str (*to)(const struct ld_context *, struct arena *, struct str))
+{
+    struct buf out = BUF_INIT;
+    size_t from = 0;
+    for (size_t i = 0; i <= text.n; i++) {
+        bool sign = i < text.n && text.p[i] && strchr(",|;(){}", text.p[i]);
+        if (i < text.n && !sign)
+            continue;
+        struct str name = str_trim(str_sub(text, from, i - from));
+        bool as_it_is = str_eq(name, S("*")) || entity_is_member(name);
+        if (name.n)
+            buf_str(&out, as_it_is ? name : to(ctx, a, name));
+        if (sign)
+            buf_char(&out, text.p[i]);
+        from = i + 1;
+    }
+    struct str mapped = buf_dup(&out, a);
+    buf_release(&out);
+    return mapped;
+}
 
 static bool take_list(struct taker *t, const char *name, const struct json *v,
                       bool (*item)(struct taker *, const char *, const struct json *))
@@ -140,6 +172,34 @@ static bool name_item(struct taker *t, const char *name, const struct json *v)
 static bool take_names(struct taker *t, const char *name, const struct json *v)
 {
     return take_list(t, name, v, name_item);
+}
+
+static bool attribute_item(struct taker *t, const char *name, const struct json *v)
+{
+    if (entity_is_member(json_text(v)))
+        return refuse(t, name, "a list of attributes; pick takes id, type and scope too");
+    return name_item(t, name, v);
+}
+
+static bool take_attributes(struct taker *t, const char *name, const struct json *v)
+{
+    return take_list(t, name, v, attribute_item);
+}
+
+static bool projection_item(struct taker *t, const char *name, const struct json *v)
+{
+    if (!json_is(v, JSON_STRING) || !v->n)
+        return refuse(t, name, "a list of names, perhaps with {names of linked entities}");
+    t->out = json_v_str(sub_map_names(t->arena, json_text(v), t->ctx, ld_expand));
+    return true;
+}
+
+/* Names of the projection language (clause 4.21), stored as IRIs. */
+static bool take_projection(struct taker *t, const char *name, const struct json *v)
+{
+    const struct api_projection *parsed;
+    return take_list(t, name, v, projection_item) &&
+           !sub_projection(t->arena, v, t->ctx, &parsed, t->e);
 }
 
 static const struct {
@@ -188,32 +248,11 @@ static bool take_datasets(struct taker *t, const char *name, const struct json *
 
 /* --- entities --- */
 
-struct str sub_map_types(struct arena *a, struct str selection, const struct ld_context *ctx,
-                         struct str (*to)(const struct ld_context *, struct arena *, struct str))
-{
-    struct buf out = BUF_INIT;
-    size_t from = 0;
-    for (size_t i = 0; i <= selection.n; i++) {
-        bool sign = i < selection.n && selection.p[i] && strchr(",|;()", selection.p[i]);
-        if (i < selection.n && !sign)
-            continue;
-        struct str name = str_trim(str_sub(selection, from, i - from));
-        if (name.n)
-            buf_str(&out, str_eq(name, S("*")) ? name : to(ctx, a, name));
-        if (sign)
-            buf_char(&out, selection.p[i]);
-        from = i + 1;
-    }
-    struct str text = buf_dup(&out, a);
-    buf_release(&out);
-    return text;
-}
-
 static bool take_selection(struct taker *t, const char *name, const struct json *v)
 {
     if (!json_is(v, JSON_STRING) || v->n == 0)
         return refuse(t, name, "an entity type or a selection of types");
-    struct str text = sub_map_types(t->arena, json_text(v), t->ctx, ld_expand);
+    struct str text = sub_map_names(t->arena, json_text(v), t->ctx, ld_expand);
     if (!str_eq(text, S("*")) &&
         !query_parse_types(t->arena, text, ld_core(), &QUERY_DEFAULT, t->e))
         return false;
@@ -273,6 +312,12 @@ static bool take_q(struct taker *t, const char *name, const struct json *v)
     if (q)
         query_q_release(q);
     return q != NULL;
+}
+
+/* A filter of context sources is written in the query language too. */
+static bool take_csf(struct taker *t, const char *name, const struct json *v)
+{
+    return take_q(t, name, v);
 }
 
 static bool take_scope(struct taker *t, const char *name, const struct json *v)
@@ -343,30 +388,19 @@ static bool take_accept(struct taker *t, const char *name, const struct json *v)
 
 static bool take_join(struct taker *t, const char *name, const struct json *v)
 {
-    t->out = *v;
-    if (json_is(v, JSON_STRING) && str_eq(json_text(v), S("@none")))
-        return true;
-    error_set(t->e, ERR_UNPROCESSABLE, "notification: %s: linked entities are not supported", name);
-    return false;
+    static const char *const set[] = {"inline", "flat", "@none"};
+    return one_of(t, name, v, set, COUNT(set), "inline, flat or @none");
 }
 
 static bool take_endpoint_uri(struct taker *t, const char *name, const struct json *v)
 {
+    struct error why = {0};
     if (!take_uri(t, name, v))
         return false;
-    struct str uri = json_text(v);
-    struct str scheme = str_sub(uri, 0, (size_t)str_find_char(uri, ':'));
-    if (str_eq_nocase(scheme, S("mqtt")) || str_eq_nocase(scheme, S("mqtts"))) {
-        error_set(t->e, ERR_UNPROCESSABLE,
-                  "endpoint: notifications over MQTT are not supported; use http or https");
-        return false;
-    }
-    size_t host = scheme.n + 3;
-    bool http = str_eq_nocase(scheme, S("http")) || str_eq_nocase(scheme, S("https"));
-    if (!http || !str_starts(str_from(uri, scheme.n), S("://")) || uri.n <= host ||
-        uri.p[host] == '/')
-        return refuse(t, name, "an http or https URL");
-    return true;
+    if (!outbound_check_url(json_text(v), &why))
+        return true;
+    error_set(t->e, ERR_INVALID, "endpoint: uri: %s", why.text);
+    return false;
 }
 
 /* A header that a receiver may ask for: a name of token characters, not one that frames requests.
@@ -402,20 +436,6 @@ static bool pair_item(struct taker *t, const char *name, const struct json *v)
     return true;
 }
 
-static bool header_item(struct taker *t, const char *name, const struct json *v)
-{
-    if (!pair_item(t, name, v))
-        return false;
-    return header_ok(json_text(json_get(&t->out, S("key"))),
-                     json_text(json_get(&t->out, S("value")))) ||
-           refuse(t, name, "headers that a receiver may choose");
-}
-
-static bool take_headers(struct taker *t, const char *name, const struct json *v)
-{
-    return take_list(t, name, v, header_item);
-}
-
 static bool take_pairs(struct taker *t, const char *name, const struct json *v)
 {
     return take_list(t, name, v, pair_item);
@@ -424,8 +444,8 @@ static bool take_pairs(struct taker *t, const char *name, const struct json *v)
 static bool take_endpoint(struct taker *t, const char *name, const struct json *v)
 {
     static const struct member members[] = {
-        {"uri", take_endpoint_uri},     {"accept", take_accept},      {"timeout", take_millis},
-        {"receiverInfo", take_headers}, {"notifierInfo", take_pairs}, {"cooldown", take_millis}};
+        {"uri", take_endpoint_uri},   {"accept", take_accept},      {"timeout", take_millis},
+        {"receiverInfo", take_pairs}, {"notifierInfo", take_pairs}, {"cooldown", take_millis}};
     struct json out;
     t->where = "endpoint";
     if (!take_object(t, name, v, members, COUNT(members), &out))
@@ -440,11 +460,21 @@ static bool take_endpoint(struct taker *t, const char *name, const struct json *
 static bool take_notification(struct taker *t, const char *name, const struct json *v)
 {
     static const struct member members[] = {
-        {"attributes", take_names}, {"pick", take_names},        {"omit", take_names},
-        {"format", take_format},    {"showChanges", take_bool},  {"sysAttrs", take_bool},
-        {"join", take_join},        {"joinLevel", take_seconds}, {"endpoint", take_endpoint},
-        {"status", NULL},           {"timesSent", NULL},         {"timesFailed", NULL},
-        {"lastNotification", NULL}, {"lastSuccess", NULL},       {"lastFailure", NULL},
+        {"attributes", take_attributes},
+        {"pick", take_projection},
+        {"omit", take_projection},
+        {"format", take_format},
+        {"showChanges", take_bool},
+        {"sysAttrs", take_bool},
+        {"join", take_join},
+        {"joinLevel", take_level},
+        {"endpoint", take_endpoint},
+        {"status", NULL},
+        {"timesSent", NULL},
+        {"timesFailed", NULL},
+        {"lastNotification", NULL},
+        {"lastSuccess", NULL},
+        {"lastFailure", NULL},
     };
     struct json out;
     t->where = "notification";
@@ -459,6 +489,15 @@ static bool take_notification(struct taker *t, const char *name, const struct js
 
 /* --- the whole --- */
 
+/* A comma separated list of attributes. */
+static bool take_value_names(struct taker *t, const char *name, const struct json *v)
+{
+    if (!take_text(t, name, v))
+        return false;
+    t->out = json_v_str(sub_map_names(t->arena, json_text(v), t->ctx, ld_expand));
+    return true;
+}
+
 static const struct member subscription_members[] = {
     {"id", take_uri},
     {"type", take_type},
@@ -470,7 +509,7 @@ static const struct member subscription_members[] = {
     {"timeInterval", take_seconds},
     {"q", take_q},
     {"geoQ", take_geo},
-    {"csf", take_text},
+    {"csf", take_csf},
     {"scopeQ", take_scope},
     {"isActive", take_bool},
     {"notification", take_notification},
@@ -480,6 +519,9 @@ static const struct member subscription_members[] = {
     {"datasetId", take_datasets},
     {"jsonldContext", take_uri},
     {"localOnly", take_bool},
+    {"splitEntities", take_bool},
+    {"expandValues", take_value_names},
+    {"jsonKeys", take_value_names},
     {"@context", NULL},
     {"status", NULL},
     {"createdAt", NULL},
@@ -542,32 +584,56 @@ const struct json *sub_patched(struct arena *a, const struct json *doc, const st
     return out;
 }
 
-enum err sub_check(const struct json *doc, struct error *e)
+/* What the endpoint's pairs say depends on how it is reached (clauses 5.2.22, 7.2). */
+static enum err check_endpoint(const struct json *ep, struct error *e)
 {
-    const struct json *n = json_get(doc, S("notification"));
+    const struct json *info = json_get(ep, S("receiverInfo"));
+    const struct json *ours = json_get(ep, S("notifierInfo"));
+    struct outbound_mqtt how;
+    if (outbound_is_mqtt(json_text(json_get(ep, S("uri")))))
+        return sub_mqtt_info(ours, &how, e);
+    for (uint32_t i = 0; info && i < info->n; i++)
+        if (!header_ok(json_text(json_get(&info->items[i], S("key"))),
+                       json_text(json_get(&info->items[i], S("value")))))
+            return error_set(e, ERR_INVALID,
+                             "endpoint: receiverInfo must be headers that a receiver may choose");
+    return OK;
+}
+
+static enum err check_notification(const struct json *n, struct error *e)
+{
     struct str format = json_text(json_get(n, S("format")));
     bool simplified = str_eq(format, S("simplified")) || str_eq(format, S("keyValues"));
-    bool timed = json_get(doc, S("timeInterval")) != NULL;
-    if (!json_get(doc, S("type")))
-        return error_set(e, ERR_INVALID, "subscription: type must be \"Subscription\"");
-    if (!n)
-        return error_set(e, ERR_INVALID, "subscription: notification is missing");
-    if (!json_get(doc, S("entities")) && (timed || !json_get(doc, S("watchedAttributes"))))
-        return error_set(e, ERR_INVALID, "subscription: %s",
-                         timed ? "timeInterval needs entities"
-                               : "entities or watchedAttributes must be given");
-    if (timed && (json_get(doc, S("watchedAttributes")) || json_get(doc, S("throttling")) ||
-                  json_get(doc, S("notificationTrigger"))))
-        return error_set(e, ERR_INVALID,
-                         "subscription: timeInterval does not go with watchedAttributes, "
-                         "notificationTrigger or throttling");
     if (json_true(json_get(n, S("showChanges"))) && simplified)
         return error_set(e, ERR_INVALID,
                          "notification: showChanges needs the normalized or "
                          "concise format");
     if (json_get(n, S("attributes")) && (json_get(n, S("pick")) || json_get(n, S("omit"))))
         return error_set(e, ERR_INVALID, "notification: attributes does not go with pick or omit");
-    return OK;
+    if (sub_check_view(n, e))
+        return e->code;
+    return check_endpoint(json_get(n, S("endpoint")), e);
+}
+
+enum err sub_check(const struct json *doc, struct error *e)
+{
+    const struct json *n = json_get(doc, S("notification"));
+    bool timed = json_get(doc, S("timeInterval")) != NULL;
+    bool watches = json_get(doc, S("watchedAttributes")) != NULL;
+    bool local = json_true(json_get(doc, S("localOnly")));
+    if (!json_get(doc, S("type")))
+        return error_set(e, ERR_INVALID, "subscription: type must be \"Subscription\"");
+    if (!n)
+        return error_set(e, ERR_INVALID, "subscription: notification is missing");
+    if (!local && !json_get(doc, S("entities")) && (timed || !watches))
+        return error_set(e, ERR_INVALID, "subscription: %s, or localOnly be true",
+                         timed ? "timeInterval needs entities"
+                               : "entities or watchedAttributes must be given");
+    if (timed && (watches || json_get(doc, S("throttling"))))
+        return error_set(e, ERR_INVALID,
+                         "subscription: timeInterval does not go with watchedAttributes or "
+                         "throttling");
+    return check_notification(n, e);
 }
 
 /* --- out --- */
@@ -581,8 +647,27 @@ static void write_name(struct json_writer *w, struct arena *a, const struct json
 
 static bool is_names(struct str key)
 {
-    return str_eq(key, S("watchedAttributes")) || str_eq(key, S("attributes")) ||
-           str_eq(key, S("pick")) || str_eq(key, S("omit"));
+    return str_eq(key, S("watchedAttributes")) || str_eq(key, S("attributes"));
+}
+
+/* Names joined by signs: a text, or a list of them. */
+static bool is_joined_names(struct str key)
+{
+    return str_eq(key, S("pick")) || str_eq(key, S("omit")) || str_eq(key, S("expandValues")) ||
+           str_eq(key, S("jsonKeys"));
+}
+
+static void write_joined(struct json_writer *w, struct arena *a, const struct json *v,
+                         const struct ld_context *ctx)
+{
+    if (json_is(v, JSON_STRING)) {
+        json_w_str(w, sub_map_names(a, json_text(v), ctx, ld_compact));
+        return;
+    }
+    json_w_array(w);
+    for (uint32_t i = 0; i < v->n; i++)
+        json_w_str(w, sub_map_names(a, json_text(&v->items[i]), ctx, ld_compact));
+    json_w_end(w);
 }
 
 static void write_entities(struct json_writer *w, struct arena *a, const struct json *list,
@@ -596,7 +681,7 @@ static void write_entities(struct json_writer *w, struct arena *a, const struct 
             struct str key = json_key(&o->members[k]);
             json_w_key(w, key);
             if (str_eq(key, S("type")))
-                json_w_str(w, sub_map_types(a, json_text(&o->members[k].value), ctx, ld_compact));
+                json_w_str(w, sub_map_names(a, json_text(&o->members[k].value), ctx, ld_compact));
             else
                 json_w_value(w, &o->members[k].value);
         }
@@ -612,6 +697,8 @@ static void write_member(struct json_writer *w, struct arena *a, const struct js
     json_w_key(w, key);
     if (str_eq(key, S("entities"))) {
         write_entities(w, a, &m->value, ctx);
+    } else if (is_joined_names(key)) {
+        write_joined(w, a, &m->value, ctx);
     } else if (is_names(key)) {
         json_w_array(w);
         for (uint32_t i = 0; i < m->value.n; i++)

@@ -5,6 +5,7 @@
  * Deleted attributes and entities, and previous values (showChanges), are put into the tree of what
  * clients read: they are rare, so the common case stays one pass over the stored form.
  */
+#include "core/log.h"
 #include "subscription_impl.h"
 #include <stdlib.h>
 #include <string.h>
@@ -87,30 +88,86 @@ static struct json null_value(struct arena *a, size_t kind)
     return json_v_object(m, 1);
 }
 
-/* A deleted instance as it is shown. */
+/* What an instance held, as clients read it: names in the group's terms. */
+static const struct json *previous_value(struct arena *a, const struct sub_group *g,
+                                         const struct json *instance)
+{
+    struct entity_view view = g->view;
+    struct buf text = BUF_INIT;
+    view.form = FORM_NORMALIZED;
+    view.lang = STR_NONE; /* a languageMap stays one: it goes to previousLanguageMap */
+    struct json_writer w = json_writer(&text);
+    entity_write_instance(&w, a, instance, &view);
+    const struct json *shown = json_parse(a, buf_dup(&text, a), &JSON_DEFAULT, NULL);
+    buf_release(&text);
+    return json_get(shown, kinds[kind_index(instance)].value);
+}
+
+/*
+ * A deleted instance as it is shown. Bare in the concise and simplified forms, unless there is more
+ * to say (clause 5.8.6); normalized attributes always have their type.
+ */
 static struct json deleted_instance(struct arena *a, const struct sub_group *g,
                                     const struct attr_change *ch, int64_t at)
 {
     size_t k = kind_index(ch->before);
-    if (g->view.form == FORM_SIMPLIFIED)
+    bool sys = g->view.sys_attrs;
+    if (g->view.form == FORM_SIMPLIFIED ||
+        (g->view.form == FORM_CONCISE && !sys && !g->show_changes && !ch->dataset.p))
         return json_v_str(S(NGSI_NULL));
-    struct json_member *m = ARENA_ARRAY(a, struct json_member, 5);
+    struct json_member *m = ARENA_ARRAY(a, struct json_member, 7);
+    const struct json *was = g->show_changes ? previous_value(a, g, ch->before) : NULL;
+    const struct json *created = json_get(ch->before, S("createdAt"));
+    const struct json *modified = json_get(ch->before, S("modifiedAt"));
     size_t n = 0;
     m[n++] = json_m(S("type"), json_v_str(kinds[k].kind));
     m[n++] = json_m(kinds[k].value, null_value(a, k));
-    if (g->show_changes && instance_value(ch->before))
-        m[n++] = json_m(kinds[k].previous, *instance_value(ch->before));
+    if (was)
+        m[n++] = json_m(kinds[k].previous, *was);
     if (ch->dataset.p)
         m[n++] = json_m(S("datasetId"), json_v_str(ch->dataset));
-    m[n++] = json_m(S("deletedAt"), json_v_str(datetime_text(a, at)));
+    if (sys && created)
+        m[n++] = json_m(S("createdAt"), *created);
+    if (sys && modified)
+        m[n++] = json_m(S("modifiedAt"), *modified);
+    if (sys)
+        m[n++] = json_m(S("deletedAt"), json_v_str(datetime_text(a, at)));
     return json_v_object(m, n);
 }
 
+static struct str dataset_key(const struct attr_change *ch)
+{
+    return ch->dataset.p ? ch->dataset : S("@none");
+}
+
+/* Simplified, several instances: {"dataset": {"@none": value, URI: value}} (clause 4.5.5). */
+static struct json with_bare(struct arena *a, const struct json *shown,
+                             const struct attr_change *ch, struct json add)
+{
+    const struct json *there = json_get(shown, S("dataset"));
+    struct json *inner = ARENA_NEW(a, struct json), *outer = ARENA_NEW(a, struct json);
+    struct json_member *m = ARENA_NEW(a, struct json_member);
+    if (there) {
+        *inner = json_with(a, there, dataset_key(ch), add);
+    } else {
+        *m = json_m(S("@none"), *shown);
+        *outer = json_v_object(m, 1);
+        *inner = json_with(a, outer, dataset_key(ch), add);
+    }
+    struct json_member *wrap = ARENA_NEW(a, struct json_member);
+    *wrap = json_m(S("dataset"), *inner);
+    return json_v_object(wrap, 1);
+}
+
 /* shown: what the attribute's name holds now (NULL: nothing), an instance or an array. */
-static struct json with_instance(struct arena *a, const struct json *shown, struct json add)
+static struct json with_instance(struct arena *a, const struct sub_group *g,
+                                 const struct json *shown, const struct attr_change *ch,
+                                 struct json add)
 {
     if (!shown)
         return add;
+    if (g->view.form == FORM_SIMPLIFIED)
+        return with_bare(a, shown, ch, add);
     size_t n = json_is(shown, JSON_ARRAY) ? shown->n : 1;
     struct json *items = ARENA_ARRAY(a, struct json, n + 1);
     memcpy(items, json_is(shown, JSON_ARRAY) ? shown->items : shown, n * sizeof(*items));
@@ -125,10 +182,10 @@ static bool same_dataset(const struct json *instance, struct str dataset)
 }
 
 /* The attribute with the previous value in the instance that changed. */
-static struct json with_previous(struct arena *a, const struct json *shown,
-                                 const struct attr_change *ch)
+static struct json with_previous(struct arena *a, const struct sub_group *g,
+                                 const struct json *shown, const struct attr_change *ch)
 {
-    const struct json *value = instance_value(ch->before);
+    const struct json *value = previous_value(a, g, ch->before);
     struct str member = kinds[kind_index(ch->before)].previous;
     if (!value)
         return *shown;
@@ -152,9 +209,11 @@ static bool among(const struct str *names, size_t n, struct str name)
     return false;
 }
 
-static bool wanted(const struct entity_view *v, struct str attr)
+static bool wanted(const struct entity_view *v, const struct attr_change *ch)
 {
-    return (!v->pick || among(v->pick, v->n_pick, attr)) && !among(v->omit, v->n_omit, attr);
+    return (!v->pick || among(v->pick, v->n_pick, ch->attr)) &&
+           !among(v->omit, v->n_omit, ch->attr) &&
+           (!v->datasets || among(v->datasets, v->n_datasets, dataset_key(ch)));
 }
 
 /* One change put into the object that holds the attributes. */
@@ -163,13 +222,35 @@ static struct json apply_change(struct arena *a, const struct sub_group *g,
 {
     struct str name = ld_compact(g->view.ctx, a, ch->attr);
     const struct json *shown = json_get(object, name);
-    if (!wanted(&g->view, ch->attr) || !ch->before)
+    if (!ch->before || !wanted(&g->view, ch))
         return *object;
     if (ch->op == ATTR_DELETED)
-        return json_with(a, object, name, with_instance(a, shown, deleted_instance(a, g, ch, at)));
-    if (!g->show_changes || !shown)
+        return json_with(a, object, name,
+                         with_instance(a, g, shown, ch, deleted_instance(a, g, ch, at)));
+    if (!g->show_changes || !shown || !sub_differs(ch))
         return *object;
-    return json_with(a, object, name, with_previous(a, shown, ch));
+    return json_with(a, object, name, with_previous(a, g, shown, ch));
+}
+
+/* The whole attribute is gone and its default instance tells it: others need not. */
+static bool is_told(const struct sub_group *g, const struct entity_event *ev,
+                    const struct attr_change *ch)
+{
+    bool gone = ev->op == EVENT_DELETED || !entity_attr(ev->doc, ch->attr);
+    if (g->show_changes || ch->op != ATTR_DELETED || !ch->dataset.p || !gone)
+        return false;
+    for (size_t i = 0; i < ev->changes.n; i++)
+        if (!ev->changes.v[i].dataset.p && str_eq(ev->changes.v[i].attr, ch->attr))
+            return true;
+    return false;
+}
+
+/* Of a deleted entity: is the attribute to be told? */
+static bool goes_too(const struct sub_group *g, const struct attr_change *ch)
+{
+    if (g->show_changes)
+        return true;
+    return g->gone_attrs && (!g->n_watched || among(g->watched, g->n_watched, ch->attr));
 }
 
 static struct json apply_changes(struct arena *a, const struct sub_group *g,
@@ -179,8 +260,13 @@ static struct json apply_changes(struct arena *a, const struct sub_group *g,
     struct json out = *object;
     for (size_t i = 0; i < ev->changes.n; i++) {
         struct attr_change ch = ev->changes.v[i];
-        if (ev->op == EVENT_DELETED)
+        if (ev->op == EVENT_DELETED) {
             ch.op = ATTR_DELETED;
+            if (!goes_too(g, &ch))
+                continue;
+        }
+        if (is_told(g, ev, &ch))
+            continue;
         struct json *before = ARENA_NEW(a, struct json);
         *before = out;
         out = apply_change(a, g, before, &ch, at);
@@ -198,7 +284,7 @@ static bool any_deleted(const struct entity_event *ev)
 
 /* --- entities --- */
 
-static struct entity_view view_of(const struct sub_group *g)
+struct entity_view sub_view_of(const struct sub_group *g)
 {
     struct entity_view view = g->view;
     /* A bare value has no room for the previous one. */
@@ -207,48 +293,74 @@ static struct entity_view view_of(const struct sub_group *g)
     return view;
 }
 
-void sub_render_entity(struct buf *out, const struct sub_group *g, struct arena *a,
-                       const struct json *doc)
+/* With what it links to; when that cannot be read now, without. */
+static void write_entity(struct buf *out, const struct sub_group *g, const struct sub_place *at,
+                         struct arena *a, const struct json *doc, struct str *linked)
 {
-    struct entity_view view = view_of(g);
-    entity_write(out, a, doc, &view);
+    struct error e = {0};
+    struct entity_view view = sub_view_of(g);
+    struct buf text = BUF_INIT;
+    if (!sub_write_entity(&text, g, at, a, doc, linked, &e)) {
+        buf_str(out, buf_view(&text));
+    } else {
+        log_event(LOG_WARN, "link.linked_entities", LOG_S("entity", entity_id(doc)),
+                  LOG_Z("error", e.text));
+        *linked = STR_NONE;
+        entity_write(out, a, doc, &view);
+    }
+    buf_release(&text);
+}
+
+void sub_render_entity(struct buf *out, const struct sub_group *g, const struct sub_place *at,
+                       struct arena *a, const struct json *doc)
+{
+    struct str linked;
+    write_entity(out, g, at, a, doc, &linked);
+    buf_str(out, linked);
 }
 
 /* The entity without its attributes, as of its deletion. */
-static struct json *deleted_entity(struct arena *a, const struct json *doc, int64_t at)
+static struct json *deleted_entity(struct arena *a, const struct sub_group *g,
+                                   const struct json *doc, int64_t when)
 {
-    struct json_member *m = ARENA_ARRAY(a, struct json_member, 3);
+    static const struct str kept[] = {S_INIT("id"), S_INIT("type"), S_INIT("createdAt"),
+                                      S_INIT("modifiedAt")};
+    struct json_member *m = ARENA_ARRAY(a, struct json_member, 5);
     struct json *out = ARENA_NEW(a, struct json);
-    m[0] = json_m(S("id"), *json_get(doc, S("id")));
-    m[1] = json_m(S("type"), *json_get(doc, S("type")));
-    m[2] = json_m(S("deletedAt"), json_v_str(datetime_text(a, at)));
-    *out = json_v_object(m, 3);
+    size_t n = 0;
+    for (size_t i = 0; i < (g->view.sys_attrs ? 4 : 2); i++)
+        if (json_get(doc, kept[i]))
+            m[n++] = json_m(kept[i], *json_get(doc, kept[i]));
+    m[n++] = json_m(S("deletedAt"), json_v_str(datetime_text(a, when)));
+    *out = json_v_object(m, n);
     return out;
 }
 
-static void render_changed(struct buf *out, const struct sub_group *g, struct arena *a,
-                           const struct entity_event *ev, int64_t at)
+static void render_changed(struct buf *out, const struct sub_group *g, const struct sub_place *at,
+                           struct arena *a, const struct entity_event *ev, int64_t when)
 {
-    bool gone = ev->op == EVENT_DELETED;
     struct buf text = BUF_INIT;
-    struct entity_view view = view_of(g);
-    view.sys_attrs = view.sys_attrs || gone; /* deletedAt is what it is about */
-    entity_write(&text, a, gone ? deleted_entity(a, ev->doc, at) : ev->doc, &view);
+    struct str linked = STR_NONE;
+    struct entity_view view = sub_view_of(g);
+    view.sys_attrs = true; /* deletedAt is what it is about */
+    if (ev->op == EVENT_DELETED)
+        entity_write(&text, a, deleted_entity(a, g, ev->doc, when), &view);
+    else
+        write_entity(&text, g, at, a, ev->doc, &linked);
     const struct json *tree = json_parse(a, buf_dup(&text, a), &JSON_DEFAULT, NULL);
     buf_release(&text);
     struct json result = *tree;
-    if (g->view.geojson) {
-        const struct json *properties = json_get(tree, S("properties"));
-        if (properties && (!gone || g->show_changes))
-            result = json_with(a, tree, S("properties"), apply_changes(a, g, properties, ev, at));
-    } else if (!gone || g->show_changes) {
-        result = apply_changes(a, g, tree, ev, at);
-    }
+    const struct json *properties = json_get(tree, S("properties"));
+    if (!g->view.geojson)
+        result = apply_changes(a, g, tree, ev, when);
+    else if (properties)
+        result = json_with(a, tree, S("properties"), apply_changes(a, g, properties, ev, when));
     json_write(out, &result);
+    buf_str(out, linked);
 }
 
-struct sub_payload *sub_render(const struct sub_group *g, struct arena *a,
-                               const struct entity_event *ev, int64_t at)
+struct sub_payload *sub_render(const struct sub_group *g, const struct sub_place *at,
+                               struct arena *a, const struct entity_event *ev, int64_t when)
 {
     struct buf out = BUF_INIT;
     if (g->face)
@@ -256,9 +368,9 @@ struct sub_payload *sub_render(const struct sub_group *g, struct arena *a,
     bool plain =
         ev->op != EVENT_DELETED && !g->show_changes && !(g->show_deleted && any_deleted(ev));
     if (plain)
-        sub_render_entity(&out, g, a, ev->doc);
+        sub_render_entity(&out, g, at, a, ev->doc);
     else
-        render_changed(&out, g, a, ev, at);
+        render_changed(&out, g, at, a, ev, when);
     struct sub_payload *p = sub_payload_new(buf_view(&out), entity_id(ev->doc));
     buf_release(&out);
     return p;
@@ -289,7 +401,16 @@ struct str sub_body(struct arena *a, const struct sub_spec *s, struct str id, in
             buf_char(&out, ',');
         buf_add(&out, payloads[i]->text, payloads[i]->n);
     }
-    buf_str(&out, geo ? S("]}}") : S("]}"));
+    buf_char(&out, ']');
+    if (geo) {
+        struct json_writer data = json_writer(&out);
+        if (!s->link_header) {
+            buf_str(&out, S(",\"@context\":"));
+            json_w_value(&data, ld_context_json(s->group->view.ctx));
+        }
+        buf_char(&out, '}');
+    }
+    buf_char(&out, '}');
     struct str body = buf_dup(&out, a);
     buf_release(&out);
     return body;

@@ -275,12 +275,12 @@ static struct str notification_id(struct arena *a, const struct sub_spec *s,
 /* Headers and body of NGSI-LD. */
 static void fill_request(struct subscriptions *h, const struct sub_spec *spec, struct arena *a,
                          struct str id, struct sub_payload *const *list, size_t n,
-                         struct client_request *r)
+                         struct outbound *r)
 {
     struct http_header *headers = ARENA_ARRAY(a, struct http_header, spec->n_headers + 3);
     size_t k = 0;
     headers[k++] = (struct http_header){S("Content-Type"), str_c(media_type(spec))};
-    if (spec->accept != ACCEPT_LD)
+    if (spec->link_header)
         headers[k++] = (struct http_header){S("Link"), spec->link};
     if (spec->tenant_name.n)
         headers[k++] = (struct http_header){S("NGSILD-Tenant"), spec->tenant_name};
@@ -300,17 +300,17 @@ static enum err send_items(struct subscriptions *h, struct sub *s, uint32_t n, s
     for (uint32_t i = 0; i < n; i++)
         list[i] = sub_item_at(s, i)->payload;
     struct str id = notification_id(&a, spec, sub_item_at(s, n - 1));
-    struct client_request r = {.method = "POST",
-                               .url = spec->uri,
-                               .timeout_ms = spec->timeout_ms ? spec->timeout_ms
-                                                              : h->link->options.notify_timeout_ms,
-                               .done = answered,
-                               .ctx = f};
+    struct outbound m = {.url = spec->uri,
+                         .timeout_ms = spec->timeout_ms ? spec->timeout_ms
+                                                        : h->link->options.notify_timeout_ms,
+                         .mqtt = spec->mqtt,
+                         .done = answered,
+                         .ctx = f};
     if (spec->face)
-        spec->face->request(spec, &a, id, list, n, &r);
+        spec->face->request(spec, &a, id, list, n, &m);
     else
-        fill_request(h, spec, &a, id, list, n, &r);
-    enum err err = h->net.send(h->net.ctx, &r, e);
+        fill_request(h, spec, &a, id, list, n, &m);
+    enum err err = h->net.send(h->net.ctx, &m, e);
     arena_release(&a);
     return err;
 }

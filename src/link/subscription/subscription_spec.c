@@ -123,11 +123,24 @@ static int64_t micros(const struct json *v, double unit)
     return json_double(v, &d) ? (int64_t)(d * unit) : 0;
 }
 
+/* Names of expandValues, which stand in one text. */
+static size_t split_names(struct arena *a, struct str text, const struct str **out)
+{
+    VEC(struct str) names = VEC_INIT;
+    struct str name;
+    while (text.n && str_split(&text, ',', &name))
+        *vec_push(a, &names) = name;
+    *out = names.v;
+    return names.n;
+}
+
 enum err sub_filter_new(struct arena *a, const struct sub_spec *s, struct entity_query *out,
                         struct error *e)
 {
     *out = (struct entity_query){0};
-    if (s->q.p && !(out->q = query_parse_q(a, s->q, s->q_ctx, NULL, 0, &QUERY_DEFAULT, e)))
+    const struct str *expand;
+    size_t n_expand = split_names(a, s->expand_values, &expand);
+    if (s->q.p && !(out->q = query_parse_q(a, s->q, s->q_ctx, expand, n_expand, &QUERY_DEFAULT, e)))
         return e->code;
     if (s->scope_q.p && !(out->scope = query_parse_scope(a, s->scope_q, &QUERY_DEFAULT, e)))
         goto bad;
@@ -144,6 +157,28 @@ bad:
     return e->code;
 }
 
+enum err sub_mqtt_info(const struct json *pairs, struct outbound_mqtt *out, struct error *e)
+{
+    *out = (struct outbound_mqtt){.version = MQTT_5};
+    for (uint32_t i = 0; json_is(pairs, JSON_ARRAY) && i < pairs->n; i++) {
+        struct str key = json_text(json_get(&pairs->items[i], S("key")));
+        struct str value = json_text(json_get(&pairs->items[i], S("value")));
+        if (str_eq_nocase(key, S("MQTT-QoS"))) {
+            if (value.n != 1 || value.p[0] < '0' || value.p[0] > '2')
+                return error_set(e, ERR_INVALID,
+                                 "endpoint: MQTT-QoS must be \"0\", \"1\" or \"2\"");
+            out->qos = value.p[0] - '0';
+        } else if (str_eq_nocase(key, S("MQTT-Version"))) {
+            if (str_eq_nocase(value, S("mqtt3.1.1")) || str_eq(value, S("3.1.1")))
+                out->version = MQTT_311;
+            else if (!str_eq_nocase(value, S("mqtt5.0")) && !str_eq(value, S("5.0")))
+                return error_set(e, ERR_INVALID,
+                                 "endpoint: MQTT-Version must be \"mqtt3.1.1\" or \"mqtt5.0\"");
+        }
+    }
+    return OK;
+}
+
 /* "http://host:port" of a URL that was checked. */
 static struct str origin_of(struct str uri)
 {
@@ -151,6 +186,16 @@ static struct str origin_of(struct str uri)
     while (at < uri.n && uri.p[at] != '/' && uri.p[at] != '?' && uri.p[at] != '#')
         at++;
     return str_sub(uri, 0, at);
+}
+
+/* GeoJSON holds its @context, unless the receiver prefers it without (clause 6.3.6). */
+static bool prefers_json(const struct sub_spec *s)
+{
+    for (size_t i = 0; i < s->n_headers; i++)
+        if (str_eq_nocase(s->headers[i].name, S("Prefer")) &&
+            str_find(s->headers[i].value, S("body=json")) >= 0)
+            return true;
+    return false;
 }
 
 static void take_endpoint(struct sub_spec *s, struct arena *a, const struct json *ep)
@@ -167,30 +212,17 @@ static void take_endpoint(struct sub_spec *s, struct arena *a, const struct json
     s->n_headers = n;
     s->uri = keep(a, json_text(json_get(ep, S("uri"))));
     s->origin = origin_of(s->uri);
+    s->shown_uri = url_without_password(a, s->uri);
     s->accept = str_eq(accept, S("application/ld+json"))    ? ACCEPT_LD
                 : str_eq(accept, S("application/geo+json")) ? ACCEPT_GEO
                                                             : ACCEPT_JSON;
+    s->link_header = s->accept == ACCEPT_JSON || (s->accept == ACCEPT_GEO && prefers_json(s));
+    sub_mqtt_info(json_get(ep, S("notifierInfo")), &s->mqtt, NULL);
     s->timeout_ms = micros(json_get(ep, S("timeout")), 1);
     s->cooldown_us = micros(json_get(ep, S("cooldown")), 1000);
 }
 
 /* --- how entities are shown --- */
-
-static void take_pick(struct entity_view *v, struct arena *a, const struct json *n)
-{
-    static const struct str always[] = {S_INIT("id"), S_INIT("type"), S_INIT("scope")};
-    const struct json *attrs = json_get(n, S("attributes"));
-    v->n_omit = names_of(a, json_get(n, S("omit")), &v->omit);
-    v->n_pick = names_of(a, json_get(n, S("pick")), &v->pick);
-    if (!attrs)
-        return;
-    struct str *all = ARENA_ARRAY(a, struct str, attrs->n + 3);
-    memcpy(all, always, sizeof(always));
-    for (uint32_t i = 0; i < attrs->n; i++)
-        all[i + 3] = keep(a, json_text(&attrs->items[i]));
-    v->pick = all;
-    v->n_pick = attrs->n + 3;
-}
 
 static void key_names(struct buf *key, char kind, const struct str *names, size_t n)
 {
@@ -200,23 +232,34 @@ static void key_names(struct buf *key, char kind, const struct str *names, size_
     }
 }
 
-static struct str group_key(struct arena *a, const struct sub_group *g)
+static void key_member(struct buf *key, struct arena *a, const struct json *v)
+{
+    buf_char(key, '\t');
+    if (v)
+        buf_str(key, json_to_text(a, v));
+}
+
+static struct str group_key(struct arena *a, const struct sub_group *g, const struct json *n)
 {
     const struct entity_view *v = &g->view;
     struct buf key = BUF_INIT;
-    buf_printf(&key, "%d%d%d%d%d %p ", (int)v->form, v->geojson, v->sys_attrs, g->show_changes,
-               g->show_deleted, (const void *)v->ctx);
+    buf_printf(&key, "%d%d%d%d%d%d%d %lld %p ", (int)v->form, v->geojson, v->sys_attrs,
+               g->show_changes, g->show_deleted, g->gone_attrs, (int)g->join, (long long)g->level,
+               (const void *)v->ctx);
     key_names(&key, '\n', &v->lang, 1);
-    key_names(&key, '\r', v->pick, v->n_pick);
-    key_names(&key, '\t', v->omit, v->n_omit);
+    key_names(&key, '\r', g->watched, g->n_watched);
+    key_member(&key, a, json_get(n, S("attributes")));
+    key_member(&key, a, json_get(n, S("pick")));
+    key_member(&key, a, json_get(n, S("omit")));
     key_names(&key, '\v', v->datasets, v->n_datasets);
     struct str out = buf_dup(&key, a);
     buf_release(&key);
     return out;
 }
 
+/* NULL: what is picked or left out cannot be read. */
 static struct sub_group *group_new(struct sub_slab *slab, const struct sub_spec *s,
-                                   const struct sub_source *src)
+                                   const struct sub_source *src, struct error *e)
 {
     struct arena *a = &slab->arena;
     const struct json *n = json_get(src->doc, S("notification"));
@@ -224,7 +267,6 @@ static struct sub_group *group_new(struct sub_slab *slab, const struct sub_spec 
     struct sub_group *g = ARENA_NEW(a, struct sub_group);
     g->refs = 1;
     g->slab = slab;
-    atomic_fetch_add(&slab->refs, 1);
     g->view.form = str_eq(format, S("concise")) ? FORM_CONCISE
                    : str_eq(format, S("simplified")) || str_eq(format, S("keyValues"))
                        ? FORM_SIMPLIFIED
@@ -234,11 +276,18 @@ static struct sub_group *group_new(struct sub_slab *slab, const struct sub_spec 
     g->view.lang = keep(a, json_text(json_get(src->doc, S("lang"))));
     g->view.n_datasets = names_of(a, json_get(src->doc, S("datasetId")), &g->view.datasets);
     g->view.ctx = src->shown_ctx ? src->shown_ctx : src->ctx;
-    ld_context_hold(g->view.ctx);
-    take_pick(&g->view, a, n);
+    if (sub_take_view(g, a, n, e))
+        return NULL;
     g->show_changes = json_true(json_get(n, S("showChanges")));
     g->show_deleted = (s->triggers & TRIGGER_ATTR_DELETED) != 0;
-    g->key = group_key(a, g);
+    g->gone_attrs = g->show_deleted && !(s->triggers & TRIGGER_ENTITY_DELETED);
+    if (g->gone_attrs) {
+        g->watched = s->watched;
+        g->n_watched = s->n_watched;
+    }
+    g->key = group_key(a, g, n);
+    atomic_fetch_add(&slab->refs, 1);
+    ld_context_hold(g->view.ctx);
     return g;
 }
 
@@ -294,6 +343,7 @@ static void take_texts(struct sub_spec *s, struct arena *a, const struct sub_sou
     s->throttle_us = micros(json_get(src->doc, S("throttling")), 1e6);
     s->interval_us = micros(json_get(src->doc, S("timeInterval")), 1e6);
     s->q = keep(a, json_text(json_get(src->doc, S("q"))));
+    s->expand_values = keep(a, json_text(json_get(src->doc, S("expandValues"))));
     s->scope_q = keep(a, json_text(json_get(src->doc, S("scopeQ"))));
     s->georel = keep(a, json_text(json_get(geo, S("georel"))));
     s->geometry = keep(a, json_text(json_get(geo, S("geometry"))));
@@ -325,6 +375,7 @@ static struct sub_spec *compile_face(struct sub_slab *slab, const struct sub_sou
     s->group = g;
     if (!src->face->compile(&slab->arena, src, s, e)) {
         s->origin = origin_of(s->uri);
+        s->shown_uri = url_without_password(&slab->arena, s->uri);
         return s;
     }
     group_free(g);
@@ -343,13 +394,12 @@ struct sub_spec *sub_spec_new(struct sub_slab *slab, const struct sub_source *sr
     if (src->face)
         return compile_face(slab, src, s, e);
     take_texts(s, a, src);
+    take_endpoint(s, a, json_get(json_get(src->doc, S("notification")), S("endpoint")));
     if (take_selectors(s, a, json_get(src->doc, S("entities")), e) ||
-        sub_filter_new(a, s, &s->filter, e)) {
+        sub_filter_new(a, s, &s->filter, e) || !(s->group = group_new(slab, s, src, e))) {
         spec_free(s);
         return NULL;
     }
-    take_endpoint(s, a, json_get(json_get(src->doc, S("notification")), S("endpoint")));
-    s->group = group_new(slab, s, src);
     take_link(s, a, src);
     return s;
 }

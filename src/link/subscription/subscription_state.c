@@ -390,9 +390,11 @@ void sub_change(struct subscriptions *h, struct sub *s, struct sub_spec *spec, i
     map_put(&h->by_id, spec->key, s);
     sub_host_join(h, s);
     sub_spec_unref(&h->groups, old);
-    if (!spec->active || s->count.off) {
+    if (expired) {
+        sub_event(h, s, EV_EXPIRE);
+    } else if (!spec->active || s->count.off) {
         sub_event(h, s, EV_PAUSE);
-    } else if (!sub_at_work(s) && !expired) {
+    } else if (!sub_at_work(s)) {
         s->read = read;
         sub_event(h, s, EV_RESUME);
     }

@@ -376,7 +376,7 @@ static struct str correlator(struct arena *a, struct str of_change, struct str n
 }
 
 static void unpack_request(struct arena *a, struct str text, struct str correlator_text,
-                           struct client_request *out)
+                           struct outbound *out)
 {
     struct str method = S("POST"), flag = STR_NONE, name, value;
     VEC(struct http_header) headers = VEC_INIT;
@@ -396,7 +396,7 @@ static void unpack_request(struct arena *a, struct str text, struct str correlat
 
 void v2_notice_request(const struct v2_notice *n, struct arena *a, struct str sub_id,
                        struct str service, struct str notification_id,
-                       struct sub_payload *const *list, size_t count, struct client_request *out)
+                       struct sub_payload *const *list, size_t count, struct outbound *out)
 {
     struct buf body = BUF_INIT, paths = BUF_INIT;
     struct str note = STR_NONE, path = STR_NONE;

@@ -83,6 +83,6 @@ struct sub_payload *v2_notice_render(const struct v2_notice *n, struct arena *a,
 /* Bodies and headers for payloads of the notice. */
 void v2_notice_request(const struct v2_notice *n, struct arena *a, struct str sub_id,
                        struct str service, struct str notification_id,
-                       struct sub_payload *const *list, size_t count, struct client_request *out);
+                       struct sub_payload *const *list, size_t count, struct outbound *out);
 
 #endif

@@ -276,7 +276,7 @@ static struct sub_payload *render(const struct sub_group *g, struct arena *a,
 }
 
 static void request(const struct sub_spec *s, struct arena *a, struct str id,
-                    struct sub_payload *const *list, size_t n, struct client_request *out)
+                    struct sub_payload *const *list, size_t n, struct outbound *out)
 {
     v2_notice_request(s->group->own, a, s->id, s->tenant_name, id, list, n, out);
 }

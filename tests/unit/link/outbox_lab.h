@@ -34,7 +34,7 @@ struct lab {
     struct arena arena;
 };
 
-static inline enum err lab_send(void *ctx, const struct client_request *r, struct error *e)
+static inline enum err lab_send(void *ctx, const struct outbound *r, struct error *e)
 {
     struct lab *l = ctx;
     (void)e;

@@ -58,8 +58,42 @@ static void refuses_what_is_wrong(void **state)
          "{'uri':'http:///x'}}}",
          ERR_INVALID, "http"},
         {"{'type':'Subscription','watchedAttributes':['a'],'notification':{'endpoint':"
-         "{'uri':'mqtt://r/topic'}}}",
-         ERR_UNPROCESSABLE, "MQTT"},
+         "{'uri':'mqtt://r/'}}}",
+         ERR_INVALID, "topic"},
+        {"{'type':'Subscription','watchedAttributes':['a'],'notification':{'endpoint':"
+         "{'uri':'mqtt://r/a/+'}}}",
+         ERR_INVALID, "topic"},
+        {"{'type':'Subscription','watchedAttributes':['a'],'notification':{'endpoint':"
+         "{'uri':'mqtt://r/a','notifierInfo':[{'key':'MQTT-QoS','value':'3'}]}}}",
+         ERR_INVALID, "MQTT-QoS"},
+        {"{'type':'Subscription','watchedAttributes':['a'],'notification':{'endpoint':"
+         "{'uri':'mqtt://r/a','notifierInfo':[{'key':'MQTT-Version','value':'4'}]}}}",
+         ERR_INVALID, "MQTT-Version"},
+        {"{'type':'Subscription','entities':[{'type':'A'}],'timeInterval':5,'throttling':1,"
+         "'notification':{" ENDPOINT "}}",
+         ERR_INVALID, "throttling"},
+        {"{" HEAD ",'entities':[{'type':'A'}],'csf':'(('}", ERR_INVALID, ""},
+        {"{'type':'Subscription','watchedAttributes':['a'],'notification':{'pick':['id'],"
+         "'omit':['id']," ENDPOINT "}}",
+         ERR_INVALID, "same"},
+        {"{'type':'Subscription','watchedAttributes':['a'],'notification':{'attributes':['type']"
+         "," ENDPOINT "}}",
+         ERR_INVALID, "attributes"},
+        {"{'type':'Subscription','watchedAttributes':['a'],'notification':{'pick':['a{b}']"
+         "," ENDPOINT "}}",
+         ERR_INVALID, "join"},
+        {"{'type':'Subscription','watchedAttributes':['a'],'notification':{'join':'sideways'"
+         "," ENDPOINT "}}",
+         ERR_INVALID, "join"},
+        {"{'type':'Subscription','watchedAttributes':['a'],'notification':{'join':'flat',"
+         "'joinLevel':0," ENDPOINT "}}",
+         ERR_INVALID, "joinLevel"},
+        {"{'type':'Subscription','watchedAttributes':['a'],'notification':{'join':'flat',"
+         "'endpoint':{'uri':'http://r/','accept':'application/geo+json'}}}",
+         ERR_UNPROCESSABLE, "GeoJSON"},
+        {"{'type':'Subscription','watchedAttributes':['a'],'notification':{'endpoint':"
+         "{'uri':'http://r/','cooldown':0}}}",
+         ERR_INVALID, "cooldown"},
         {"{'type':'Subscription','watchedAttributes':['a'],'notification':{'endpoint':"
          "{'uri':'http://r/','receiverInfo':[{'key':'Host','value':'x'}]}}}",
          ERR_INVALID, "receiverInfo"},
@@ -92,7 +126,9 @@ static void reads_back_what_was_sent(void **state)
         "'q':'a>1;b==\\\"x\\\"','geoQ':{'geometry':'Point','coordinates':[140.1,36.05],"
         "'georel':'near;maxDistance==5','geoproperty':'place'},'scopeQ':'/a/#','throttling':2.5,"
         "'lang':'ja','datasetId':['@none','urn:d:1'],'jsonldContext':'https://e.org/c.jsonld',"
-        "'notification':{'attributes':['a'],'format':'concise','sysAttrs':true,"
+        "'splitEntities':false,'localOnly':true,'expandValues':'a,b','jsonKeys':'c','csf':'k==1',"
+        "'notification':{'pick':['id','r{a,b}'],'omit':['x'],'join':'inline','joinLevel':2,"
+        "'format':'concise','sysAttrs':true,"
         "'endpoint':{'uri':'http://r/','accept':'application/ld+json','timeout':500,"
         "'receiverInfo':[{'key':'Authorization','value':'x'}]}},'status':'active'}";
     struct sub_counters none = {0};
@@ -159,9 +195,9 @@ static void triggers_select_kinds_of_changes(void **state)
         const char *trigger;
         int created, appended, updated, attr_deleted, deleted;
     } cases[] = {
-        {"entityCreated", 1, 0, 0, 0, 0},    {"entityUpdated", 1, 1, 1, 1, 0},
+        {"entityCreated", 1, 0, 0, 0, 0},    {"entityUpdated", 1, 1, 1, 1, 1},
         {"entityDeleted", 0, 0, 0, 0, 1},    {"attributeCreated", 1, 1, 0, 0, 0},
-        {"attributeUpdated", 0, 0, 1, 0, 0}, {"attributeDeleted", 0, 0, 0, 1, 0},
+        {"attributeUpdated", 0, 0, 1, 0, 0}, {"attributeDeleted", 0, 0, 0, 1, 1},
     };
     struct lab *l = *state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -177,6 +213,8 @@ static void triggers_select_kinds_of_changes(void **state)
         assert_int_equal(heard(l), cases[i].appended);
         lab_write(l, OP_APPEND, "urn:x:1", "{'r':2}");
         assert_int_equal(heard(l), cases[i].updated);
+        lab_write(l, OP_APPEND, "urn:x:1", "{'r':2}"); /* the same again is no change */
+        assert_int_equal(heard(l), 0);
         lab_write(l, OP_UPDATE, "urn:x:1", "{'r':'urn:ngsi-ld:null'}");
         assert_int_equal(heard(l), cases[i].attr_deleted);
         lab_write(l, OP_DELETE, "urn:x:1", NULL);
@@ -283,11 +321,133 @@ static void shows_what_was_deleted_and_what_was_before(void **state)
     const struct json *r = json_get(told(l), S("r"));
     assert_true(has(l, json_get(r, S("object")), "'urn:ngsi-ld:null'"));
     assert_true(has(l, json_get(r, S("previousObject")), "'urn:o:1'"));
-    assert_non_null(json_get(r, S("deletedAt")));
+    assert_null(json_get(r, S("deletedAt"))); /* not without sysAttrs */
     lab_write(l, OP_DELETE, "urn:x:1", NULL);
     const struct json *gone = told(l);
     assert_non_null(json_get(gone, S("deletedAt")));
     assert_true(has(l, json_get(json_get(gone, S("p")), S("previousValue")), "2"));
+}
+
+static void deletions_have_the_form_of_the_entity(void **state)
+{
+    static const struct {
+        const char *members, *attribute, *entity;
+    } cases[] = {
+        {"", "{'type':'Property','value':'urn:ngsi-ld:null'}",
+         "{'type':'Property','value':'urn:ngsi-ld:null'}"},
+        {"'format':'concise',", "'urn:ngsi-ld:null'", "'urn:ngsi-ld:null'"},
+        {"'format':'keyValues',", "'urn:ngsi-ld:null'", "'urn:ngsi-ld:null'"},
+        {"'format':'concise','showChanges':true,",
+         "{'type':'Property','value':'urn:ngsi-ld:null','previousValue':1}",
+         "{'type':'Property','value':'urn:ngsi-ld:null','previousValue':2}"},
+    };
+    struct lab *l = *state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[400];
+        snprintf(text, sizeof(text),
+                 "{'id':'urn:s:%zu','type':'Subscription','entities':[{'type':'A'}],"
+                 "'watchedAttributes':['p'],'notificationTrigger':['attributeDeleted'],"
+                 "'notification':{%s" ENDPOINT "}}",
+                 i, cases[i].members);
+        struct sub *s = lab_subscribe(l, text);
+        CREATE("urn:x:1", ",'p':1,'r':2");
+        lab_write(l, OP_UPDATE, "urn:x:1", "{'p':'urn:ngsi-ld:null'}");
+        assert_true(has(l, json_get(told(l), S("p")), cases[i].attribute));
+        lab_write(l, OP_APPEND, "urn:x:1", "{'p':2}");
+        lab_write(l, OP_DELETE, "urn:x:1", NULL);
+        const struct json *gone = told(l);
+        assert_non_null(json_get(gone, S("deletedAt")));
+        assert_true(has(l, json_get(gone, S("p")), cases[i].entity));
+        pthread_mutex_lock(&l->hub->lock);
+        sub_delete(l->hub, s);
+        pthread_mutex_unlock(&l->hub->lock);
+    }
+}
+
+static void deleted_instances_say_which(void **state)
+{
+    struct lab *l = *state;
+    lab_subscribe(l, "{'id':'urn:s:1','type':'Subscription','entities':[{'type':'A'}],"
+                     "'notificationTrigger':['attributeDeleted'],"
+                     "'notification':{'format':'simplified'," ENDPOINT "}}");
+    CREATE("urn:x:1", ",'p':[{'value':1},{'value':2,'datasetId':'urn:d:2'},"
+                      "{'value':3,'datasetId':'urn:d:3'}]");
+    lab_write(l, OP_UPDATE, "urn:x:1", "{'p':{'value':'urn:ngsi-ld:null','datasetId':'urn:d:3'}}");
+    assert_true(has(l, json_get(told(l), S("p")),
+                    "{'dataset':{'@none':1,'urn:d:2':2,'urn:d:3':'urn:ngsi-ld:null'}}"));
+    lab_write(l, OP_UPDATE, "urn:x:1", "{'p':'urn:ngsi-ld:null'}");
+    assert_true(has(l, json_get(told(l), S("p")), "'urn:ngsi-ld:null'"));
+}
+
+static void sys_attrs_tell_the_times_of_what_was_deleted(void **state)
+{
+    struct lab *l = *state;
+    lab_subscribe(l, "{'id':'urn:s:1','type':'Subscription','entities':[{'type':'A'}],"
+                     "'notificationTrigger':['attributeDeleted','entityDeleted'],"
+                     "'notification':{'sysAttrs':true," ENDPOINT "}}");
+    CREATE("urn:x:1", ",'p':1,'r':2");
+    lab_write(l, OP_UPDATE, "urn:x:1", "{'p':'urn:ngsi-ld:null'}");
+    const struct json *p = json_get(told(l), S("p"));
+    assert_non_null(json_get(p, S("deletedAt")));
+    assert_non_null(json_get(p, S("createdAt")));
+    lab_write(l, OP_DELETE, "urn:x:1", NULL);
+    const struct json *gone = told(l);
+    assert_non_null(json_get(gone, S("createdAt")));
+    assert_non_null(json_get(gone, S("modifiedAt")));
+    assert_non_null(json_get(gone, S("deletedAt")));
+    assert_null(json_get(gone, S("r"))); /* entityDeleted without showChanges tells no attributes */
+}
+
+static void linked_entities_come_along(void **state)
+{
+    struct lab *l = *state;
+    lab_write(l, OP_CREATE, "urn:c:1", "{'id':'urn:c:1','type':'City','name':'Nanao','x':1}");
+    lab_subscribe(l, "{'id':'urn:s:1','type':'Subscription','entities':[{'type':'A'}],"
+                     "'notification':{'join':'inline','pick':['id','r{name}'],"
+                     "'format':'simplified'," ENDPOINT "}}");
+    struct sub *flat =
+        lab_subscribe(l, "{'id':'urn:s:2','type':'Subscription','entities':"
+                         "[{'type':'B'}],'notification':{'join':'flat','attributes':['r'],"
+                         "'format':'simplified'," ENDPOINT "}}");
+    CREATE("urn:x:1", ",'p':1,'r':{'type':'Relationship','object':'urn:c:1'}");
+    assert_true(has(l, told(l), "{'id':'urn:x:1','r':{'name':'Nanao'}}"));
+    lab_write(l, OP_CREATE, "urn:x:2",
+              "{'id':'urn:x:2','type':'B','p':1,"
+              "'r':{'type':'Relationship','object':'urn:c:1'}}");
+    told(l);
+    assert_true(has(l, json_get(lab_body(l, l->n - 1), S("data")),
+                    "[{'id':'urn:x:2','type':'B','r':'urn:c:1'},"
+                    "{'id':'urn:c:1','type':'City','name':'Nanao','x':1}]"));
+    assert_ptr_not_equal(flat->spec->group, NULL);
+}
+
+static void geojson_holds_its_context_unless_it_is_not_preferred(void **state)
+{
+    struct lab *l = *state;
+    lab_subscribe(l, "{'id':'urn:s:1','type':'Subscription','entities':[{'type':'A'}],"
+                     "'notification':{'endpoint':{'uri':'http://r/','accept':"
+                     "'application/geo+json'}}}");
+    lab_subscribe(l, "{'id':'urn:s:2','type':'Subscription','entities':[{'type':'B'}],"
+                     "'notification':{'endpoint':{'uri':'http://r/','accept':"
+                     "'application/geo+json','receiverInfo':[{'key':'Prefer','value':"
+                     "'body=json'}]}}}");
+    CREATE("urn:x:1", ",'p':1");
+    assert_int_equal(heard(l), 1);
+    assert_non_null(json_get(json_get(lab_body(l, 0), S("data")), S("@context")));
+    assert_null(strstr(l->sent[0].headers, "Link:"));
+    lab_write(l, OP_CREATE, "urn:x:2", "{'id':'urn:x:2','type':'B','p':1}");
+    assert_int_equal(heard(l), 1);
+    assert_null(json_get(json_get(lab_body(l, 1), S("data")), S("@context")));
+    assert_non_null(strstr(l->sent[1].headers, "Link:"));
+}
+
+static void local_ones_need_no_entities(void **state)
+{
+    struct lab *l = *state;
+    lab_subscribe(l, "{'id':'urn:s:1'," HEAD ",'localOnly':true}");
+    CREATE("urn:x:1", ",'p':1");
+    lab_write(l, OP_CREATE, "urn:x:2", "{'id':'urn:x:2','type':'B','p':1}");
+    assert_int_equal(heard(l), 2);
 }
 
 static void groups_share_one_text(void **state)
@@ -318,6 +478,12 @@ int main(void)
         IN_LAB(shows_entities_in_the_asked_form),
         IN_LAB(json_ld_and_geojson_have_their_envelopes),
         IN_LAB(shows_what_was_deleted_and_what_was_before),
+        IN_LAB(deletions_have_the_form_of_the_entity),
+        IN_LAB(deleted_instances_say_which),
+        IN_LAB(sys_attrs_tell_the_times_of_what_was_deleted),
+        IN_LAB(linked_entities_come_along),
+        IN_LAB(geojson_holds_its_context_unless_it_is_not_preferred),
+        IN_LAB(local_ones_need_no_entities),
         IN_LAB(groups_share_one_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

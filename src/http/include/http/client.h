@@ -69,6 +69,8 @@ struct client_request {
 };
 
 struct client *client_new(const struct client_options *o, struct error *e);
+/* What it was made with, as long as it lives. */
+const struct client_options *client_settings(const struct client *c);
 /* Everything is copied. ERR_UNAVAILABLE when the queue is full, ERR_INVALID for a bad URL, scheme,
  * method or header: done() is then not called. Any thread. */
 enum err client_send(struct client *c, const struct client_request *r, struct error *e);

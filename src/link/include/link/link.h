@@ -48,10 +48,12 @@ struct streams;
 struct imports;
 struct shown;
 struct forwarding;
+struct mqtt;
 
 struct link {
     struct store *store;
     struct client *client;
+    struct mqtt *mqtt; /* made by link_start() when there is a client */
     struct pool *pool;
     const struct clock *clock;
     struct link_options options;

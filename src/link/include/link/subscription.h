@@ -17,7 +17,7 @@
  * shows at /link/v1/deliveries. There is no first notification when a subscription is made: it
  * hears of changes after its creation. throttling joins what came in the pause into one
  * notification with the latest state of each entity; timeInterval tells all entities that match,
- * a hundred in each notification. Endpoints are http and https.
+ * a hundred in each notification. Endpoints are http, https, mqtt and mqtts (outbound.h).
  *
  * What is never done: skip silently. When a cursor points to rows that the journal no longer keeps,
  * the next notification is a full resynchronisation and the subscription shows the gap.
