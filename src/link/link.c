@@ -123,6 +123,7 @@ void link_routes(struct link *l, struct router *r)
 {
     api_entity_routes(l, r);
     api_attr_routes(l, r);
+    api_purge_routes(l, r);
     api_query_routes(l, r);
     api_batch_routes(l, r);
     api_temporal_routes(l, r);

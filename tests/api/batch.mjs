@@ -157,7 +157,7 @@ test('one transaction: a batch is seen whole or not at all', async () => {
     const watching = (async () => {
         const seen = new Set();
         while (!done) {
-            const res = await ld.get(`/entities?id=${list[0].id},${list[49].id}`);
+            const res = await ld.get(`/entities?local=true&id=${list[0].id},${list[49].id}`);
             seen.add(res.json.length);
         }
         return seen;

@@ -82,6 +82,25 @@ test('queries', async () => {
     assert.deepEqual(posted.json[0], { id: hall.id, locatedAt: { name: 'Tsukuba' } });
 });
 
+test('q over linked entities', async () => {
+    const found = async (q, more = 'join=inline') => {
+        const res = await ld.get(`/entities?type=Hall&q=${encodeURIComponent(q)}&${more}`);
+        assert.equal(res.status, 200, res.text);
+        return res.json.map((e) => e.id);
+    };
+    assert.deepEqual(await found('locatedAt{City:name}=="Tsukuba"'), [hall.id, 'urn:x:Hall:2']);
+    assert.deepEqual(await found('locatedAt{name}=="Tsukuba"'), [hall.id, 'urn:x:Hall:2'], 'without a hint of the type');
+    assert.deepEqual(await found('locatedAt{Country:name}=="Tsukuba"'), [], 'the hint is of another type');
+    assert.deepEqual(await found('locatedAt{City:name}=="Tsukuba";nowhere'), [hall.id]);
+    assert.deepEqual(await found('locatedAt{City:inCountry{Country:name}}=="Japan"', 'join=flat&joinLevel=2&limit=1').then((list) => list[0]), hall.id);
+    assert.deepEqual(await found('nowhere{name}=="Tsukuba"'), [], 'what is not there does not match');
+    assert.deepEqual((await ld.post('/entityOperations/query', { type: 'Query', entities: [{ type: 'Hall' }], q: 'locatedAt{City:name}~="^Tsu"', join: 'inline', joinLevel: 1 })).json.length, 2);
+    for (const wrong of ['', '&join=@none', '&join=inline&joinLevel=0'])
+        assertError(await ld.get(`/entities?type=Hall&q=${encodeURIComponent('locatedAt{City:name}=="x"')}${wrong}`), 400, 'BadRequestData');
+    assertError(await ld.get(`/entities?type=Hall&join=inline&q=${encodeURIComponent('locatedAt{inCountry{name}}=="Japan"')}`), 400, 'BadRequestData');
+    assertError(await ld.get(`/entities?type=Hall&join=inline&q=${encodeURIComponent('locatedAt{name')}`), 400, 'BadRequestData');
+});
+
 test('what is wrong or not offered', async () => {
     for (const wrong of ['join=sideways', 'join=inline&joinLevel=0', 'join=inline&joinLevel=100'])
         assertError(await ld.get(`/entities/${hall.id}?${wrong}`), 400, 'BadRequestData');

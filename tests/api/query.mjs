@@ -38,7 +38,9 @@ test('type selection', async () => {
 });
 
 test('id and idPattern', async () => {
-    await found(`id=${rooms(3, 1).join(',')}`, rooms(1, 3));
+    await found(`id=${rooms(3, 1).join(',')}&type=Room`, rooms(1, 3));
+    assertError(await query(`id=${rooms(3)[0]}`), 400, 'BadRequestData'); // too wide, whatever the ids (5.7.2.4)
+    assertError(await query('idPattern=.*'), 400, 'BadRequestData');
     await found(`idPattern=${enc('Room:0[12]$')}&type=Room`, rooms(1, 2));
     await found(`id=${rooms(5)[0]}&idPattern=nothing&type=Room`, rooms(5));
     assertError(await query('id=no%20uri'), 400, 'BadRequestData');
@@ -120,7 +122,7 @@ test('limit, offset, count', async () => {
     assert.equal(none.headers.get('ngsild-results-count'), '32');
     assert.equal((await query('type=Room')).headers.get('ngsild-results-count'), null);
     assert.deepEqual(ids(await query('type=Room&offset=1000')), []);
-    for (const wrong of ['limit=0', 'limit=-1', 'limit=x', 'offset=-1', 'count=1', 'cursor=x', 'cursor=1-1&offset=1'])
+    for (const wrong of ['limit=0', 'limit=-1', 'limit=x', 'offset=-1', 'count=1', 'cursor=x', 'cursor=1-1&offset=2'])
         assertError(await query(`type=Room&${wrong}`), 400, 'BadRequestData');
     assertError(await query('type=Room&limit=101'), 403, 'TooManyResults');
 });

@@ -166,6 +166,7 @@ bool api_write_failed(struct api *c);
 
 void api_entity_routes(struct link *l, struct router *r);
 void api_attr_routes(struct link *l, struct router *r);
+void api_purge_routes(struct link *l, struct router *r);
 void api_query_routes(struct link *l, struct router *r);
 void api_batch_routes(struct link *l, struct router *r);
 void api_temporal_routes(struct link *l, struct router *r);

@@ -124,7 +124,7 @@ static enum http_answer read_entity(struct request *req, struct response *res, v
                   "attrs pick omit type options format lang datasetId geometryProperty "
                   "local" API_JOIN_PARAMS) ||
         !api_id(&c, "id", &r.id) || !api_accept(&c, true) || !api_view(&c, &r.view) ||
-        !api_type_of(&c, &r.types) || !api_join_read(&c, &r.join))
+        !api_type_of(&c, &r.types) || !api_join_read(&c, NULL, &r.join))
         return c.answer;
     r.join.conn = api_reader(&c, &r.join.tenant);
     if (!r.join.conn)

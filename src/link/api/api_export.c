@@ -239,7 +239,7 @@ static enum http_answer export(struct request *req, struct response *res, void *
     struct export *x = ARENA_NEW(req->arena, struct export); x->kind = kind;
     if (!api_open(&x->c, req, res, ctx, handler, 0,
                   "options format pick omit lang datasetId geometryProperty" API_SELECT_PARAMS) ||
-        !api_select_get(&x->c, &x->select, false)) return x->c.answer;
+        !api_select_get(&x->c, &x->select, 0)) return x->c.answer;
     if (!begin(x)){done(x); return x->c.answer;}
 response_body(req, res, 200, formats[kind].type, S(""));
 response_header(req, res, "Content-Disposition",

@@ -16,20 +16,62 @@ struct api_linked {
     const struct api_projection *pick, *omit;
 };
 
-bool api_join_read(struct api *c, struct api_join *j)
+/* A list of URIs: of texts in a body, with commas in the query string. */
+static bool take_contained(struct api *c, const struct json *body, struct api_join *j)
 {
-    struct str kind = request_query(c->req, "join");
-    bool linked = (c->pick && c->pick->linked) || (c->omit && c->omit->linked);
+    const struct json *list = json_get(body, S("containedBy"));
+    bool good = !list || (json_is(list, JSON_ARRAY) && list->n);
+    if (!list)
+        j->n_contained = api_list(c, request_query(c->req, "containedBy"), &j->contained);
+    struct str *ids = ARENA_ARRAY(c->arena, struct str, list ? list->n : 0);
+    for (uint32_t i = 0; good && list && i < list->n; i++) {
+        ids[i] = json_text(&list->items[i]);
+        good = json_is(&list->items[i], JSON_STRING);
+    }
+    if (list) {
+        j->contained = ids;
+        j->n_contained = list->n;
+    }
+    for (size_t i = 0; good && i < j->n_contained; i++)
+        good = ld_is_uri(j->contained[i]);
+    if (!good)
+        api_fail_text(c, ERR_INVALID, "containedBy is a list of URIs");
+    return good;
+}
+
+/* joinLevel of a body is a number. */
+static bool take_level(struct api *c, const struct json *body, struct api_join *j)
+{
+    const struct json *v = json_get(body, S("joinLevel"));
+    if (!v)
+        return api_number(c, "joinLevel", 1, 1, JOIN_LEVEL_MAX, &j->level);
+    j->level = 1;
+    if (json_i64(v, &j->level) && j->level >= 1 && j->level <= JOIN_LEVEL_MAX)
+        return true;
+    api_fail_text(c, ERR_INVALID, "joinLevel must be a whole number from 1 to %d", JOIN_LEVEL_MAX);
+    return false;
+}
+
+bool api_join_texts(struct api *c, const struct json *body, struct api_join *j)
+{
+    const struct json *v = json_get(body, S("join"));
+    struct str kind = v ? json_text(v) : request_query(c->req, "join");
     *j = (struct api_join){.c = c};
     if (str_eq(kind, S("inline")))
         j->kind = JOIN_INLINE;
     else if (str_eq(kind, S("flat")))
         j->kind = JOIN_FLAT;
-    else if (kind.p && !str_eq(kind, S("@none"))) {
+    else if ((kind.p || v) && !str_eq(kind, S("@none"))) {
         api_fail_text(c, ERR_INVALID, "join is inline, flat or @none");
         return false;
     }
-    if (!api_number(c, "joinLevel", 1, 1, JOIN_LEVEL_MAX, &j->level))
+    return take_level(c, body, j) && take_contained(c, body, j);
+}
+
+bool api_join_read(struct api *c, const struct json *body, struct api_join *j)
+{
+    bool linked = (c->pick && c->pick->linked) || (c->omit && c->omit->linked);
+    if (!api_join_texts(c, body, j))
         return false;
     if (!j->kind && linked) {
         api_fail_text(c, ERR_INVALID, "pick and omit of linked entities need join");
@@ -44,7 +86,6 @@ bool api_join_read(struct api *c, struct api_join *j)
         api_fail_text(c, ERR_UNPROCESSABLE, "linked entities are not offered as GeoJSON");
         return false;
     }
-    j->n_contained = api_list(c, request_query(c->req, "containedBy"), &j->contained);
     return true;
 }
 
@@ -294,7 +335,28 @@ enum err api_join_flush(struct api_join *j, struct buf *out, const struct entity
     return OK;
 }
 
+static enum err load_for_q(void *ctx, struct str id, const struct json **stored, struct error *e)
+{
+    struct api_join *j = ctx;
+    struct entity_row row;
+    *stored = NULL;
+    enum err err = repo_get(j->conn, &j->linked, j->tenant, id, &row, e);
+    if (err)
+        return err == ERR_NOT_FOUND ? OK : err;
+    *stored = json_parse(&j->linked, row.doc, &JSON_DEFAULT, e);
+    if (*stored && api_expired(j->c, *stored))
+        *stored = NULL;
+    return OK;
+}
+
+const struct query_linker *api_join_linker(struct api_join *j)
+{
+    j->linker = (struct query_linker){&j->linked, load_for_q, j};
+    return &j->linker;
+}
+
 void api_join_release(struct api_join *j)
 {
+    arena_release(&j->linked);
     map_release(&j->given);
 }

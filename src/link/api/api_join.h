@@ -7,6 +7,7 @@
 
 #include "api.h"
 #include "core/map.h"
+#include "link/query.h"
 
 #define API_JOIN_PARAMS " join joinLevel containedBy"
 
@@ -21,13 +22,20 @@ struct api_join {
     struct store_conn *conn; /* set before use, with tenant */
     int64_t tenant;
     size_t loaded;
-    struct map given; /* flat: ids of entities that were or will be given */
+    struct query_linker linker;
+    struct arena linked; /* what the linker loaded */
+    struct map given;    /* flat: ids of entities that were or will be given */
     VEC(struct api_linked *) queue;
 };
 
-/* join=, joinLevel= and containedBy= of the query; after api_view(). false: the response is
- * filled. */
-bool api_join_read(struct api *c, struct api_join *j);
+/* join, joinLevel and containedBy of a body (may be NULL), else of the query string. false: the
+ * response is filled. */
+bool api_join_texts(struct api *c, const struct json *body, struct api_join *j);
+/* The same, and whether they fit what is picked and omitted; after api_view(). */
+bool api_join_read(struct api *c, const struct json *body, struct api_join *j);
+/* Where q finds linked entities; conn and tenant must be set. It belongs to j, as does its arena.
+ */
+const struct query_linker *api_join_linker(struct api_join *j);
 /* Appends the entity with what it links to inside. */
 enum err api_join_inline(struct api_join *j, struct buf *out, const struct json *stored,
                          const struct entity_view *v, struct error *e);

@@ -1,24 +1,27 @@
 /*
- * GET /entities, POST /entityOperations/query and the purge of what a selection matches (clauses
- * 5.7.2, 5.6.21, 6.4.3, 6.23).
+ * GET /entities and POST /entityOperations/query (clauses 5.7.2, 6.4.3, 6.23).
  *
- * Pages follow the order of creation. The link to the next page holds the row it begins after, so
- * that pages do not shift while entities come and go; offset= works too, by counting.
+ * Pages follow the order of creation, or that of orderBy. The link to the next page holds the row
+ * it begins after, or its key in that order, so that pages do not shift while entities come and go;
+ * offset= works too, by counting.
  */
 #include "api_join.h"
+#include "api_order.h"
 #include "api_select.h"
+#include "crypto/hash.h"
 #include "shown.h"
 
 struct page {
     struct api *c;
-    struct api_select *select;
+    struct api_select select;
     struct entity_view view;
     struct shown *shown; /* where texts of this view are kept; NULL: nowhere */
     struct str known;    /* the text of the row at hand, from there */
     struct api_join join;
-    int64_t limit, offset; /* entities to give, to skip */
-    int64_t after;         /* row to begin after */
-    int64_t position;      /* of the page's first entity among all matches */
+    struct api_ordered ordered; /* without .order: in order of creation */
+    int64_t limit, offset;      /* entities to give, to skip */
+    int64_t after;              /* row to begin after */
+    int64_t position;           /* of the page's first entity among all matches */
     bool count;
     struct buf out;
     uint64_t given, met; /* met: with several selectors, matches so far */
@@ -30,18 +33,31 @@ struct page {
 
 /* --- pages --- */
 
-/* "AFTER-POSITION", see page_links(). */
+/* "ROW-POSITION", or "KEY.POSITION" of an order, see page_links(). */
+static bool parse_cursor(struct api *c, struct page *p, struct str text)
+{
+    bool ordered = p->ordered.order != NULL;
+    ptrdiff_t mark = str_find_char(text, ordered ? '.' : '-');
+    if (mark <= 0 || !str_to_i64(str_from(text, (size_t)mark + 1), &p->position))
+        return false;
+    struct str before = str_sub(text, 0, (size_t)mark);
+    if (ordered)
+        return base64url_decode(c->arena, before, &p->ordered.after) && p->ordered.after.n;
+    return str_to_i64(before, &p->after) && p->after > 0;
+}
+
 static bool read_cursor(struct api *c, struct page *p)
 {
     struct str text = request_query(c->req, "cursor");
     if (!text.p)
         return true;
-    ptrdiff_t dash = str_find_char(text, '-');
-    if (dash > 0 && str_to_i64(str_sub(text, 0, (size_t)dash), &p->after) &&
-        str_to_i64(str_from(text, (size_t)dash + 1), &p->position) && p->after > 0 &&
-        p->position >= 0 && !request_query(c->req, "offset").p)
+    int64_t offset = p->offset;
+    if (parse_cursor(c, p, text) && p->position >= 0 &&
+        (!request_query(c->req, "offset").p || offset == p->position)) {
+        p->offset = 0;
         return true;
-    api_fail_text(c, ERR_INVALID, "cursor is not one of ours, or stands beside offset");
+    }
+    api_fail_text(c, ERR_INVALID, "cursor is not one of ours, or not that of this offset");
     return false;
 }
 
@@ -76,7 +92,8 @@ static void page_link(struct page *p, const char *rel, struct str paging)
     buf_str(&url, c->req->path);
     buf_char(&url, '?');
     while (rest.p && str_split(&rest, '&', &field)) {
-        if (str_starts(field, S("offset=")) || str_starts(field, S("cursor=")) || !field.n)
+        if (str_starts(field, S("offset=")) || str_starts(field, S("cursor=")) ||
+            str_starts(field, S("limit=")) || !field.n)
             continue;
         buf_str(&url, field);
         buf_char(&url, '&');
@@ -87,17 +104,35 @@ static void page_link(struct page *p, const char *rel, struct str paging)
     buf_release(&url);
 }
 
+/* Where the page after this begins; absent when only counting finds it. */
+static struct str next_cursor(struct page *p)
+{
+    struct arena *a = p->c->arena;
+    struct str key = p->ordered.last;
+    if (!p->ordered.order)
+        return str_printf(a, "%lld-", (long long)p->last);
+    if (key.n > API_ORDER_CURSOR)
+        return STR_NONE;
+    return str_printf(a, "%" STR_F ".", STR_A(base64url_encode(a, key)));
+}
+
 static void page_links(struct page *p)
 {
     struct arena *a = p->c->arena;
     if (p->position > 0 && p->limit) {
         int64_t before = p->position > p->limit ? p->position - p->limit : 0;
-        page_link(p, "prev", str_printf(a, "offset=%lld", (long long)before));
+        page_link(p, "prev",
+                  str_printf(a, "limit=%lld&offset=%lld", (long long)p->limit, (long long)before));
     }
-    if (p->more && p->given)
-        page_link(p, "next",
-                  str_printf(a, "cursor=%lld-%lld", (long long)p->last,
-                             (long long)p->position + (long long)p->given));
+    if (!p->more || !p->given)
+        return;
+    struct str cursor = next_cursor(p);
+    long long at = (long long)p->position + (long long)p->given;
+    struct str paging = str_printf(a, "limit=%lld&offset=%lld", (long long)p->limit, at);
+    if (cursor.p)
+        paging =
+            str_printf(a, "%" STR_F "&cursor=%" STR_F "%lld", STR_A(paging), STR_A(cursor), at);
+    page_link(p, "next", paging);
 }
 
 /* --- matches --- */
@@ -146,7 +181,7 @@ static bool each_candidate(void *ctx, const struct entity_row *row, const struct
 {
     struct page *p = ctx;
     bool hit;
-    p->failed = api_select_any(p->select, stored, &hit);
+    p->failed = api_select_any(&p->select, stored, &hit);
     if (p->failed)
         error_set(&p->error, p->failed, "idPattern takes too long to match");
     if (p->failed || !hit || api_expired(p->c, stored))
@@ -162,36 +197,86 @@ static bool each_candidate(void *ctx, const struct entity_row *row, const struct
     return p->count;
 }
 
-static enum err run(struct page *p, struct store_conn *conn, int64_t tenant, uint64_t *count,
-                    struct error *e)
+/* All of them are offered; what is shown is chosen afterwards. */
+static bool each_offer(void *ctx, const struct entity_row *row, const struct json *stored)
 {
-    struct link *l = p->c->link;
-    bool own = p->select->n_any > 0;
-    struct repo_result result;
-    struct repo_query q = {.query = &p->select->query,
-                           .tenant = tenant,
-                           .after = p->after,
-                           .offset = own ? 0 : (uint64_t)p->offset,
-                           .limit = own ? UINT64_MAX : (uint64_t)p->limit,
-                           .count = p->count && !p->after,
-                           .clock = l->clock,
-                           .deadline = clock_steady(l->clock) + l->options.query_ms * 1000,
-                           .types_of = p->shown && !own ? known_types : NULL};
-    enum err err = repo_query(conn, &q, own ? each_candidate : each_match, p, &result, e);
-    if (!err && p->failed) {
-        *e = p->error;
-        err = p->failed;
+    struct page *p = ctx;
+    bool hit;
+    p->failed = api_select_any(&p->select, stored, &hit);
+    if (p->failed)
+        error_set(&p->error, p->failed, "idPattern takes too long to match");
+    else if (hit && !api_expired(p->c, stored))
+        api_ordered_offer(&p->ordered, row, stored);
+    return !p->failed;
+}
+
+/* The entities of the page, on the same snapshot. */
+static enum err show_ordered(struct page *p, struct store_conn *conn, int64_t tenant,
+                             struct error *e)
+{
+    size_t from, to;
+    api_ordered_page(&p->ordered, &from, &to, &p->more);
+    for (size_t i = from; i < to; i++) {
+        const struct order_entry *entry = p->ordered.v[i];
+        struct entity_row row;
+        enum err err = repo_get(conn, p->c->arena, tenant, order_entry_id(entry), &row, e);
+        if (err)
+            return err;
+        const struct json *stored = json_parse(p->c->arena, row.doc, &JSON_DEFAULT, e);
+        if (!stored)
+            return e->code;
+        show(p, &row, stored);
+        if (p->failed)
+            return OK;
+        p->ordered.last = str_dup(p->c->arena, order_entry_key(entry));
     }
+    return OK;
+}
+
+/* How the matches are gone through. */
+static enum err walk(struct page *p, struct store_conn *conn, struct repo_query *q, uint64_t *count,
+                     struct error *e)
+{
+    struct repo_result result;
+    if (p->ordered.order) {
+        enum err err = repo_query(conn, q, each_offer, p, &result, e);
+        *count = p->ordered.met;
+        return err || p->failed ? err : show_ordered(p, conn, q->tenant, e);
+    }
+    bool own = p->select.n_any > 0;
+    enum err err = repo_query(conn, q, own ? each_candidate : each_match, p, &result, e);
     if (!own && !err) {
         p->more = result.more;
         p->last = result.last;
     }
     *count = own ? p->met : result.count;
+    return err;
+}
+
+static enum err run(struct page *p, struct store_conn *conn, int64_t tenant, uint64_t *count,
+                    struct error *e)
+{
+    struct link *l = p->c->link;
+    bool all = p->select.n_any > 0 || p->ordered.order;
+    struct repo_query q = {.query = &p->select.query,
+                           .tenant = tenant,
+                           .after = p->after,
+                           .offset = all ? 0 : (uint64_t)p->offset,
+                           .limit = all ? UINT64_MAX : (uint64_t)p->limit,
+                           .count = p->count && !p->after,
+                           .clock = l->clock,
+                           .deadline = clock_steady(l->clock) + l->options.query_ms * 1000,
+                           .types_of = p->shown && !all ? known_types : NULL};
+    enum err err = walk(p, conn, &q, count, e);
+    if (!err && p->failed) {
+        *e = p->error;
+        err = p->failed;
+    }
     if (err || !p->count || !p->after)
         return err;
     /* a page that begins after a row has not seen those before it */
-    struct page all = {.c = p->c, .select = p->select, .count = true};
-    return run(&all, conn, tenant, count, e);
+    struct page from_start = {.c = p->c, .select = p->select, .count = true};
+    return run(&from_start, conn, tenant, count, e);
 }
 
 static void answer(struct page *p, uint64_t count)
@@ -226,212 +311,110 @@ static void select_picked(struct api_select *s, const struct entity_view *v)
     s->query.n_attrs = v->n_pick;
 }
 
-static enum http_answer query(struct api *c, struct api_select *s)
+static void release(struct page *p)
 {
-    struct page p = {.c = c, .select = s};
+    api_ordered_release(&p->ordered);
+    api_join_release(&p->join);
+    api_select_release(&p->select);
+}
+
+static enum http_answer query(struct page *p)
+{
+    struct api *c = p->c;
     struct error e = {0};
     uint64_t count;
     int64_t tenant;
-    struct store_conn *conn = NULL;
-    if (!api_accept(c, true) || !api_view(c, &p.view) || !api_select_view(c, s, &p.view) ||
-        !api_join_read(c, &p.join) || !read_page(c, &p) || !(conn = api_reader(c, &tenant))) {
-        api_select_release(s);
+    struct store_conn *conn = api_reader(c, &tenant);
+    if (!conn) {
+        release(p);
         return c->answer;
     }
-    select_picked(s, &p.view);
-    if (p.view.geojson) {
-        p.view.with_context = false; /* once for all features */
-        BUF_LIT(&p.out, "{\"type\":\"FeatureCollection\",\"features\":");
+    if (p->view.geojson) {
+        p->view.with_context = false; /* once for all features */
+        BUF_LIT(&p->out, "{\"type\":\"FeatureCollection\",\"features\":");
     }
-    buf_char(&p.out, '[');
-    if (shown_fits(c->link->shown, &p.view) && p.join.kind == JOIN_NONE)
-        p.shown = c->link->shown;
-    p.join.conn = conn;
-    p.join.tenant = tenant;
-    enum err err = run(&p, conn, tenant, &count, &e);
+    buf_char(&p->out, '[');
+    if (shown_fits(c->link->shown, &p->view) && p->join.kind == JOIN_NONE)
+        p->shown = c->link->shown;
+    p->join.c = c;
+    p->join.conn = conn;
+    p->join.tenant = tenant;
+    p->select.query.linker = api_join_linker(&p->join);
+    enum err err = run(p, conn, tenant, &count, &e);
     size_t linked;
-    if (!err && p.join.kind == JOIN_FLAT)
-        err = api_join_flush(&p.join, &p.out, &p.view, &linked, &e);
+    if (!err && p->join.kind == JOIN_FLAT)
+        err = api_join_flush(&p->join, &p->out, &p->view, &linked, &e);
     store_read_done(conn);
-    api_join_release(&p.join);
-    api_select_release(s);
     if (!err) {
-        answer(&p, count);
-        return HTTP_DONE;
+        answer(p, count);
+    } else {
+        buf_release(&p->out);
+        api_fail(c, &e);
     }
-    buf_release(&p.out);
-    return api_fail(c, &e);
+    release(p);
+    return c->answer;
+}
+
+static void query_slowly(struct api *c)
+{
+    struct page *p = c->ctx_then;
+    p->c = c;
+    query(p);
+}
+
+/* An order needs a look at all matches: the pool does that. */
+static enum http_answer start(struct page *p)
+{
+    struct api *c = p->c;
+    struct api_select *s = &p->select;
+    struct api_ordered *o = &p->ordered;
+    bool good = api_accept(c, true) && api_view(c, &p->view) && api_select_view(c, s, &p->view) &&
+                api_join_read(c, s->body, &p->join) && api_order_read(c, s->body, &o->order) &&
+                read_page(c, p);
+    o->skip = (uint64_t)p->offset;
+    o->want = (uint64_t)p->limit;
+    if (!good || (o->order && !api_ordered_open(c, o))) {
+        release(p);
+        return c->answer;
+    }
+    select_picked(s, &p->view);
+    if (!o->order)
+        return query(p);
+    struct page *kept = ARENA_NEW(c->arena, struct page);
+    *kept = *p;
+    enum http_answer answer = api_slowly(c, query_slowly, kept);
+    if (answer == HTTP_DONE) /* refused */
+        release(kept);
+    return answer;
 }
 
 #define PAGE_PARAMS                                                                                \
-    "options format pick omit lang datasetId geometryProperty limit offset cursor count"
+    "options format pick omit lang datasetId geometryProperty limit offset cursor "                \
+    "count" API_JOIN_PARAMS API_ORDER_PARAMS
 
 static enum http_answer get_entities(struct request *req, struct response *res, void *ctx)
 {
     struct api c;
-    struct api_select s;
-    if (!api_open(&c, req, res, ctx, get_entities, 0,
-                  PAGE_PARAMS API_JOIN_PARAMS API_SELECT_PARAMS) ||
-        !api_select_get(&c, &s, false))
+    struct page p = {.c = &c};
+    if (!api_open(&c, req, res, ctx, get_entities, 0, PAGE_PARAMS API_SELECT_PARAMS) ||
+        !api_select_get(&c, &p.select, SELECT_LINKED))
         return c.answer;
-    return query(&c, &s);
+    return start(&p);
 }
 
 static enum http_answer post_query(struct request *req, struct response *res, void *ctx)
 {
     struct api c;
-    struct api_select s;
-    if (!api_open(
-            &c, req, res, ctx, post_query, API_BODY,
-            "options format geometryProperty limit offset cursor count local" API_JOIN_PARAMS) ||
-        !api_select_body(&c, &s, false))
+    struct page p = {.c = &c};
+    if (!api_open(&c, req, res, ctx, post_query, API_BODY, PAGE_PARAMS " local") ||
+        !api_select_body(&c, &p.select, SELECT_LINKED))
         return c.answer;
-    return query(&c, &s);
-}
-
-/* --- purge --- */
-
-enum { PURGE_CHUNK = 500 };
-
-struct purge {
-    struct api *c;
-    struct arena arena; /* of one chunk */
-    struct api_select select;
-    const struct str *keep, *drop; /* attributes; without them whole entities go */
-    size_t n_keep, n_drop;
-    VEC(struct op) ops;
-    int64_t last;
-    uint64_t failed;
-};
-
-static bool among(const struct str *names, size_t n, struct str name)
-{
-    for (size_t i = 0; i < n; i++)
-        if (str_eq(names[i], name))
-            return true;
-    return false;
-}
-
-/* A fragment that deletes the attributes of the entity that are to go; NULL: none are. */
-static const struct json *attrs_to_drop(struct purge *p, const struct json *stored)
-{
-    struct arena *a = &p->arena;
-    VEC(struct json_member) out = VEC_INIT;
-    for (uint32_t i = 0; i < stored->n; i++) {
-        struct str iri = json_key(&stored->members[i]);
-        if (entity_is_member(iri) || among(p->keep, p->n_keep, iri) ||
-            (p->n_drop && !among(p->drop, p->n_drop, iri)))
-            continue;
-        struct json_member *mark = ARENA_ARRAY(a, struct json_member, 2);
-        struct json *instance = ARENA_NEW(a, struct json);
-        mark[0] = json_m(S("type"), json_v_str(S("deleted")));
-        mark[1] = json_m(S("all"), json_v_bool(true));
-        *instance = json_v_object(mark, 2);
-        *vec_push(a, &out) = json_m(str_dup(a, iri), json_v_array(instance, 1));
-    }
-    struct json *fragment = ARENA_NEW(a, struct json);
-    *fragment = json_v_object(out.v, out.n);
-    return out.n ? fragment : NULL;
-}
-
-static bool purge_each(void *ctx, const struct entity_row *row, const struct json *stored)
-{
-    struct purge *p = ctx;
-    bool hit;
-    p->last = row->eid;
-    if (api_select_any(&p->select, stored, &hit) || !hit)
-        return true;
-    struct op op = {.kind = OP_DELETE, .id = str_dup(&p->arena, row->id)};
-    if (p->n_keep || p->n_drop) {
-        op.kind = OP_UPDATE;
-        op.input = attrs_to_drop(p, stored);
-        if (!op.input)
-            return true;
-    }
-    *vec_push(&p->arena, &p->ops) = op;
-    return p->ops.n < PURGE_CHUNK;
-}
-
-/* One chunk: found on a snapshot, then changed in one transaction. */
-static enum err purge_chunk(struct purge *p, bool *more, struct error *e)
-{
-    int64_t tenant;
-    struct link *l = p->c->link;
-    struct repo_result result;
-    struct store_conn *conn = store_read(l->store, e);
-    if (!conn)
-        return e->code;
-    enum err err = repo_tenant(conn, p->c->tenant, &tenant, e);
-    struct repo_query q = {.query = &p->select.query,
-                           .tenant = tenant,
-                           .after = p->last,
-                           .limit = UINT64_MAX,
-                           .clock = l->clock};
-    arena_reset(&p->arena);
-    p->ops.v = NULL;
-    p->ops.n = p->ops.cap = 0;
-    if (!err)
-        err = repo_query(conn, &q, purge_each, p, &result, e);
-    store_read_done(conn);
-    *more = p->ops.n == PURGE_CHUNK;
-    if (err || !p->ops.n)
-        return err;
-    struct ops ops = {.arena = &p->arena,
-                      .tenant = p->c->tenant,
-                      .actor = p->c->req->user,
-                      .ops = p->ops.v,
-                      .n = p->ops.n};
-    err = ops_run(l, &ops, e);
-    for (size_t i = 0; i < ops.n; i++)
-        p->failed += ops.ops[i].result && ops.ops[i].result != ERR_NOT_FOUND;
-    return err;
-}
-
-static void purge_run(struct api *c)
-{
-    struct purge *p = c->ctx_then;
-    struct error e = {0};
-    enum err err = OK;
-    bool more = true;
-    p->c = c;
-    while (!err && more)
-        err = purge_chunk(p, &more, &e);
-    api_select_release(&p->select);
-    arena_release(&p->arena);
-    if (err == ERR_NOT_FOUND)
-        api_no_tenant(c);
-    else if (err)
-        api_fail(c, &e);
-    else if (p->failed)
-        api_fail_text(c, ERR_CONFLICT, "%llu entities could not be changed",
-                      (unsigned long long)p->failed);
-    else
-        response_empty(c->res, 204);
-}
-
-static enum http_answer purge_entities(struct request *req, struct response *res, void *ctx)
-{
-    struct api c;
-    struct purge *p = ARENA_NEW(req->arena, struct purge);
-    if (!api_open(&c, req, res, ctx, purge_entities, 0, "keep drop" API_SELECT_PARAMS) ||
-        !api_select_get(&c, &p->select, false))
-        return c.answer;
-    p->n_keep = api_names(&c, request_query(req, "keep"), &p->keep);
-    p->n_drop = api_names(&c, request_query(req, "drop"), &p->drop);
-    if (p->n_keep && p->n_drop) {
-        api_select_release(&p->select);
-        return api_fail_text(&c, ERR_INVALID, "keep and drop exclude each other");
-    }
-    enum http_answer answer = api_slowly(&c, purge_run, p);
-    if (answer == HTTP_DONE) /* refused */
-        api_select_release(&p->select);
-    return answer;
+    return start(&p);
 }
 
 static const struct route routes[] = {
     {"GET", "/ngsi-ld/v1/entities", get_entities, ROUTE_PUBLIC_CORS},
     {"GET", "/ngsi-ld/v1/entities/", get_entities, ROUTE_PUBLIC_CORS | ROUTE_HIDDEN},
-    {"DELETE", "/ngsi-ld/v1/entities", purge_entities, ROUTE_PUBLIC_CORS},
     {"POST", "/ngsi-ld/v1/entityOperations/query", post_query, ROUTE_PUBLIC_CORS},
 };
 

@@ -1,5 +1,6 @@
 /* Selections of entities, from a query string or from a body of type Query. */
 #include "api_select.h"
+#include "api_join.h"
 #include "query_impl.h"
 
 /* The texts of a selection, wherever they came from. */
@@ -8,6 +9,7 @@ struct texts {
     size_t n_ids, n_attrs, n_expand;
     struct str pattern, type, q, scope, csf;
     struct str georel, geometry, coordinates, geoproperty;
+    uint32_t links; /* linked entities that q may lead over */
     bool local;
 };
 
@@ -61,7 +63,9 @@ static enum err parse_filters(struct api *c, struct api_select *s, const struct 
         struct str *expand = ARENA_ARRAY(c->arena, struct str, t->n_expand);
         for (size_t i = 0; i < t->n_expand; i++)
             expand[i] = ld_expand(c->ctx, c->arena, t->expand[i]);
-        q->q = query_parse_q(c->arena, t->q, c->ctx, expand, t->n_expand, &QUERY_DEFAULT, e);
+        struct query_limits limits = QUERY_DEFAULT;
+        limits.max_links = t->links;
+        q->q = query_parse_q(c->arena, t->q, c->ctx, expand, t->n_expand, &limits, e);
         if (!q->q)
             return e->code;
     }
@@ -79,7 +83,7 @@ static enum err parse_filters(struct api *c, struct api_select *s, const struct 
     }
     if (t->csf.p)
         s->csf = query_parse_q(c->arena, t->csf, c->ctx, NULL, 0, &QUERY_DEFAULT, e);
-    s->local = t->local;
+    s->local = t->local || any_type(t->type);
     return t->csf.p && !s->csf ? e->code : OK;
 }
 
@@ -101,12 +105,12 @@ static bool names_attribute(const struct query_expr *x)
 static bool is_narrow(const struct api_select *s, const struct texts *t)
 {
     const struct entity_query *q = &s->query;
-    return t->local || t->type.p || s->n_any || q->n_attrs || q->geo || q->n_ids || q->id_pattern ||
+    return t->local || t->type.p || s->n_any || q->n_attrs || q->geo ||
            (q->q && names_attribute(q->q->root));
 }
 
 /* Linked entities in q are a query that is too deep without join: 400, not 422. */
-static bool parse(struct api *c, struct api_select *s, const struct texts *t, bool wide)
+static bool parse(struct api *c, struct api_select *s, const struct texts *t)
 {
     struct error e = {0};
     enum err err = parse_names(c, s, t, &e);
@@ -115,9 +119,9 @@ static bool parse(struct api *c, struct api_select *s, const struct texts *t, bo
     if (err) {
         e.code = err == ERR_UNPROCESSABLE ? ERR_INVALID : err;
         api_fail(c, &e);
-    } else if (!wide && !is_narrow(s, t)) {
+    } else if (!is_narrow(s, t)) {
         api_fail_text(c, ERR_INVALID,
-                      "too wide: id, type, attrs, q, a geo-query or local=true is needed");
+                      "too wide: type, attrs, q, a geo-query or local=true is needed");
         err = ERR_INVALID;
     }
     if (err)
@@ -127,7 +131,18 @@ static bool parse(struct api *c, struct api_select *s, const struct texts *t, bo
 
 /* --- from the query string --- */
 
-bool api_select_get(struct api *c, struct api_select *s, bool wide)
+/* How far q may follow links. */
+static bool take_links(struct api *c, const struct json *body, unsigned flags, struct texts *t)
+{
+    struct api_join j;
+    if (!(flags & SELECT_LINKED))
+        return true;
+    bool good = api_join_texts(c, body, &j);
+    t->links = good && j.kind != JOIN_NONE ? (uint32_t)j.level : 0;
+    return good;
+}
+
+bool api_select_get(struct api *c, struct api_select *s, unsigned flags)
 {
     struct texts t = {.pattern = request_query(c->req, "idPattern"),
                       .type = request_query(c->req, "type"),
@@ -146,7 +161,8 @@ bool api_select_get(struct api *c, struct api_select *s, bool wide)
         api_fail_text(c, ERR_INVALID, "type=* is for what is here: local cannot be false");
         return false;
     }
-    return api_bool(c, "local", &t.local) && check_ids(c, t.ids, t.n_ids) && parse(c, s, &t, wide);
+    return api_bool(c, "local", &t.local) && check_ids(c, t.ids, t.n_ids) &&
+           take_links(c, NULL, flags, &t) && parse(c, s, &t);
 }
 
 /* --- from a body --- */
@@ -278,14 +294,27 @@ static bool take_entities(struct api *c, struct api_select *s, struct texts *t)
     return list->n == 1 ? take_selector(c, &list->items[0], t) : take_any(c, s, list, t);
 }
 
-bool api_select_body(struct api *c, struct api_select *s, bool wide)
+/* A body has members of its own for temporal queries, and others for queries of entities. */
+static bool no_foreign_members(struct api *c, unsigned flags)
+{
+    static const char *const temporal[] = {"temporalQ", "aggrParams", NULL};
+    static const char *const linked[] = {"join", "joinLevel", "containedBy", NULL};
+    const char *const *names = flags & SELECT_TEMPORAL ? linked : temporal;
+    for (; *names; names++)
+        if (json_get(c->body, str_c(*names)))
+            return bad_member(c, *names);
+    return true;
+}
+
+bool api_select_body(struct api *c, struct api_select *s, unsigned flags)
 {
     struct texts t = {0};
     *s = (struct api_select){.body = c->body};
     if (!json_is(c->body, JSON_OBJECT) ||
         !str_eq(json_text(json_get(c->body, S("type"))), S("Query")))
         return bad_member(c, "type other than Query");
-    bool good = api_bool(c, "local", &t.local) && take_entities(c, s, &t) && take_geo(c, &t) &&
+    bool good = no_foreign_members(c, flags) && take_links(c, c->body, flags, &t) &&
+                api_bool(c, "local", &t.local) && take_entities(c, s, &t) && take_geo(c, &t) &&
                 take_text(c, c->body, "q", &t.q) && take_text(c, c->body, "scopeQ", &t.scope) &&
                 take_text(c, c->body, "csf", &t.csf) &&
                 take_list(c, c->body, "attrs", &t.attrs, &t.n_attrs) &&
@@ -294,7 +323,7 @@ bool api_select_body(struct api *c, struct api_select *s, bool wide)
         api_select_release(s);
         return false;
     }
-    return parse(c, s, &t, wide);
+    return parse(c, s, &t);
 }
 
 void api_select_release(struct api_select *s)

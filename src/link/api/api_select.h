@@ -28,14 +28,19 @@ struct api_select {
     /* Of a body with several of them: an entity must meet one besides query. */
     const struct api_selector *any;
     size_t n_any;
-    /* Of a body, absent in GET: what shows. */
+    /* Of a body, absent in GET: what shows, joins and orders. */
     const struct json *body;
 };
 
-/* false: the response is filled, nothing is to be released. A selection that would match
- * everything is refused (clause 5.7.2.4) unless wide is allowed. */
-bool api_select_get(struct api *c, struct api_select *s, bool wide);
-bool api_select_body(struct api *c, struct api_select *s, bool wide);
+/* What else the operation takes. */
+enum {
+    SELECT_TEMPORAL = 1, /* a body may have what is for temporal queries */
+    SELECT_LINKED = 2    /* q may speak of linked entities, as far as join and joinLevel reach */
+};
+/* A selection that names neither a type, an attribute nor a place is refused unless local=true
+ * (5.7.2.4). false: the response is filled, nothing is to be released. */
+bool api_select_get(struct api *c, struct api_select *s, unsigned flags);
+bool api_select_body(struct api *c, struct api_select *s, unsigned flags);
 void api_select_release(struct api_select *s);
 
 /* Does the entity meet one of the selectors of the body? */

@@ -560,7 +560,7 @@ static enum http_answer get_evolutions(struct request *req, struct response *res
     struct evolution_query *x = ARENA_NEW(req->arena, struct evolution_query);
     if (!api_open(&c, req, res, ctx, get_evolutions, 0,
                   TIME_PARAMS " limit offset count" API_SELECT_PARAMS) ||
-        !api_select_get(&c, &x->select, false))
+        !api_select_get(&c, &x->select, 0))
         return c.answer;
     return query(&c, x, NULL);
 }
@@ -571,7 +571,7 @@ static enum http_answer post_evolutions(struct request *req, struct response *re
     struct evolution_query *x = ARENA_NEW(req->arena, struct evolution_query);
     if (!api_open(&c, req, res, ctx, post_evolutions, API_BODY,
                   "options format limit offset count local") ||
-        !api_select_body(&c, &x->select, false))
+        !api_select_body(&c, &x->select, SELECT_TEMPORAL))
         return c.answer;
     return query(&c, x, json_get(c.body, S("temporalQ")));
 }

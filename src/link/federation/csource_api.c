@@ -213,7 +213,7 @@ static enum http_answer read_list(struct request *req, struct response *res, voi
     d.count = d.count || api_option(&c, "options", "count");
     if (!d.limit && !d.count)
         return api_fail_text(&c, ERR_INVALID, "limit=0 needs count=true");
-    if (!api_select_get(&c, &d.select, false))
+    if (!api_select_get(&c, &d.select, 0))
         return c.answer;
     if (ask(&d))
         d.conn = api_reader(&c, &d.ask.tenant);

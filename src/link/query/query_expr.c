@@ -1,7 +1,7 @@
 /* query_expr.c - ';' (and), '|' (or) and parentheses over leaves; ';' binds tighter. */
 #include "query_impl.h"
 
-const struct query_limits QUERY_DEFAULT = {8192, 256, 16};
+const struct query_limits QUERY_DEFAULT = {8192, 256, 16, 0};
 
 void *query_fail(struct query_parser *p, const char *expected)
 {

@@ -85,7 +85,7 @@ static bool hint_term(struct arena *a, const struct q_term *t, struct query_hint
     *h = (struct query_hint){.kind = HINT_ATTR,
                              .names = names_of(a, t->steps[0].name),
                              .n_names = 1};
-    bool compares = t->op == Q_EQ || (t->op >= Q_LT && t->op <= Q_GE);
+    bool compares = !t->linked && (t->op == Q_EQ || (t->op >= Q_LT && t->op <= Q_GE));
     if (compares && t->n_steps == 1 && !t->n_trail) {
         h->kind = kind_of(t);
         if (h->kind != HINT_ATTR)

@@ -28,7 +28,7 @@ enum err query_holds(const struct entity_query *q, const struct json *stored, bo
     if (*hit && q->id_pattern && regex_match(q->id_pattern, id, hit))
         return error_set(e, ERR_TOO_COMPLEX, "idPattern takes too many steps");
     if (*hit && q->q) {
-        enum err rc = query_q_holds(q->q, stored, hit, e);
+        enum err rc = query_q_holds_linked(q->q, stored, q->linker, hit, e);
         if (rc)
             return rc;
     }

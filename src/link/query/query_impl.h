@@ -80,6 +80,11 @@ struct q_step {
 struct q_term {
     const struct q_step *steps; /* at least one; only the last can be a member */
     size_t n_steps;
+    /* attr{...}: what must hold of an entity that the attribute points to; NULL: no such thing. The
+     * fields below, but for the hints, are then those of that term. */
+    const struct q_term *linked;
+    const struct str *hints; /* types of linked entities to look at; none: all */
+    size_t n_hints;
     const struct str *trail; /* the path in square brackets */
     size_t n_trail;
     enum q_op op;
@@ -91,9 +96,22 @@ struct q_term {
 
 struct query_node {
     const struct query_expr *root; /* leaves: struct q_term */
+    uint32_t links;                /* the longest way over linked entities */
     struct regex *const *patterns; /* all of them, for query_q_release() */
     size_t n_patterns;
 };
+
+/*
+ * An attribute path at p: steps and the path in square brackets, without an operator. any_member:
+ * type may be the first step, as in orderBy. false after query_fail().
+ */
+bool query_path(struct query_parser *p, const struct ld_context *ctx, bool any_member,
+                struct q_term *t);
+/* The value that a path without links leads to: of the default instance, else of the first. Of a
+ * LanguageProperty the text of lang (a priority list; may be absent), else any. *kind (may be NULL)
+ * is the type of the instance; absent for members. NULL: there is none. */
+const struct json *query_target(const struct json *stored, const struct q_term *t, struct str lang,
+                                struct str *kind);
 
 /* The nearest double, infinite when there is none: never decreases as the number grows. */
 double query_number(struct str text);

@@ -5,6 +5,7 @@
  * Values of different sorts are never equal and have no order, so "!=" holds between them. Arrays
  * are equal to a value that they include; they have no order.
  */
+#include "entity_impl.h"
 #include "query_impl.h"
 
 /* --- one scalar against one value --- */
@@ -259,8 +260,52 @@ static enum err instances_hold(const struct json *instances, const struct q_term
 
 struct q_subject {
     const struct json *stored;
+    const struct query_linker *linker;
     struct error *e;
 };
+
+static enum err term_holds(const void *leaf, void *ctx, bool *hit);
+
+/* --- linked entities --- */
+
+static bool has_hinted_type(const struct json *stored, const struct q_term *t)
+{
+    for (size_t i = 0; i < t->n_hints; i++)
+        if (entity_has_type(stored, t->hints[i]))
+            return true;
+    return t->n_hints == 0;
+}
+
+static enum err target_entity_holds(const struct q_subject *s, const struct q_term *t,
+                                    const struct json *uri, bool *hit)
+{
+    const struct json *object = json_get(uri, S("object")), *stored = NULL;
+    struct str id = json_text(object ? object : uri);
+    if (!id.p)
+        return OK;
+    enum err rc = s->linker->load(s->linker->ctx, id, &stored, s->e);
+    if (rc || !stored || !has_hinted_type(stored, t))
+        return rc;
+    struct q_subject there = {stored, s->linker, s->e};
+    return term_holds(t->linked, &there, hit);
+}
+
+/* Some entity that some instance points to. The way is as long as its parsing permitted. */
+static enum err linked_holds(const struct q_subject *s, const struct q_term *t, bool *hit)
+{
+    const struct json *instances = entity_attr(s->stored, t->steps[0].name);
+    enum err rc = OK;
+    for (uint32_t i = 0; s->linker && instances && i < instances->n && !rc && !*hit; i++) {
+        const struct json *v = instance_value(&instances->items[i]);
+        if (!v || !is_relationship(&instances->items[i]))
+            continue;
+        if (v->type != JSON_ARRAY)
+            rc = target_entity_holds(s, t, v, hit);
+        for (uint32_t k = 0; v->type == JSON_ARRAY && k < v->n && !rc && !*hit; k++)
+            rc = target_entity_holds(s, t, &v->items[k], hit);
+    }
+    return rc;
+}
 
 static enum err term_holds(const void *leaf, void *ctx, bool *hit)
 {
@@ -268,7 +313,9 @@ static enum err term_holds(const void *leaf, void *ctx, bool *hit)
     const struct q_subject *s = ctx;
     enum err rc = OK;
     *hit = false;
-    if (t->steps[0].member) {
+    if (t->linked) {
+        rc = linked_holds(s, t, hit);
+    } else if (t->steps[0].member) {
         struct target g = {.values = json_get(s->stored, t->steps[0].name), .n = 1};
         if (g.values && !t->n_trail)
             rc = target_holds(&g, t, hit, s->e);
@@ -283,8 +330,53 @@ static enum err term_holds(const void *leaf, void *ctx, bool *hit)
 enum err query_q_holds(const struct query_node *q, const struct json *stored, bool *hit,
                        struct error *e)
 {
-    struct q_subject s = {stored, e};
+    return query_q_holds_linked(q, stored, NULL, hit, e);
+}
+
+enum err query_q_holds_linked(const struct query_node *q, const struct json *stored,
+                              const struct query_linker *linker, bool *hit, struct error *e)
+{
+    struct q_subject s = {stored, linker, e};
+    if (linker && q->links)
+        arena_reset(linker->arena);
     return query_expr_holds(q->root, term_holds, &s, hit);
+}
+
+/* --- one value of a path --- */
+
+static const struct json *instance_target(const struct json *instance, const struct q_term *t,
+                                          struct str lang)
+{
+    struct target g;
+    const struct json *v = instance_value(instance);
+    if (!t->n_trail && is_language_property(instance) && json_is(v, JSON_OBJECT)) {
+        const struct json_member *m = lang.n ? entity_language(v, lang) : NULL;
+        const struct json *none = json_get(v, S("@none"));
+        return m ? &m->value : none ? none : v->n ? &v->members[0].value : NULL;
+    }
+    return find_target(instance, t, &g) ? target_at(&g, 0) : NULL;
+}
+
+const struct json *query_target(const struct json *stored, const struct q_term *t, struct str lang,
+                                struct str *kind)
+{
+    if (kind)
+        *kind = STR_NONE;
+    if (t->steps[0].member)
+        return t->n_trail ? NULL : json_get(stored, t->steps[0].name);
+    const struct json *instances = entity_attr(stored, t->steps[0].name);
+    for (size_t step = 1; step < t->n_steps; step++) {
+        const struct json *first = json_at(instances, 0);
+        instances = json_get(first, t->steps[step].name);
+        if (t->steps[step].member) /* the last step */
+            return t->n_trail ? NULL : instances;
+    }
+    const struct json *instance = json_at(instances, 0);
+    if (!instance)
+        return NULL;
+    if (kind)
+        *kind = json_text(json_get(instance, S("type")));
+    return instance_target(instance, t, lang);
 }
 
 /* --- the scalars of an instance --- */

@@ -8,6 +8,7 @@ struct q_parser {
     const struct ld_context *ctx;
     const struct str *expand;
     size_t n_expand;
+    uint32_t links; /* the longest way over linked entities so far */
     VEC(struct regex *) patterns;
 };
 
@@ -92,9 +93,9 @@ static bool is_time_member(struct str name)
 }
 
 /* a.b.c: names of attributes, the last perhaps a member. */
-static bool parse_steps(struct q_parser *q, struct q_term *t)
+static bool parse_steps(struct query_parser *p, const struct ld_context *ctx, bool any_member,
+                        struct q_term *t)
 {
-    struct query_parser *p = &q->p;
     VEC(struct q_step) steps = VEC_INIT;
     for (;;) {
         int c = query_peek(p);
@@ -108,13 +109,14 @@ static bool parse_steps(struct q_parser *q, struct q_term *t)
             p->at = from;
             return query_fail(p, "no further name");
         }
-        bool member = steps.n ? is_instance_member(name) : is_entity_member(name);
-        if (!steps.n && str_eq(name, S("type"))) {
+        bool is_type = !steps.n && str_eq(name, S("type"));
+        bool member = steps.n ? is_instance_member(name) : is_type || is_entity_member(name);
+        if (is_type && !any_member) {
             p->at = from;
             return query_fail(p, "an attribute (types are selected by the parameter type)");
         }
         *vec_push(p->arena, &steps) =
-            (struct q_step){member ? name : ld_expand(q->ctx, p->arena, name), member};
+            (struct q_step){member ? name : ld_expand(ctx, p->arena, name), member};
         if (query_peek(p) != '.')
             break;
         p->at++;
@@ -145,6 +147,12 @@ static bool parse_trail(struct query_parser *p, struct q_term *t)
     t->trail = trail.v;
     t->n_trail = trail.n;
     return true;
+}
+
+bool query_path(struct query_parser *p, const struct ld_context *ctx, bool any_member,
+                struct q_term *t)
+{
+    return parse_steps(p, ctx, any_member, t) && parse_trail(p, t);
 }
 
 /* --- values --- */
@@ -369,40 +377,100 @@ static struct q_context context_of(const struct q_parser *q, const struct q_term
     return how;
 }
 
-static const void *parse_term(struct query_parser *p)
+/* What follows a path: an operator and values, or nothing. */
+static bool parse_comparison(struct q_parser *q, struct str raw, struct q_term *t)
 {
-    struct q_parser *q = (struct q_parser *)p;
-    struct q_term *t = ARENA_NEW(p->arena, struct q_term);
-    bool absent = query_peek(p) == '!';
-    p->at += absent;
-    size_t from = p->at;
-    if (!parse_steps(q, t))
-        return NULL;
-    struct str raw = str_sub(p->text, from, p->at - from);
-    if (query_peek(p) == '{') {
-        error_set(p->e, ERR_UNPROCESSABLE,
-                  "%s: offset %zu: queries on linked entities are not "
-                  "supported",
-                  p->what, p->at);
-        return NULL;
-    }
-    if (!parse_trail(p, t))
-        return NULL;
+    struct query_parser *p = &q->p;
     query_skip_blanks(p);
-    if (absent) {
-        t->op = Q_ABSENT;
-        return t;
-    }
     if (!parse_operator(p, &t->op)) {
         int c = query_peek(p);
         if (c >= 0 && c != ';' && c != '|' && c != ')')
             return query_fail(p, "a comparison, ';', '|', ')' or the end");
         t->op = Q_EXISTS;
+        return true;
+    }
+    return t->op == Q_MATCH || t->op == Q_NO_MATCH ? parse_pattern(q, t)
+                                                   : parse_values(q, context_of(q, t, raw), t);
+}
+
+/* --- linked entities --- */
+
+/* "T1,T2:" before a path; a colon of an IRI stands in double quotes. */
+static bool parse_hints(struct q_parser *q, struct q_term *t)
+{
+    struct query_parser *p = &q->p;
+    size_t end = p->at;
+    while (end < p->text.n && str_find_char(S("{}[]\"=<>!~;|"), p->text.p[end]) < 0)
+        end++;
+    struct str text = str_sub(p->text, p->at, end - p->at), type;
+    ptrdiff_t colon = str_find_char(text, ':');
+    if (colon < 0)
+        return true;
+    VEC(struct str) hints = VEC_INIT;
+    text = str_sub(text, 0, (size_t)colon);
+    while (str_split(&text, ',', &type)) {
+        type = str_trim(type);
+        if (!type.n || hints.n == 16)
+            return query_fail(p, "types before ':'");
+        *vec_push(p->arena, &hints) = ld_expand(q->ctx, p->arena, type);
+    }
+    t->hints = hints.v;
+    t->n_hints = hints.n;
+    p->at += (size_t)colon + 1;
+    return true;
+}
+
+/*
+ * attr{T:inner{...}} up to the last '}'. All terms on the way are made here; *last is the one that
+ * the comparison belongs to. links: how many there are already.
+ */
+static bool parse_linked(struct q_parser *q, struct q_term *t, uint32_t links, struct q_term **last)
+{
+    struct query_parser *p = &q->p;
+    if (t->n_steps != 1 || t->steps[0].member)
+        return query_fail(p, "'{' behind a single attribute");
+    if (links >= p->limits->max_links) {
+        error_set(p->e, ERR_UNPROCESSABLE,
+                  "%s: offset %zu: that is deeper than joinLevel, or without "
+                  "join",
+                  p->what, p->at);
+        return false;
+    }
+    if (links + 1 > q->links)
+        q->links = links + 1;
+    struct q_term *inner = ARENA_NEW(p->arena, struct q_term);
+    p->at++;
+    if (!query_count(p) || !parse_hints(q, t) || !parse_steps(p, q->ctx, false, inner))
+        return false;
+    t->linked = inner;
+    *last = inner;
+    if (query_peek(p) == '{' ? !parse_linked(q, inner, links + 1, last) : !parse_trail(p, inner))
+        return false;
+    if (query_peek(p) != '}')
+        return query_fail(p, "'}'");
+    p->at++;
+    return true;
+}
+
+static const void *parse_term(struct query_parser *p)
+{
+    struct q_parser *q = (struct q_parser *)p;
+    struct q_term *t = ARENA_NEW(p->arena, struct q_term), *last = t;
+    bool absent = query_peek(p) == '!';
+    p->at += absent;
+    size_t from = p->at;
+    if (!parse_steps(p, q->ctx, false, t))
+        return NULL;
+    struct str raw = str_sub(p->text, from, p->at - from);
+    if (query_peek(p) == '{' ? !parse_linked(q, t, 0, &last) : !parse_trail(p, t))
+        return NULL;
+    if (absent) {
+        query_skip_blanks(p);
+        t->op = Q_ABSENT;
+        last->op = last == t ? Q_ABSENT : Q_EXISTS;
         return t;
     }
-    bool fine = t->op == Q_MATCH || t->op == Q_NO_MATCH ? parse_pattern(q, t)
-                                                        : parse_values(q, context_of(q, t, raw), t);
-    return fine ? t : NULL;
+    return parse_comparison(q, raw, last) ? t : NULL;
 }
 
 const struct query_node *query_parse_q(struct arena *a, struct str text,
@@ -419,6 +487,7 @@ const struct query_node *query_parse_q(struct arena *a, struct str text,
     node->root = query_expr_parse(&q.p);
     node->patterns = q.patterns.v;
     node->n_patterns = q.patterns.n;
+    node->links = q.links;
     if (node->root)
         return node;
     query_q_release(node);

@@ -20,6 +20,7 @@ struct query_limits {
     size_t max_text;    /* bytes of one expression; default 8 KiB */
     uint32_t max_nodes; /* default 256 */
     uint32_t max_depth; /* parentheses; default 16 */
+    uint32_t max_links; /* entities that a path of q may lead over; default 0 */
 };
 extern const struct query_limits QUERY_DEFAULT;
 
@@ -37,7 +38,8 @@ extern const struct query_limits QUERY_DEFAULT;
  * \\ and
  * \/ are escapes. Blanks around operators are skipped. Value lists and ranges go with == and !=
  * only. expand_values: names (terms or IRIs) whose values are vocabulary terms to expand. "!a"
- * (absent) is an extension. Linked entities (a{b}) give ERR_UNPROCESSABLE. NULL with ERR_INVALID
+ * (absent) is an extension. a{b} speaks of b of the entities that a points to, a{T1,T2:b} of those
+ * of these types; longer ways than max_links give ERR_UNPROCESSABLE. NULL with ERR_INVALID
  * and the offset, or ERR_TOO_COMPLEX over the limits. Give it back with query_q_release().
  *
  * What holds: any instance may satisfy a term; != needs an attribute that is there, and holds
@@ -76,6 +78,14 @@ enum err query_parse_geo(struct arena *a, struct str georel, struct str geometry
                          struct geo_query *out, struct error *e);
 void geo_query_release(struct geo_query *g);
 
+/* Where linked entities come from. load() gives the tree in the arena, NULL when there is none; the
+ * arena is emptied before each entity that is evaluated. */
+struct query_linker {
+    struct arena *arena;
+    enum err (*load)(void *ctx, struct str id, const struct json **stored, struct error *e);
+    void *ctx;
+};
+
 struct entity_query {
     const struct str *ids;
     size_t n_ids;
@@ -84,6 +94,7 @@ struct entity_query {
     const struct str *attrs; /* IRIs: an entity must have at least one of them */
     size_t n_attrs;
     const struct query_node *q;
+    const struct query_linker *linker; /* NULL: no linked entity is there */
     const struct scope_node *scope;
     struct geo_query *geo;
 };
@@ -91,11 +102,41 @@ struct entity_query {
 /* OK with *hit, or ERR_TOO_COMPLEX when a pattern exceeds its limits. */
 enum err query_holds(const struct entity_query *q, const struct json *stored, bool *hit,
                      struct error *e);
+/* No linked entity is there. */
 enum err query_q_holds(const struct query_node *q, const struct json *stored, bool *hit,
                        struct error *e);
+enum err query_q_holds_linked(const struct query_node *q, const struct json *stored,
+                              const struct query_linker *linker, bool *hit, struct error *e);
 bool query_types_hold(const struct type_node *t, const struct json *types);
 bool query_scope_holds(const struct scope_node *s, const struct json *scopes);
 void entity_query_release(struct entity_query *q);
+
+/*
+ * --- orderBy (clause 4.23) ---
+ *
+ *     name,age;desc      location;dist-asc      address[city]      name.observedAt
+ *
+ * Numbers stand before texts, then objects, arrays, booleans, times, dates and date-times; what is
+ * not there comes last, whatever the direction. Texts are ordered by the collation. With dist-asc
+ * and dist-desc GeoProperties come before all others, by their distance from the reference.
+ */
+struct order_texts {
+    struct str by, collation, geometry, coordinates; /* all but by may be absent */
+    struct str lang; /* priority list, for LanguageProperties; may be absent */
+};
+struct order;
+/* NULL with ERR_INVALID, ERR_TOO_COMPLEX over the limits, ERR_UNAVAILABLE without ICU. */
+struct order *order_parse(struct arena *a, const struct order_texts *texts,
+                          const struct ld_context *ctx, const struct query_limits *l,
+                          struct error *e);
+void order_release(struct order *o); /* the collation; the rest is the arena's */
+/* Is a single member all that decides ("id"), and which? */
+bool order_is_by(const struct order *o, struct str member);
+/*
+ * Append the key of an entity: bytes whose order (shorter first) is that of the entities. Two
+ * entities that are alike in all that was named have the same key.
+ */
+void order_key(const struct order *o, const struct json *stored, struct buf *out);
 
 /* --- what an index can use --- */
 
