@@ -17,7 +17,8 @@ const text = { type: 'text/plain' };
 
 test('the entry point and the version', async () => {
     const entry = await v2.get('');
-    assert.deepEqual(entry.json, { entities_url: '/v2/entities', types_url: '/v2/types' });
+    assert.deepEqual(entry.json, { entities_url: '/v2/entities', types_url: '/v2/types',
+        subscriptions_url: '/v2/subscriptions', registrations_url: '/v2/registrations' });
     const version = await v2.city.get('/version');
     assert.match(version.json.orion.uptime, /^\d+ d, \d+ h, \d+ m, \d+ s$/);
     assert.ok(version.json.orion.version);

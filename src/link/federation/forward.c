@@ -175,9 +175,10 @@ static struct str received_by(struct str hop)
     return STR_NONE;
 }
 
-bool forward_loops(struct api *c)
+bool forward_came_back(struct api *c, bool *too_long)
 {
     struct str rest = request_header_all(c->req, "Via"), hop;
+    *too_long = false;
     if (!rest.n)
         return false;
     struct str alias = forward_alias(c->arena, c->link, c->tenant);
@@ -185,12 +186,20 @@ bool forward_loops(struct api *c)
     bool loop = false;
     while (!loop && next_hop(&rest, &hop)) {
         hops += hop.n > 0;
-        loop = hops > HOPS_MAX || str_eq_nocase(received_by(hop), alias);
+        *too_long = hops > HOPS_MAX;
+        loop = *too_long || str_eq_nocase(received_by(hop), alias);
     }
-    if (loop)
-        api_loop_detected(c, hops > HOPS_MAX ? S("the request has gone too long a way")
-                                             : S("the request has been here before"));
     return loop;
+}
+
+bool forward_loops(struct api *c)
+{
+    bool too_long;
+    if (!forward_came_back(c, &too_long))
+        return false;
+    api_loop_detected(c, too_long ? S("the request has gone too long a way")
+                                  : S("the request has been here before"));
+    return true;
 }
 
 /* --- the headers of a request --- */

@@ -66,7 +66,9 @@ void forward_start(struct link *l, struct arena *a, const struct forward_cause *
                    struct forward *f, size_t n, void (*done)(void *ctx), void *ctx);
 void forward_cause_of(struct api *c, struct forward_cause *out);
 
-/* Does the call's Via header name this server, or is it too long a way? true: 508 is filled. */
+/* Does the call's Via header name this server, or is it too long a way? */
+bool forward_came_back(struct api *c, bool *too_long);
+/* The same; true: 508 is filled. */
 bool forward_loops(struct api *c);
 /*
  * Send them for a call; when all are settled then() runs on a pool thread, fills the response or

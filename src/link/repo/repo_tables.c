@@ -59,6 +59,16 @@ static const char tables_registration[] =
     " UNIQUE(tenant, id));"
     "CREATE INDEX registration_v ON registration(v);";
 
+/* Registrations of NGSIv2, with what came of asking, and keys to find them by; see
+ * v2_providers.c. */
+static const char tables_v2_registration[] =
+    "CREATE TABLE v2_registration(rid {id}, tenant {int} NOT NULL, id {text} NOT NULL,"
+    " service_path {text} NOT NULL, doc {text} NOT NULL, sent {int} NOT NULL,"
+    " last_forwarding {int} NOT NULL, last_success {int} NOT NULL, last_failure {int} NOT NULL,"
+    " created {int} NOT NULL, modified {int} NOT NULL, UNIQUE(tenant, id));"
+    "CREATE TABLE v2_registration_key(k {int} NOT NULL, rid {int} NOT NULL, PRIMARY KEY(k, rid));"
+    "CREATE INDEX v2_registration_key_rid ON v2_registration_key(rid);";
+
 static const struct store_migration migrations[] = {
     {1, "entities, indexes, history, contexts, subscriptions", tables_1,
      INDEX_TABLES("INTEGER", "REAL", "TEXT", " WITHOUT ROWID"),
@@ -67,6 +77,7 @@ static const struct store_migration migrations[] = {
     {3, "notes", tables_note, NULL, NULL},
     {4, "subscriptions of NGSIv2", tables_v2, NULL, NULL},
     {5, "registrations", tables_registration, NULL, NULL},
+    {6, "registrations of NGSIv2", tables_v2_registration, NULL, NULL},
 };
 
 const struct store_module link_module = {"link", migrations,

@@ -122,6 +122,7 @@ void v2_show_attr(struct json_writer *w, struct arena *a, const struct json *ins
                   const struct v2_view *v);
 struct json v2_value(struct arena *a, const struct json *instance);
 struct str v2_type(struct arena *a, const struct json *instance);
+bool v2_is_builtin(struct str name); /* of attributes */
 /* What happened to the entity, as alterationTypes calls it. */
 enum v2_alteration { V2_ENTITY_CREATE, V2_ENTITY_UPDATE, V2_ENTITY_CHANGE, V2_ENTITY_DELETE };
 extern const struct str v2_alterations[4];
@@ -176,6 +177,8 @@ enum { V2_BODY = 1, V2_TEXT_BODY = 2, V2_WRITES = 4, V2_TEXT_ACCEPT = 8 };
 bool v2_open(struct api *c, struct v2_paths *paths, struct request *req, struct response *res,
              struct link *l, unsigned flags, const char *options);
 void v2_view(struct api *c, struct v2_view *v);
+/* Of a subscription or registration: the seconds of now and chance, as Orion's ids are made. */
+struct str v2_new_id(struct api *c);
 /* Fiware-ServicePath without a '/' at the end; absent when it was not sent. */
 struct str v2_path_header(struct api *c);
 /* What followers of a change should know besides it: forcedUpdate, the correlator. For ops.h. */
@@ -244,5 +247,6 @@ void v2_query_routes(struct link *l, struct router *r);
 void v2_batch_routes(struct link *l, struct router *r);
 void v2_type_routes(struct link *l, struct router *r);
 void v2_subscription_routes(struct link *l, struct router *r);
+void v2_registration_routes(struct link *l, struct router *r);
 
 #endif

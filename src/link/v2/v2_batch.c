@@ -1,5 +1,5 @@
 /* POST /v2/op/update and /v2/op/notify: one change for each entity, all in one transaction. */
-#include "v2.h"
+#include "v2_providers.h"
 
 struct batch {
     struct op *ops;
@@ -81,7 +81,7 @@ static enum http_answer submit(struct api *c, const struct v2_paths *paths, enum
         b->ops[i].note = note;
     }
     c->ctx_then = b;
-    return api_write(c, b->ops, n, written);
+    return v2_write(c, paths, b->ops, n, written);
 }
 
 static bool only_members(struct api *c, struct str one, struct str other)

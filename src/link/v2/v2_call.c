@@ -1,4 +1,5 @@
 /* What every call of NGSIv2 goes through: tenant, service path, media types, options, errors. */
+#include "crypto/hash.h"
 #include "v2.h"
 
 /* --- errors --- */
@@ -164,6 +165,16 @@ bool v2_open(struct api *c, struct v2_paths *paths, struct request *req, struct 
     }
     return take_accept(c, flags) && check_params(c, options) &&
            (!(flags & (V2_BODY | V2_TEXT_BODY)) || take_body(c, flags));
+}
+
+struct str v2_new_id(struct api *c)
+{
+    unsigned char b[12];
+    int64_t now = clock_now(c->link->clock) / SECOND_US;
+    random_bytes(b, sizeof(b));
+    for (int i = 0; i < 4; i++)
+        b[i] = (unsigned char)(now >> (24 - 8 * i));
+    return hex_encode(c->arena, str_n((const char *)b, sizeof(b)));
 }
 
 struct str v2_path_header(struct api *c)

@@ -1,5 +1,5 @@
 /* /v2/entities/{id}, its attributes and their values; POST /v2/entities. */
-#include "v2.h"
+#include "v2_providers.h"
 
 #define ENTITY "/v2/entities/{id}"
 
@@ -18,34 +18,6 @@ static bool target(struct api *c, struct str *id, struct str *type)
     return false;
 }
 
-/* The one entity of the path; NULL: the response is filled. */
-static const struct json *load(struct api *c, const struct v2_paths *paths)
-{
-    struct str id, type;
-    struct error e = {0};
-    struct v2_found found = {.n = 0};
-    int64_t tenant;
-    bool there;
-    if (!target(c, &id, &type))
-        return NULL;
-    struct store_conn *conn = v2_reader(c, &tenant, &there);
-    if (!conn && there)
-        return NULL;
-    enum err err = OK;
-    if (conn) {
-        int64_t now = clock_now(c->link->clock);
-        err = v2_find(conn, c->arena, tenant, id, type, paths, now, &found, &e);
-        store_read_done(conn);
-    }
-    if (err)
-        api_fail(c, &e);
-    else if (!found.n)
-        api_fail_text(c, ERR_NOT_FOUND, V2_NO_ENTITY);
-    else if (found.n > 1)
-        api_fail_text(c, ERR_CONFLICT, V2_SEVERAL);
-    return found.n == 1 ? found.stored : NULL;
-}
-
 /* A change of the entity of the path; false: the response is filled. */
 static bool change_of(struct api *c, const struct v2_paths *paths, enum v2_action action,
                       struct v2_change *x)
@@ -56,7 +28,8 @@ static bool change_of(struct api *c, const struct v2_paths *paths, enum v2_actio
     return target(c, &x->id, &x->type);
 }
 
-static enum http_answer submit(struct api *c, const struct v2_change *x, void (*then)(struct api *))
+static enum http_answer submit(struct api *c, const struct v2_paths *paths,
+                               const struct v2_change *x, void (*then)(struct api *))
 {
     struct v2_change *kept = ARENA_NEW(c->arena, struct v2_change);
     struct op *op = ARENA_NEW(c->arena, struct op);
@@ -64,7 +37,7 @@ static enum http_answer submit(struct api *c, const struct v2_change *x, void (*
     *op = v2_op(kept);
     op->note = v2_note(c);
     op->if_version = request_header_all(c->req, "If-Match");
-    return api_write(c, op, 1, then);
+    return v2_write(c, paths, op, 1, then);
 }
 
 static void written(struct api *c)
@@ -136,93 +109,182 @@ static enum http_answer create_entity(struct request *req, struct response *res,
         return api_fail(&c, &e);
     if (!x.type.p)
         x.type = S("Thing");
-    return submit(&c, &x, created);
+    return submit(&c, &paths, &x, created);
 }
 
 /* --- reading --- */
 
-static enum http_answer show_entity(struct request *req, struct response *res, void *ctx, bool head)
+/* A call that reads: what is asked for, and what is here. */
+struct reading {
+    enum { READ_ENTITY, READ_ATTRS, READ_ATTR, READ_VALUE } what;
+    struct str id, type, attr; /* attr of the latter two */
+    struct v2_view view;
+    struct v2_found found;
+};
+
+/* Objects and arrays as JSON or text; all else as text only. */
+static enum http_answer answer_value(struct api *c, const struct json *instance)
+{
+    static const char *const offers[] = {"application/json", "text/plain"};
+    struct json value = v2_value(c->arena, instance);
+    bool compound = value.type == JSON_OBJECT || value.type == JSON_ARRAY;
+    const char *const *offered = compound ? offers : offers + 1;
+    int chosen = request_accepts(c->req, offered, compound ? 2 : 1);
+    if (chosen < 0)
+        return v2_error(c, 406, "NotAcceptable",
+                        compound ? S("accepted MIME types: application/json, text/plain")
+                                 : S("accepted MIME types: text/plain"));
+    response_body(c->req, c->res, 200, offered[chosen], json_to_text(c->arena, &value));
+    return HTTP_DONE;
+}
+
+static enum http_answer answer_read(struct api *c, struct reading *r)
+{
+    struct buf out = BUF_INIT;
+    struct json_writer w = json_writer(&out);
+    if (!r->found.n)
+        return api_fail_text(c, ERR_NOT_FOUND, V2_NO_ENTITY);
+    if (r->found.n > 1)
+        return api_fail_text(c, ERR_CONFLICT, V2_SEVERAL);
+    if (r->what == READ_ENTITY || r->what == READ_ATTRS) {
+        r->view.head = r->what == READ_ENTITY;
+        v2_show(&out, c->arena, r->found.stored, &r->view);
+    } else {
+        const struct json *instance = v2_attr(c->arena, r->found.stored, r->attr);
+        if (!instance)
+            return api_fail_text(c, ERR_NOT_FOUND, V2_NO_ATTR);
+        if (r->what == READ_VALUE)
+            return answer_value(c, instance);
+        v2_show_attr(&w, c->arena, instance, &r->view);
+    }
+    response_body(c->req, c->res, 200, "application/json", buf_dup(&out, c->arena));
+    buf_release(&out);
+    return HTTP_DONE;
+}
+
+/* What providers told goes beside what is here. */
+static enum http_answer read_forwarded(struct api *c, struct forward *f, size_t n, void *ctx)
+{
+    struct reading *r = ctx;
+    struct v2_remotes remotes;
+    v2_take_answers(c, f, n, &remotes);
+    for (size_t i = 0; i < remotes.list.n; i++) {
+        const struct v2_remote *x = &remotes.list.v[i];
+        bool meant = str_eq(x->id, r->id) && (!r->type.p || str_eq(x->type, r->type));
+        if (!meant)
+            continue;
+        if (r->found.n && str_eq(v2_entity_type(c->arena, r->found.stored), x->type)) {
+            r->found.stored = v2_joined(c->arena, r->found.stored, x->stored);
+        } else {
+            r->found.stored = x->stored;
+            r->found.n++;
+        }
+    }
+    answer_read(c, r);
+    return HTTP_DONE;
+}
+
+/* Names that a provider may know; *some is false when only builtins are asked for. */
+static void wanted_names(struct api *c, const struct reading *r, struct v2_wanted *w, bool *some)
+{
+    const struct v2_view *v = &r->view;
+    struct str *names = ARENA_ARRAY(c->arena, struct str, v->n_attrs + 1);
+    *some = true;
+    w->attrs = names;
+    if (r->attr.p) {
+        names[w->n_attrs++] = r->attr;
+        return;
+    }
+    for (size_t i = 0; i < v->n_attrs; i++) {
+        if (str_eq(v->attrs[i], S("*"))) {
+            w->n_attrs = 0;
+            return;
+        }
+        if (!v2_is_builtin(v->attrs[i]))
+            names[w->n_attrs++] = v->attrs[i];
+    }
+    *some = w->n_attrs || !v->n_attrs;
+}
+
+/* The requests to providers for what is not here. */
+static enum err ask_providers(struct api *c, struct store_conn *conn, int64_t tenant,
+                              const struct v2_paths *paths, struct reading *r, struct forward **f,
+                              size_t *n, struct error *e)
+{
+    struct v2_subject *s = ARENA_NEW(c->arena, struct v2_subject);
+    struct v2_wanted w = {.subjects = s, .n = 1, .local = r->found.stored};
+    struct v2_providers providers;
+    bool some;
+    *s = (struct v2_subject){.ids = &r->id,
+                             .n_ids = 1,
+                             .types = &r->type,
+                             .n_types = r->type.p != NULL};
+    wanted_names(c, r, &w, &some);
+    if (r->found.n > 1 || !some)
+        return OK;
+    enum err err = v2_providers_find(c, conn, tenant, paths, V2_ASK_QUERY, s, 1, &providers, e);
+    if (!err)
+        *n = v2_query_forwards(c, &providers, &w, f);
+    return err;
+}
+
+static enum http_answer read_path(struct request *req, struct response *res, void *ctx,
+                                  struct reading *r, unsigned flags, const char *options)
 {
     struct api c;
     struct v2_paths paths;
-    struct v2_view view;
-    if (!v2_open(&c, &paths, req, res, ctx, 0, "keyValues values unique skipForwarding"))
+    struct error e = {0};
+    struct forward *f;
+    size_t n = 0;
+    int64_t tenant;
+    bool there;
+    if (!v2_open(&c, &paths, req, res, ctx, flags, options) ||
+        (r->what >= READ_ATTR && !v2_param(&c, "attr", "attribute name", &r->attr)) ||
+        !target(&c, &r->id, &r->type))
         return c.answer;
-    const struct json *stored = load(&c, &paths);
-    if (!stored)
+    v2_view(&c, &r->view);
+    struct store_conn *conn = v2_reader(&c, &tenant, &there);
+    if (!conn && there)
         return c.answer;
-    struct buf out = BUF_INIT;
-    v2_view(&c, &view);
-    view.head = head;
-    v2_show(&out, c.arena, stored, &view);
-    response_body(req, res, 200, "application/json", buf_dup(&out, c.arena));
-    buf_release(&out);
-    return HTTP_DONE;
+    if (conn) {
+        enum err err = v2_find(conn, c.arena, tenant, r->id, r->type, &paths,
+                               clock_now(c.link->clock), &r->found, &e);
+        if (!err)
+            err = ask_providers(&c, conn, tenant, &paths, r, &f, &n, &e);
+        store_read_done(conn);
+        if (err)
+            return api_fail(&c, &e);
+    }
+    return n ? forward_all(&c, f, n, read_forwarded, r) : answer_read(&c, r);
+}
+
+static struct reading *reading_of(struct request *req, int what)
+{
+    struct reading *r = ARENA_NEW(req->arena, struct reading);
+    r->what = what;
+    return r;
 }
 
 static enum http_answer read_entity(struct request *req, struct response *res, void *ctx)
 {
-    return show_entity(req, res, ctx, true);
+    return read_path(req, res, ctx, reading_of(req, READ_ENTITY), 0,
+                     "keyValues values unique skipForwarding");
 }
 
 static enum http_answer read_attrs(struct request *req, struct response *res, void *ctx)
 {
-    return show_entity(req, res, ctx, false);
-}
-
-/* The attribute of the path; NULL: the response is filled. */
-static const struct json *load_attr(struct api *c, const struct v2_paths *paths)
-{
-    struct str name;
-    if (!v2_param(c, "attr", "attribute name", &name))
-        return NULL;
-    const struct json *stored = load(c, paths);
-    const struct json *instance = stored ? v2_attr(c->arena, stored, name) : NULL;
-    if (stored && !instance)
-        api_fail_text(c, ERR_NOT_FOUND, V2_NO_ATTR);
-    return instance;
+    return read_path(req, res, ctx, reading_of(req, READ_ATTRS), 0,
+                     "keyValues values unique skipForwarding");
 }
 
 static enum http_answer read_attr(struct request *req, struct response *res, void *ctx)
 {
-    struct api c;
-    struct v2_paths paths;
-    struct v2_view view;
-    if (!v2_open(&c, &paths, req, res, ctx, 0, "skipForwarding"))
-        return c.answer;
-    const struct json *instance = load_attr(&c, &paths);
-    if (!instance)
-        return c.answer;
-    struct buf out = BUF_INIT;
-    struct json_writer w = json_writer(&out);
-    v2_view(&c, &view);
-    v2_show_attr(&w, c.arena, instance, &view);
-    response_body(req, res, 200, "application/json", buf_dup(&out, c.arena));
-    buf_release(&out);
-    return HTTP_DONE;
+    return read_path(req, res, ctx, reading_of(req, READ_ATTR), 0, "skipForwarding");
 }
 
-/* Objects and arrays as JSON or text; all else as text only. */
 static enum http_answer read_value(struct request *req, struct response *res, void *ctx)
 {
-    static const char *const offers[] = {"application/json", "text/plain"};
-    struct api c;
-    struct v2_paths paths;
-    if (!v2_open(&c, &paths, req, res, ctx, V2_TEXT_ACCEPT, "skipForwarding"))
-        return c.answer;
-    const struct json *instance = load_attr(&c, &paths);
-    if (!instance)
-        return c.answer;
-    struct json value = v2_value(c.arena, instance);
-    bool compound = value.type == JSON_OBJECT || value.type == JSON_ARRAY;
-    const char *const *offered = compound ? offers : offers + 1;
-    int chosen = request_accepts(req, offered, compound ? 2 : 1);
-    if (chosen < 0)
-        return v2_error(&c, 406, "NotAcceptable",
-                        compound ? S("accepted MIME types: application/json, text/plain")
-                                 : S("accepted MIME types: text/plain"));
-    response_body(req, res, 200, offered[chosen], json_to_text(c.arena, &value));
-    return HTTP_DONE;
+    return read_path(req, res, ctx, reading_of(req, READ_VALUE), V2_TEXT_ACCEPT, "skipForwarding");
 }
 
 /* --- changing attributes --- */
@@ -236,7 +298,7 @@ static enum http_answer change_attrs(struct request *req, struct response *res, 
     struct error e = {0};
     if (!v2_open(&c, &paths, req, res, ctx, V2_BODY | V2_WRITES,
                  action == V2_APPEND
-                     ? "keyValues append overrideMetadata forcedUpdate flowControl"
+                     ? "keyValues append overrideMetadata forcedUpdate flowControl skipForwarding"
                      : "keyValues overrideMetadata forcedUpdate flowControl skipForwarding") ||
         !body_object(&c) || !change_of(&c, &paths, action, &x))
         return c.answer;
@@ -245,7 +307,7 @@ static enum http_answer change_attrs(struct request *req, struct response *res, 
     if (v2_attrs_in(c.arena, c.body, false, api_option(&c, "options", "keyValues"), false, &x.input,
                     &e))
         return api_fail(&c, &e);
-    return submit(&c, &x, written);
+    return submit(&c, &paths, &x, written);
 }
 
 static enum http_answer append_attrs(struct request *req, struct response *res, void *ctx)
@@ -270,7 +332,7 @@ static enum http_answer delete_entity(struct request *req, struct response *res,
     struct v2_change x;
     if (!v2_open(&c, &paths, req, res, ctx, V2_WRITES, "") || !change_of(&c, &paths, V2_DELETE, &x))
         return c.answer;
-    return submit(&c, &x, written);
+    return submit(&c, &paths, &x, written);
 }
 
 /* --- changing one attribute --- */
@@ -298,7 +360,7 @@ static enum http_answer replace_attr(struct request *req, struct response *res, 
     if (v2_attr_in(c.arena, x.attr, c.body, false, instance, &e))
         return api_fail(&c, &e);
     one_attr(&c, &x, instance);
-    return submit(&c, &x, written);
+    return submit(&c, &paths, &x, written);
 }
 
 static enum http_answer delete_attr(struct request *req, struct response *res, void *ctx)
@@ -311,7 +373,7 @@ static enum http_answer delete_attr(struct request *req, struct response *res, v
         !v2_param(&c, "attr", "attribute name", &x.attr))
         return c.answer;
     one_attr(&c, &x, ARENA_NEW(c.arena, struct json));
-    return submit(&c, &x, written);
+    return submit(&c, &paths, &x, written);
 }
 
 /* A text is a JSON text, a literal or a number; objects and arrays come as JSON. */
@@ -353,7 +415,7 @@ static enum http_answer replace_value(struct request *req, struct response *res,
         !v2_param(&c, "attr", "attribute name", &x.attr))
         return c.answer;
     x.value = value;
-    return submit(&c, &x, written);
+    return submit(&c, &paths, &x, written);
 }
 
 static const struct route routes[] = {

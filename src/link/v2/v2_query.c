@@ -5,7 +5,7 @@
  * and places are then decided here, as NGSIv2 sees them. With orderBy all matches are looked at,
  * their keys sorted and the page read again by id.
  */
-#include "v2.h"
+#include "v2_providers.h"
 #include <stdlib.h>
 
 enum { ORDER_FIELDS = 16, ORDER_MAX = 100000, SELECTORS_MAX = 1000, KEY_BYTES = 200 };
@@ -17,6 +17,7 @@ struct selector {
     struct str *types; /* IRIs */
     size_t n_types;
     struct regex *id_pattern, *type_pattern;
+    struct v2_subject asked; /* the same as it was asked, for context providers */
 };
 
 enum order_by { ORDER_ATTR, ORDER_ID, ORDER_TYPE, ORDER_MEMBER, ORDER_DISTANCE };
@@ -46,6 +47,7 @@ struct query {
     struct v2_view view;
     int64_t limit, offset;
     bool count;
+    struct v2_remotes remotes; /* what context providers told */
 };
 
 static void release(struct query *x)
@@ -67,6 +69,9 @@ static enum err take_ids(struct api *c, struct selector *s, struct str ids, stru
     if (ids.p && pattern.p)
         return error_set(e, ERR_INVALID, "id and idPattern cannot be used together");
     s->n_ids = api_list(c, ids, &s->ids);
+    s->asked.ids = s->ids;
+    s->asked.n_ids = s->n_ids;
+    s->asked.id_pattern = pattern;
     if (ids.p && !s->n_ids)
         return error_set(e, ERR_INVALID, "entity id length: 0, min length supported: 1");
     for (size_t i = 0; i < s->n_ids; i++)
@@ -87,6 +92,9 @@ static enum err take_types(struct api *c, struct selector *s, struct str types, 
     if (types.p && !n)
         return error_set(e, ERR_INVALID, "entity type length: 0, min length supported: 1");
     s->types = ARENA_ARRAY(c->arena, struct str, n);
+    s->asked.types = names;
+    s->asked.n_types = n;
+    s->asked.type_pattern = pattern;
     for (size_t i = 0; i < n; i++) {
         if (v2_check_lookup(names[i], "entity type", e))
             return ERR_INVALID;
@@ -201,6 +209,7 @@ struct match {
     struct str id; /* stored one */
     size_t seq;    /* order of creation */
     struct key *keys;
+    const struct json *joined; /* with what providers know; NULL: read it again */
 };
 
 struct run {
@@ -210,6 +219,7 @@ struct run {
     struct buf out;
     uint64_t met, given;
     VEC(struct match) matches;
+    bool joined; /* the match at hand is one with what providers know, and stays */
     int64_t now;
     enum err failed;
     struct error error;
@@ -304,11 +314,34 @@ static bool collect(struct run *r, const struct json *stored)
     struct match *m = vec_push(r->c->arena, &r->matches);
     m->x = x;
     m->id = str_dup(r->c->arena, entity_id(stored));
+    m->joined = r->joined ? stored : NULL;
     m->seq = r->matches.n;
     m->keys = ARENA_ARRAY(r->c->arena, struct key, x->n_order);
     for (size_t i = 0; i < x->n_order; i++)
         m->keys[i] = key_of_match(r, &x->order[i], stored);
     return true;
+}
+
+/* One more match; false: that is enough of them. */
+static bool match(struct run *r, const struct json *stored)
+{
+    struct query *x = r->x;
+    r->met++;
+    if (x->n_order)
+        return collect(r, stored);
+    if (r->met <= (uint64_t)x->offset)
+        return true;
+    if (r->given < (uint64_t)x->limit)
+        show(r, stored);
+    return x->count || r->given < (uint64_t)x->limit;
+}
+
+/* A tree of the call's, where it must outlive the row at hand. */
+static const struct json *json_kept(struct run *r, const struct json *stored)
+{
+    struct json *copy = ARENA_NEW(r->c->arena, struct json);
+    *copy = json_copy(r->c->arena, stored);
+    return copy;
 }
 
 static bool each(void *ctx, const struct entity_row *row, const struct json *stored)
@@ -324,14 +357,37 @@ static bool each(void *ctx, const struct entity_row *row, const struct json *sto
         r->failed = v2_geo_holds(&x->geo, &r->scratch, stored, &hit, &r->error);
     if (r->failed || !hit)
         return !r->failed;
-    r->met++;
-    if (x->n_order)
-        return collect(r, stored);
-    if (r->met <= (uint64_t)x->offset)
-        return true;
-    if (r->given < (uint64_t)x->limit)
-        show(r, stored);
-    return x->count || r->given < (uint64_t)x->limit;
+    struct v2_remote *remote = v2_remote_of(&x->remotes, &r->scratch, stored);
+    r->joined = remote != NULL;
+    if (remote) {
+        remote->used = true;
+        stored = v2_joined(r->c->arena, json_kept(r, stored), remote->stored);
+    }
+    return match(r, stored);
+}
+
+/* An entity that providers know and that did not match as it is here, or is not here. */
+static enum err each_remote(struct run *r, struct store_conn *conn, int64_t tenant,
+                            struct v2_remote *remote, struct error *e)
+{
+    struct query *x = r->x;
+    struct v2_found found;
+    const struct json *stored = remote->stored;
+    bool hit = true;
+    enum err err =
+        v2_find(conn, r->c->arena, tenant, remote->id, remote->type, &x->paths, r->now, &found, e);
+    if (!err && found.n)
+        stored = v2_joined(r->c->arena, found.stored, stored);
+    if (!err)
+        err = any_selects(x, r->c->arena, stored, &hit, e);
+    if (!err && hit && x->q)
+        err = query_q_holds(x->q, stored, &hit, e);
+    if (!err && hit && x->has_geo)
+        err = v2_geo_holds(&x->geo, r->c->arena, stored, &hit, e);
+    r->joined = true;
+    if (!err && hit)
+        match(r, stored);
+    return err;
 }
 
 static enum err show_sorted(struct run *r, struct store_conn *conn, int64_t tenant, struct error *e)
@@ -343,6 +399,10 @@ static enum err show_sorted(struct run *r, struct store_conn *conn, int64_t tena
     for (size_t i = from; i < r->matches.n && r->given < (uint64_t)x->limit; i++) {
         struct entity_row row;
         arena_reset(&r->scratch);
+        if (r->matches.v[i].joined) {
+            show(r, r->matches.v[i].joined);
+            continue;
+        }
         enum err err = repo_get(conn, &r->scratch, tenant, r->matches.v[i].id, &row, e);
         const struct json *stored = err ? NULL : json_parse(&r->scratch, row.doc, &JSON_DEFAULT, e);
         if (!stored)
@@ -431,6 +491,9 @@ static enum err run(struct run *r, struct store_conn *conn, int64_t tenant, stru
     enum err err = narrow(r, conn, tenant, &eq, e);
     if (!err)
         err = repo_query(conn, &q, each, r, &result, e);
+    for (size_t i = 0; !err && !r->failed && i < r->x->remotes.list.n; i++)
+        if (!r->x->remotes.list.v[i].used)
+            err = each_remote(r, conn, tenant, &r->x->remotes.list.v[i], e);
     if (!err && r->failed) {
         *e = r->error;
         err = r->failed;
@@ -469,9 +532,71 @@ static void answer(struct api *c)
     release(x);
 }
 
+/* --- context providers --- */
+
+/* On a pool thread, when they have answered. */
+static enum http_answer forwarded(struct api *c, struct forward *f, size_t n, void *ctx)
+{
+    struct query *x = ctx;
+    v2_take_answers(c, f, n, &x->remotes);
+    c->ctx_then = x;
+    answer(c);
+    return HTTP_DONE;
+}
+
+/* Conditions and order look at all attributes; else those to be shown will do. */
+static void wanted_of(struct api *c, const struct query *x, struct v2_wanted *w)
+{
+    const struct v2_view *v = &x->view;
+    struct v2_subject *subjects = ARENA_ARRAY(c->arena, struct v2_subject, x->n_selectors);
+    struct str *names = ARENA_ARRAY(c->arena, struct str, v->n_attrs);
+    for (size_t i = 0; i < x->n_selectors; i++)
+        subjects[i] = x->selectors[i].asked;
+    *w = (struct v2_wanted){.subjects = subjects, .n = x->n_selectors, .attrs = names};
+    for (size_t i = 0; i < v->n_attrs && !x->q && !x->has_geo && !x->n_order; i++) {
+        if (str_eq(v->attrs[i], S("*"))) {
+            w->n_attrs = 0;
+            return;
+        }
+        if (!v2_is_builtin(v->attrs[i]))
+            names[w->n_attrs++] = v->attrs[i];
+    }
+}
+
+/* The requests to those who may know more; false: the response is filled. */
+static bool ask_providers(struct api *c, struct query *x, struct forward **f, size_t *n)
+{
+    struct v2_wanted w;
+    struct v2_providers providers;
+    struct error e = {0};
+    int64_t tenant;
+    bool there;
+    *n = 0;
+    wanted_of(c, x, &w);
+    struct store_conn *conn = v2_reader(c, &tenant, &there);
+    if (!conn)
+        return !there;
+    enum err err = v2_providers_find(c, conn, tenant, &x->paths, V2_ASK_QUERY, w.subjects, w.n,
+                                     &providers, &e);
+    store_read_done(conn);
+    if (err)
+        api_fail(c, &e);
+    else
+        *n = v2_query_forwards(c, &providers, &w, f);
+    return !err;
+}
+
 /* What cannot be narrowed by an index well is worked out on the pool. */
 static enum http_answer start(struct api *c, struct query *x)
 {
+    struct forward *f;
+    size_t n;
+    if (!ask_providers(c, x, &f, &n)) {
+        release(x);
+        return c->answer;
+    }
+    if (n)
+        return forward_all(c, f, n, forwarded, x);
     bool slow = x->n_order || x->has_geo;
     for (size_t i = 0; i < x->n_selectors; i++)
         slow = slow || x->selectors[i].id_pattern || x->selectors[i].type_pattern;

@@ -248,6 +248,14 @@ void v2_show_attr(struct json_writer *w, struct arena *a, const struct json *ins
     json_w_end(w);
 }
 
+bool v2_is_builtin(struct str name)
+{
+    static const struct str names[] = {S_INIT("dateCreated"), S_INIT("dateModified"),
+                                       S_INIT("dateExpires"), S_INIT("alterationType"),
+                                       S_INIT("servicePath")};
+    return among(names, sizeof(names) / sizeof(*names), name);
+}
+
 /* --- changes --- */
 
 const struct str v2_alterations[4] = {

@@ -1,5 +1,4 @@
 /* /v2/subscriptions. Rows and outbox are those of all subscriptions (subscription_write.h). */
-#include "crypto/hash.h"
 #include "subscription_write.h"
 #include "v2_notify.h"
 
@@ -138,17 +137,6 @@ static enum http_answer read_one(struct request *req, struct response *res, void
 
 /* --- writing --- */
 
-/* The seconds of now and chance, as Orion's ids are made. */
-static struct str new_id(struct api *c)
-{
-    unsigned char b[12];
-    int64_t now = clock_now(c->link->clock) / SECOND_US;
-    random_bytes(b, sizeof(b));
-    for (int i = 0; i < 4; i++)
-        b[i] = (unsigned char)(now >> (24 - 8 * i));
-    return hex_encode(c->arena, str_n((const char *)b, sizeof(b)));
-}
-
 static struct sub_write_call *write_of(struct api *c)
 {
     struct sub_write_call *w = ARENA_NEW(c->arena, struct sub_write_call);
@@ -178,7 +166,7 @@ static enum http_answer create(struct request *req, struct response *res, void *
     if (paths.n > 1)
         return api_fail_text(&c, ERR_INVALID, "one Service Path only for a subscription");
     w->service_path = path.p ? path : S("/#");
-    w->id = new_id(&c);
+    w->id = v2_new_id(&c);
     return sub_write_submit(&c, w);
 }
 

@@ -15,7 +15,9 @@ static enum http_answer entry(struct request *req, struct response *res, void *c
     if (!v2_open(&c, &paths, req, res, ctx, 0, ""))
         return c.answer;
     response_body(req, res, 200, "application/json",
-                  S("{\"entities_url\":\"/v2/entities\",\"types_url\":\"/v2/types\"}"));
+                  S("{\"entities_url\":\"/v2/entities\",\"types_url\":\"/v2/types\","
+                    "\"subscriptions_url\":\"/v2/subscriptions\","
+                    "\"registrations_url\":\"/v2/registrations\"}"));
     return HTTP_DONE;
 }
 
@@ -277,4 +279,5 @@ void v2_routes(struct link *l, struct router *r)
     v2_batch_routes(l, r);
     v2_type_routes(l, r);
     v2_subscription_routes(l, r);
+    v2_registration_routes(l, r);
 }
