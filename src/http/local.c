@@ -47,9 +47,11 @@ static struct str host_name(struct str host)
     return name;
 }
 
+/* Via alone is no mark of a front end: brokers that forward to one another send it (ETSI GS CIM 009
+ * clause 6.3.18), and proxies that send it name the client in another header too. */
 static bool passed_a_proxy(const struct request *req)
 {
-    static const char *const marks[] = {"X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"};
+    static const char *const marks[] = {"X-Forwarded-For", "Forwarded", "X-Real-IP"};
     for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++)
         if (request_header(req, marks[i]).p)
             return true;
@@ -73,8 +75,8 @@ static bool own_page_or_none(const struct request *req)
 bool request_is_local(const struct request *req)
 {
     struct str name = host_name(request_header(req, "Host"));
-    return !passed_a_proxy(req) && loopback_address(req->client) && own_page_or_none(req) &&
-           (str_eq_nocase(name, S("localhost")) || loopback_address(name));
+    return !passed_a_proxy(req) && !request_header(req, "Via").p && loopback_address(req->client) &&
+           own_page_or_none(req) && (str_eq_nocase(name, S("localhost")) || loopback_address(name));
 }
 
 bool request_is_private(const struct request *req)

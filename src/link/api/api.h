@@ -93,6 +93,13 @@ enum http_answer api_status(struct api *c, int status, struct str detail); /* pl
  * LdContextNotAvailable there. */
 void api_problem_json(struct json_writer *w, const struct error *e);
 
+/* What an error is in NGSI-LD. */
+struct api_problem {
+    int status;
+    const char *type, *title;
+};
+void api_problem_of(const struct error *e, struct api_problem *out);
+
 /* --- reading --- */
 
 /* A reader and the tenant's number; NULL: the response is filled. Give back with

@@ -1,6 +1,7 @@
 /* /entities/{id}/attrs and /attrs/{attr}: append, update, replace, delete, read (clauses 6.6, 6.7).
  */
 #include "api.h"
+#include "distribute.h"
 
 /*
  * --- UpdateResult (clause 5.2.18): which names were written and which left alone ---
@@ -70,7 +71,8 @@ static enum http_answer write_attrs(struct api *c, enum op_kind kind)
     op->input = entity_expand(c->arena, c->body, ENTITY_FRAGMENT, api_simplified(c), c->ctx, &e);
     if (!op->input)
         return api_fail(c, &e);
-    return api_write(c, op, 1, written_attrs);
+    return distribute_write(c, kind == OP_UPDATE_ADD ? DIST_UPDATE_ATTRS : DIST_APPEND_ATTRS, op,
+                            written_attrs);
 }
 
 static enum http_answer append_attrs(struct request *req, struct response *res, void *ctx)
@@ -115,7 +117,8 @@ static enum http_answer write_attr(struct api *c, enum op_kind kind, enum entity
         entity_expand_attr(c->arena, request_param(c->req, "attr"), c->body, mode, c->ctx, &e);
     if (!op->input)
         return api_fail(c, &e);
-    return api_write(c, op, 1, api_written_empty);
+    return distribute_write(c, kind == OP_PARTIAL ? DIST_PARTIAL_ATTR : DIST_REPLACE_ATTR, op,
+                            api_written_empty);
 }
 
 static enum http_answer update_attr(struct request *req, struct response *res, void *ctx)
@@ -177,7 +180,7 @@ static enum http_answer delete_attr(struct request *req, struct response *res, v
         return api_fail_text(&c, ERR_INVALID, "datasetId is not a URI");
     if (str_eq(op->dataset, S("@none")))
         op->dataset = STR_NONE;
-    return api_write(&c, op, 1, api_written_empty);
+    return distribute_write(&c, DIST_DELETE_ATTR, op, api_written_empty);
 }
 
 /* --- reading one attribute (as in v1.9.1) --- */

@@ -1,5 +1,6 @@
 /* POST /entityOperations/{create,upsert,update,merge,delete} (clauses 5.6.7 to 5.6.10, 5.6.20). */
 #include "api.h"
+#include "distribute.h"
 
 enum batch_kind { BATCH_CREATE, BATCH_UPSERT, BATCH_UPDATE, BATCH_MERGE, BATCH_DELETE };
 
@@ -15,6 +16,7 @@ struct batch {
     enum entity_in mode;
     uint32_t next; /* item of the body to take */
     struct op *ops;
+    struct dist_payload *payloads; /* of each operation, as it was sent */
     size_t n;
     VEC(struct op) refused; /* id may be absent */
     struct str missing;     /* the next item waits for this remote @context */
@@ -107,7 +109,23 @@ static void batch_written(struct api *c)
 
 static enum http_answer submit(struct api *c, struct batch *b)
 {
+    static const enum dist_batch_kind kinds[] = {[BATCH_CREATE] = DIST_CREATE_BATCH,
+                                                 [BATCH_UPSERT] = DIST_UPSERT_BATCH,
+                                                 [BATCH_UPDATE] = DIST_UPDATE_BATCH,
+                                                 [BATCH_MERGE] = DIST_MERGE_BATCH,
+                                                 [BATCH_DELETE] = DIST_DELETE_BATCH};
+    struct dist_batch dist = {.kind = kinds[b->kind],
+                              .ops = b->ops,
+                              .payloads = b->payloads,
+                              .n = b->n,
+                              .refused = b->refused.v,
+                              .n_refused = b->refused.n,
+                              .settle = note_left_alone};
+    if (b->op_kind == OP_UPSERT_UPDATE)
+        dist.kind = DIST_UPSERT_UPDATE_BATCH;
     c->ctx_then = b;
+    if (b->n && distribute_batch(c, &dist))
+        return c->answer;
     if (b->n)
         return api_write(c, b->ops, b->n, batch_written);
     batch_written(c); /* nothing but refused items */
@@ -137,6 +155,7 @@ static struct batch *start(struct api *c, enum batch_kind kind)
     struct batch *b = ARENA_NEW(c->arena, struct batch);
     b->kind = kind;
     b->ops = ARENA_ARRAY(c->arena, struct op, body->n);
+    b->payloads = ARENA_ARRAY(c->arena, struct dist_payload, body->n);
     return b;
 }
 
@@ -173,13 +192,14 @@ static enum err entity_context(struct api *c, struct batch *b, const struct json
 
 static enum err expand(struct api *c, struct batch *b, const struct json *entity, struct op *op)
 {
-    const struct ld_context *ctx;
+    const struct ld_context *ctx = c->ctx;
     enum err err = entity_context(c, b, entity, &ctx, &op->error);
     if (err)
         return err;
     op->input = entity_expand(c->arena, entity, b->mode, api_simplified(c), ctx, &op->error);
     if (!op->input)
         return op->error.code;
+    b->payloads[b->n] = (struct dist_payload){entity, ctx, c->ld_body, false};
     return entity_id(op->input).p ? OK : error_set(&op->error, ERR_INVALID, "an entity without id");
 }
 

@@ -1,5 +1,6 @@
 /* /entities and /entities/{id}: create, read, replace, merge, delete (clauses 6.4, 6.5). */
 #include "api_join.h"
+#include "distribute.h"
 
 /* An entity of the body in stored form; NULL: the response is filled. */
 static const struct json *body_entity(struct api *c, enum entity_in mode)
@@ -33,7 +34,7 @@ static enum http_answer create_entity(struct request *req, struct response *res,
         return c.answer;
     struct op *op = ARENA_NEW(c.arena, struct op);
     *op = (struct op){.kind = OP_CREATE, .id = entity_id(in), .input = in};
-    return api_write(&c, op, 1, created);
+    return distribute_write(&c, DIST_CREATE_ENTITY, op, created);
 }
 
 /* --- read --- */
@@ -156,8 +157,8 @@ static bool same_id(struct api *c, struct str id)
     return false;
 }
 
-static enum http_answer write_entity(struct api *c, enum op_kind kind, const struct json *in,
-                                     struct str id)
+static enum http_answer write_entity(struct api *c, enum op_kind kind, enum dist_kind dist,
+                                     const struct json *in, struct str id)
 {
     struct op *op = ARENA_NEW(c->arena, struct op);
     *op = (struct op){.kind = kind,
@@ -166,7 +167,7 @@ static enum http_answer write_entity(struct api *c, enum op_kind kind, const str
                       .if_version = request_header_all(c->req, "If-Match")};
     if (!api_type_of(c, &op->types))
         return c->answer;
-    return api_write(c, op, 1, api_written_empty);
+    return distribute_write(c, dist, op, api_written_empty);
 }
 
 /* id and type may be left out of a replacement: they are those of the entity (clause 5.6.18). */
@@ -184,7 +185,7 @@ static enum http_answer replace_entity(struct request *req, struct response *res
     }
     bool typed = json_get(c.body, S("type")) || json_get(c.body, S("@type"));
     const struct json *in = body_entity(&c, typed ? ENTITY_WHOLE : ENTITY_FRAGMENT);
-    return in ? write_entity(&c, OP_REPLACE, in, id) : c.answer;
+    return in ? write_entity(&c, OP_REPLACE, DIST_REPLACE_ENTITY, in, id) : c.answer;
 }
 
 static enum http_answer merge_entity(struct request *req, struct response *res, void *ctx)
@@ -196,7 +197,7 @@ static enum http_answer merge_entity(struct request *req, struct response *res, 
         !api_id(&c, "id", &id) || !same_id(&c, id))
         return c.answer;
     const struct json *in = body_entity(&c, ENTITY_MERGE);
-    return in ? write_entity(&c, OP_MERGE, in, id) : c.answer;
+    return in ? write_entity(&c, OP_MERGE, DIST_MERGE_ENTITY, in, id) : c.answer;
 }
 
 static enum http_answer delete_entity(struct request *req, struct response *res, void *ctx)
@@ -205,7 +206,7 @@ static enum http_answer delete_entity(struct request *req, struct response *res,
     struct str id;
     if (!api_open(&c, req, res, ctx, delete_entity, 0, "type local") || !api_id(&c, "id", &id))
         return c.answer;
-    return write_entity(&c, OP_DELETE, NULL, id);
+    return write_entity(&c, OP_DELETE, DIST_DELETE_ENTITY, NULL, id);
 }
 
 /* --- paths whose id is empty: a wrong request (clauses 5.6 and 5.7), not an unknown address --- */

@@ -118,6 +118,12 @@ enum http_answer api_status(struct api *c, int status, struct str detail)
     return answer(c, &p, detail);
 }
 
+void api_problem_of(const struct error *e, struct api_problem *out)
+{
+    struct problem p = problem_of(e->code);
+    *out = (struct api_problem){p.status, p.type, p.title};
+}
+
 void api_problem_json(struct json_writer *w, const struct error *e)
 {
     struct problem p = e->code == ERR_TIMEOUT ? no_context : problem_of(e->code);

@@ -6,6 +6,7 @@
  * in the journal names it and followers can replay it.
  */
 #include "api_temporal.h"
+#include "distribute.h"
 
 /* One attribute instance in stored form. */
 struct new_instance {
@@ -18,6 +19,8 @@ enum change_kind { CHANGE_ADD, CHANGE_DELETE, CHANGE_REPLACE };
 struct change {
     struct store_change store;
     struct api *c;
+    struct arena *arena; /* of the writer's thread */
+    struct dist *dist;   /* when sources have a part too */
     enum change_kind kind;
     struct str id;
     const struct json *types; /* of an entity that may be made; NULL: it must be there */
@@ -72,7 +75,7 @@ static enum err journal_instance(struct store_conn *conn, const struct change *x
 static enum err apply_add(struct store_conn *conn, struct change *x, int64_t tenant, int64_t now,
                           struct error *e)
 {
-    struct arena *a = x->c->arena;
+    struct arena *a = x->arena;
     int64_t eid;
     enum err err = history_eid(conn, a, tenant, x->id, NULL, false, now, &eid, e);
     x->made = err == ERR_NOT_FOUND && x->types;
@@ -94,7 +97,7 @@ static enum err apply_delete(struct store_conn *conn, struct change *x, int64_t 
 {
     int64_t eid, of = x->seq;
     struct new_instance n = {.attr = x->attr};
-    enum err err = history_eid(conn, x->c->arena, tenant, x->id, NULL, false, now, &eid, e);
+    enum err err = history_eid(conn, x->arena, tenant, x->id, NULL, false, now, &eid, e);
     if (!err)
         err = history_delete(conn, eid, x->attr, x->dataset, x->all_datasets, x->seq, e);
     return err ? err : journal_instance(conn, x, tenant, now, "delete", &n, &of, e);
@@ -119,7 +122,7 @@ static bool find_instance(void *ctx, const struct history_row *row)
 static enum err apply_replace(struct store_conn *conn, struct change *x, int64_t tenant,
                               int64_t now, struct error *e)
 {
-    struct arena *a = x->c->arena;
+    struct arena *a = x->arena;
     struct history_query q = {.attrs = &x->attr, .n_attrs = 1};
     struct history_cut cut;
     struct search s = {x, a, NULL};
@@ -165,29 +168,80 @@ static enum err apply(struct store_conn *conn, void *ctx, struct error *e)
     return ERR_INTERNAL;
 }
 
+static void answer(void *ctx)
+{
+    struct change *x = ctx;
+    struct api *c = x->c;
+    response_empty(c->res, x->made ? 201 : 204);
+    if (x->made)
+        response_header(c->req, c->res, "Location",
+                        str_concat(c->arena, S("/ngsi-ld/v1/temporal/entities/"),
+                                   api_segment(c->arena, x->id)));
+}
+
 static void done(void *ctx, enum err code, const struct error *e)
 {
     struct change *x = ctx;
     struct api *c = x->c;
-    if (code == ERR_FORBIDDEN) {
-        api_no_tenant(c);
-    } else if (code) {
-        api_fail(c, e);
-    } else if (x->made) {
-        response_empty(c->res, 201);
-        response_header(c->req, c->res, "Location",
-                        str_concat(c->arena, S("/ngsi-ld/v1/temporal/entities/"),
-                                   api_segment(c->arena, x->id)));
-    } else {
-        response_empty(c->res, 204);
+    if (x->dist) {
+        dist_local_done(x->dist, code, e, NULL);
+        return;
     }
+    if (code == ERR_FORBIDDEN)
+        api_no_tenant(c);
+    else if (code)
+        api_fail(c, e);
+    else
+        answer(x);
     http_resume(c->req);
 }
 
-static enum http_answer submit(struct api *c, struct change *x)
+/* --- with sources --- */
+
+static void narrow(void *ctx, const struct str *attrs, size_t n)
+{
+    struct change *x = ctx;
+    size_t kept = 0;
+    for (size_t i = 0; i < x->instances.n; i++)
+        if (dist_among(attrs, n, x->instances.v[i].attr))
+            x->instances.v[kept++] = x->instances.v[i];
+    x->instances.n = kept;
+}
+
+static enum err start(void *ctx, struct dist *d, struct arena *memory, struct error *e)
+{
+    struct change *x = ctx;
+    x->dist = d;
+    x->arena = memory;
+    enum err err = store_submit(x->c->link->store, &x->store);
+    return err ? error_set(e, err, "too many changes are waiting to be written") : OK;
+}
+
+/* Do sources have a part in it? Then c->answer is what to return. */
+static bool shared(struct api *c, struct change *x, enum dist_kind kind)
+{
+    VEC(struct str) attrs = VEC_INIT;
+    int64_t tenant = dist_others(c);
+    if (tenant <= 0)
+        return tenant < 0;
+    if (x->attr.p)
+        *vec_push(c->arena, &attrs) = x->attr;
+    for (size_t i = 0; !x->attr.p && i < x->instances.n; i++)
+        if (!dist_among(attrs.v, attrs.n, x->instances.v[i].attr))
+            *vec_push(c->arena, &attrs) = x->instances.v[i].attr;
+    struct dist_ask ask = {
+        .kind = kind, .id = x->id, .types = x->types, .attrs = attrs.v, .n_attrs = attrs.n};
+    struct dist_local local = {x, narrow, start, answer};
+    return distribute(c, tenant, &ask, &local);
+}
+
+static enum http_answer submit(struct api *c, struct change *x, enum dist_kind kind)
 {
     x->c = api_keep(c);
+    x->arena = c->arena;
     x->store = (struct store_change){.apply = apply, .done = done, .ctx = x};
+    if (shared(c, x, kind))
+        return c->answer;
     if (store_submit(c->link->store, &x->store))
         return api_fail_text(c, ERR_UNAVAILABLE, "too many changes are waiting to be written");
     return HTTP_LATER;
@@ -278,7 +332,7 @@ static enum http_answer add_entity(struct request *req, struct response *res, vo
     if (!api_open(&c, req, res, ctx, add_entity, API_BODY, "local") || !take_head(&c, x) ||
         !take_attrs(&c, x))
         return c.answer;
-    return submit(&c, x);
+    return submit(&c, x, DIST_TEMPORAL_UPSERT);
 }
 
 static enum http_answer add_attrs(struct request *req, struct response *res, void *ctx)
@@ -290,7 +344,7 @@ static enum http_answer add_attrs(struct request *req, struct response *res, voi
         return c.answer;
     if (!x->instances.n)
         return api_fail_text(&c, ERR_INVALID, "the body has no attribute");
-    return submit(&c, x);
+    return submit(&c, x, DIST_TEMPORAL_APPEND);
 }
 
 static enum http_answer delete_entity(struct request *req, struct response *res, void *ctx)
@@ -300,7 +354,7 @@ static enum http_answer delete_entity(struct request *req, struct response *res,
     if (!api_open(&c, req, res, ctx, delete_entity, 0, "local") || !api_id(&c, "id", &x->id))
         return c.answer;
     x->all_datasets = true;
-    return submit(&c, x);
+    return submit(&c, x, DIST_TEMPORAL_DELETE);
 }
 
 static enum http_answer delete_attr(struct request *req, struct response *res, void *ctx)
@@ -314,17 +368,21 @@ static enum http_answer delete_attr(struct request *req, struct response *res, v
     x->dataset = request_query(req, "datasetId");
     if (str_eq(x->dataset, S("@none")))
         x->dataset = STR_NONE;
-    return submit(&c, x);
+    return submit(&c, x, DIST_TEMPORAL_DELETE_ATTR);
 }
 
 static bool take_instance(struct api *c, struct change *x)
 {
     if (temporal_instance_parse(request_param(c->req, "instance"), &x->seq, &x->dataset))
         return true;
-    if (ld_is_uri(request_param(c->req, "instance")))
-        api_fail_text(c, ERR_NOT_FOUND, "there is no such instance");
-    else
+    if (!ld_is_uri(request_param(c->req, "instance"))) {
         api_fail_text(c, ERR_INVALID, "the instance id is not a URI");
+        return false;
+    }
+    x->seq = INT64_MAX; /* none of ours; it may be a source's */
+    if (dist_others(c) > 0)
+        return true;
+    api_fail_text(c, ERR_NOT_FOUND, "there is no such instance");
     return false;
 }
 
@@ -335,7 +393,7 @@ static enum http_answer delete_instance(struct request *req, struct response *re
     if (!api_open(&c, req, res, ctx, delete_instance, 0, "local") || !api_id(&c, "id", &x->id) ||
         !api_attr(&c, &x->attr) || !take_instance(&c, x))
         return c.answer;
-    return submit(&c, x);
+    return submit(&c, x, DIST_TEMPORAL_DELETE_INSTANCE);
 }
 
 /* The body is the instance, or an object with the attribute that has it. */
@@ -356,7 +414,7 @@ static enum http_answer replace_instance(struct request *req, struct response *r
         return c.answer;
     if (x->instances.n != 1)
         return api_fail_text(&c, ERR_INVALID, "one instance is expected");
-    return submit(&c, x);
+    return submit(&c, x, DIST_TEMPORAL_UPDATE_INSTANCE);
 }
 
 static const struct route routes[] = {

@@ -295,6 +295,9 @@ static bool is_broken(const struct forward *f)
 
 static void note_outcome(struct link *l, struct registration *reg, const struct forward *f)
 {
+    bool ok = f->status >= 200 && f->status < 300;
+    if (reg->counts)
+        registration_asked(l->registrations, reg, ok, clock_now(l->clock));
     if (!is_broken(f))
         return;
     int64_t cooldown =
