@@ -2,7 +2,7 @@
 //
 // Every figure is a ratio of two things measured in the same run, one after the other in turns, so
 // that a noisy machine is noisy for both. Nothing here leaves loopback.
-import { spawn, spawnSync, execFileSync } from 'node:child_process';
+import { spawn, spawnSync, execFile, execFileSync } from 'node:child_process';
 import { mkdtempSync, writeFileSync, rmSync, existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -17,15 +17,34 @@ export async function startRelease(options = {}) {
 
 export const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
 
-// One wrk run; returns requests per second and p99 in ms. Fails on any answer that is not 2xx.
-export function wrk(url, { connections = 50, seconds = quick ? 1 : 3, script, cpu } = {}) {
+function wrkCommand(url, { connections = 50, seconds = quick ? 1 : 3, script, cpu }) {
     const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--latency', ...(script ? ['-s', script] : []), url];
-    const command = cpu === undefined ? ['wrk', args] : ['taskset', ['-c', String(cpu), 'wrk', ...args]];
-    const out = execFileSync(command[0], command[1], { encoding: 'utf8' });
+    return cpu === undefined ? ['wrk', args] : ['taskset', ['-c', String(cpu), 'wrk', ...args]];
+}
+
+function wrkResult(url, out) {
     if (/Non-2xx/.test(out)) throw new Error(`errors from ${url}:\n${out}`);
     const unit = { us: 0.001, ms: 1, s: 1000 };
     const p99 = /99%\s+([\d.]+)(us|ms|s)/.exec(out);
     return { rate: Number(/Requests\/sec:\s+([\d.]+)/.exec(out)[1]), p99: Number(p99[1]) * unit[p99[2]] };
+}
+
+// One wrk run; returns requests per second and p99 in ms. Fails on any answer that is not 2xx.
+export function wrk(url, options = {}) {
+    return wrkResult(url, execFileSync(...wrkCommand(url, options), { encoding: 'utf8' }));
+}
+
+// The same at several servers at once; the sum of their rates.
+export async function wrkAll(urls, options = {}) {
+    const runs = urls.map((url) => new Promise((done, fail) => {
+        execFile(...wrkCommand(url, options), (error, out) => {
+            try {
+                if (error) throw error;
+                done(wrkResult(url, out).rate);
+            } catch (e) { fail(e); }
+        });
+    }));
+    return (await Promise.all(runs)).reduce((x, y) => x + y);
 }
 
 // Turns of a and b; the median of each and their ratio.

@@ -9,6 +9,7 @@
 #include "registration.h"
 #include "retention.h"
 #include "shown.h"
+#include "tenants.h"
 #include "v2.h"
 
 static const struct config_key keys[] = {
@@ -86,6 +87,7 @@ enum err link_start(struct link *l, struct error *e)
     if (l->client && !(l->mqtt = mqtt_new(client_settings(l->client), e)))
         goto failed;
     l->shown = shown_new(l->options.shown);
+    l->tenants = tenants_new();
     l->subscriptions = subscriptions_new(l, e);
     if (l->subscriptions)
         l->streams = streams_new(l, e);
@@ -117,6 +119,7 @@ void link_stop(struct link *l)
         mqtt_free(l->mqtt);
     if (l->contexts)
         ld_contexts_free(l->contexts);
+    tenants_free(l->tenants);
 }
 
 void link_routes(struct link *l, struct router *r)

@@ -30,7 +30,7 @@ enum conn_state {
     CONN_IDLE,  /* no transaction */
     CONN_OPEN,  /* in the batch's transaction, between changes */
     CONN_CLEAN, /* a change is being applied and has written nothing yet */
-    CONN_DIRTY  /* a change is being applied under a savepoint */
+    CONN_DIRTY  /* a change is being applied and has written */
 };
 
 /* Common part of a connection; an engine's own struct begins with it. */
@@ -96,7 +96,8 @@ struct store_engine {
     enum err (*commit)(struct store_conn *c, bool rows_added, struct error *e);
     /* Never fails; no transaction is open afterwards. Clears nothing but the engine's own state. */
     void (*rollback)(struct store_conn *c);
-    /* One savepoint at a time. Errors may show at settle(). */
+    /* Savepoints: only when a batch is applied with care, one at a time. Errors may show at
+     * settle(). */
     enum err (*savepoint)(struct store_conn *c);
     enum err (*release)(struct store_conn *c);
     /* Back to the savepoint, which is gone then; clears c->aborted. Not called when c->lost. */
@@ -104,11 +105,21 @@ struct store_engine {
     /* Wait until all statements have answered; their first failure. */
     enum err (*settle)(struct store_conn *c);
 
+    /* Return when all that a reader's snapshot has shown is on disk. NULL: it always is. */
+    enum err (*durable)(struct store_conn *c);
+
     /* --- statements; failures are recorded in the connection --- */
 
     /* Values need to live until the return. changed may be NULL. */
     enum err (*exec)(struct store_conn *c, const char *sql, const struct store_value *values,
                      size_t n, int64_t *changed);
+    /* store_put(): now or later, but before any other statement of the connection. */
+    enum err (*put)(struct store_conn *c, const struct store_bulk *bulk,
+                    const struct store_value *values, size_t n);
+    /* store_ahead(), and the end of it. NULL: questions cost nothing. */
+    void (*ahead)(struct store_conn *c, const struct store_bulk *bulk,
+                  const struct store_value *values, size_t n);
+    void (*ahead_forget)(struct store_conn *c);
     /* Fill r->state, or NULL after a failure. */
     enum err (*query)(struct store_conn *c, struct store_rows *r, const char *sql,
                       const struct store_value *values, size_t n);
@@ -212,7 +223,7 @@ void readers_tidy(struct store *s, bool all); /* end idle snapshots: all, or tho
 void writer_init(struct writer *w);
 enum err writer_start(struct store *s, struct error *e);
 void writer_stop(struct store *s);
-/* True when c is the writer and a statement may run; opens the savepoint before the first write. */
+/* True when c is the writer and a statement may run; notes the first write. */
 bool writer_allows(struct store_conn *c, const char *sql);
 
 struct journal_heads *journal_heads_new(void);

@@ -177,6 +177,18 @@ static void touch(struct journal_heads *h, struct head *head)
     head->dirty = true;
 }
 
+#define INSERT_ROW                                                                                 \
+    "INSERT INTO journal (pos, at, topic, key, body, actor, origin, origin_seq, hash)"
+static const struct store_bulk insert_row = {
+    .one = INSERT_ROW " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+    .many = INSERT_ROW
+    " SELECT * FROM unnest(" BULK_INTS(1) ", " BULK_INTS(2) ", " BULK_TEXTS(3) ", " BULK_TEXTS(
+        4) ", " BULK_TEXTS(5) ", " BULK_TEXTS(6) ", " BULK_TEXTS(7) ", " BULK_INTS(8) ","
+                                                                                      " " BULK_BLOBS(
+                                                                                          9) ")",
+    .types = "iitttttib",
+};
+
 enum err journal_append(struct store_conn *c, struct journal_row *row, struct error *e)
 {
     if (c->role != CONN_WRITER)
@@ -191,14 +203,12 @@ enum err journal_append(struct store_conn *c, struct journal_row *row, struct er
         return error_set(e, ERR_INTERNAL, "journal: tenant %" PRId64 " is full", row->tenant);
     row->seq = head->seq + 1;
     struct hash hash = row_hash(&head->hash, row);
-    err = store_exec(
-        c,
-        "INSERT INTO journal (pos, at, topic, key, body, actor, origin, origin_seq, hash)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        SV(SV_INT(row->tenant << JOURNAL_SEQ_BITS | row->seq), SV_INT(row->at), SV_TEXT(row->topic),
-           SV_TEXT(row->key), SV_TEXT(row->body), SV_TEXT(row->actor), SV_TEXT(row->origin),
-           SV_INT(row->origin_seq), SV_BLOB(of_hash(&hash))),
-        NULL, e);
+    err = store_put(c, &insert_row,
+                    SV(SV_INT(row->tenant << JOURNAL_SEQ_BITS | row->seq), SV_INT(row->at),
+                       SV_TEXT(row->topic), SV_TEXT(row->key), SV_TEXT(row->body),
+                       SV_TEXT(row->actor), SV_TEXT(row->origin), SV_INT(row->origin_seq),
+                       SV_BLOB(of_hash(&hash))),
+                    e);
     if (err)
         return err;
     touch(c->store->writer.heads, head);
@@ -317,6 +327,8 @@ enum err journal_read(struct store_conn *c, int64_t tenant, int64_t after, size_
                 "SELECT " JOURNAL_COLUMNS " FROM journal WHERE pos > $1 AND pos <= $2"
                 " ORDER BY pos LIMIT $3",
                 SV(SV_INT(first | after), SV_INT(first | seq_max), SV_INT(max)));
+    if (!r.failed && c->role == CONN_READER && c->store->engine->durable)
+        r.failed = c->store->engine->durable(c);
     while (store_next(&r)) {
         struct journal_row row = row_at(&r);
         if (!each(ctx, &row))

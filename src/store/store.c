@@ -214,6 +214,26 @@ enum err store_exec(struct store_conn *c, const char *sql, const struct store_va
     return err;
 }
 
+enum err store_put(struct store_conn *c, const struct store_bulk *bulk,
+                   const struct store_value *values, size_t n, struct error *e)
+{
+    enum err err;
+    if (!writer_allows(c, bulk->one))
+        err = conn_fail(c, ERR_INTERNAL, "statement outside of a change: %.80s", bulk->one);
+    else
+        err = c->store->engine->put(c, bulk, values, n);
+    if (err && e)
+        *e = c->error;
+    return err;
+}
+
+void store_ahead(struct store_conn *c, const struct store_bulk *bulk,
+                 const struct store_value *values, size_t n)
+{
+    if (c->store->engine->ahead)
+        c->store->engine->ahead(c, bulk, values, n);
+}
+
 void store_query(struct store_conn *c, struct store_rows *r, const char *sql,
                  const struct store_value *values, size_t n)
 {

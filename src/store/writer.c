@@ -9,22 +9,26 @@
  *   4. done(OK) follows a commit that returned OK and included the whole of the change.
  *   5. store->commits is raised after that commit and before the first done(): whoever was told
  *      sees the change in the next snapshot.
- *   6. What one change wrote is under its own savepoint until the change has succeeded.
+ *   6. A batch is applied at once; when a change that has written fails, the transaction is rolled
+ *      back and the batch applied once more with care: each change under its own savepoint.
  *   7. A remembered journal head equals what the transaction would read; whenever a savepoint or
  *      the transaction is rolled back, the heads go back with it.
- *   8. A batch is applied at most twice: together, and, when one statement spoils it in a way that
- *      cannot be pinned on a change (pipelined errors), once more with a stop after each change.
+ *   8. A batch is applied at most twice. Whatever fails, a change that is sound is not told so
+ *      because of another one.
  *
  * States of the writer connection:
  *
- *   state       transaction  savepoint  heads        leaves by
- *   CONN_IDLE   none         none       as committed begin -> OPEN
- *   CONN_OPEN   open         none       as written   next change -> CLEAN, commit/rollback -> IDLE
- *   CONN_CLEAN  open         none       as written   first write -> DIRTY, end of change -> OPEN
- *   CONN_DIRTY  open         open       as written   success: release -> OPEN
- *                                                    failure: undo, heads undone -> OPEN
- *   any, with c->lost        gone       -            rollback, heads forgotten -> IDLE
- *   any, with c->aborted     refuses    -            undo -> OPEN, or rollback -> IDLE
+ *   state       transaction  heads        leaves by
+ *   CONN_IDLE   none         as committed begin -> OPEN
+ *   CONN_OPEN   open         as written   next change -> CLEAN, commit/rollback -> IDLE
+ *   CONN_CLEAN  open         as written   first write -> DIRTY, end of change -> OPEN
+ *   CONN_DIRTY  open         as written   success -> OPEN
+ *                                         failure: rollback, heads forgotten -> IDLE, with care
+ *   with care the savepoint is open from the beginning of a change, and
+ *   CONN_DIRTY  open         as written   success: release -> OPEN
+ *                                         failure: undo, heads undone -> OPEN
+ *   any, with c->lost        -            rollback, heads forgotten -> IDLE
+ *   any, with c->aborted     -            undo -> OPEN, or rollback -> IDLE
  *
  * When disk or database fail, every change of the batch is told ERR_UNAVAILABLE, the store is
  * degraded, and the next batch, or a probe once a second, finds out whether it works again.
@@ -164,7 +168,7 @@ bool writer_allows(struct store_conn *c, const char *sql)
         return true;
     if (c->state != CONN_CLEAN)
         return false;
-    if (!only_reads(sql) && c->store->engine->savepoint(c) == OK)
+    if (!only_reads(sql))
         c->state = CONN_DIRTY;
     return true;
 }
@@ -208,14 +212,18 @@ static void apply_change(struct store *s, struct outcome *o, bool careful)
         e = c->error;
     }
     record(s, o, code, &e);
+    if (code && !careful && c->state == CONN_DIRTY)
+        c->aborted = true; /* what it wrote cannot be undone alone */
     if (c->lost || (c->aborted && !careful))
         return; /* the whole batch ends here */
     if (c->state == CONN_DIRTY) {
         if (code)
             s->engine->undo(c);
-        else
+        else if (careful)
             s->engine->release(c);
     }
+    if (c->state == CONN_DIRTY && !o->change->ahead && s->engine->ahead_forget)
+        s->engine->ahead_forget(c); /* it may have written what is known ahead */
     if (code)
         journal_heads_undo(s->writer.heads);
     else
@@ -238,6 +246,15 @@ static void roll_back(struct store *s)
     c->lost = c->aborted = false;
 }
 
+static void ask_ahead(struct store *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct store_change *change = s->writer.outcomes[i].change;
+        if (change->ahead)
+            change->ahead(s->writer.conn, change->ctx);
+    }
+}
+
 static enum batch_end run_transaction(struct store *s, size_t n, bool careful, bool *rows,
                                       struct error *e)
 {
@@ -251,6 +268,8 @@ static enum batch_end run_transaction(struct store *s, size_t n, bool careful, b
     c->state = CONN_OPEN;
     if (foreign)
         journal_heads_forget(w->heads);
+    if (!careful)
+        ask_ahead(s, n);
     for (size_t i = 0; i < n; i++) {
         apply_change(s, &w->outcomes[i], careful);
         if (c->lost || c->aborted)

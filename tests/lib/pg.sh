@@ -4,8 +4,8 @@
 #   tests/lib/pg.sh PROGRAM [ARGUMENT...]
 #
 # The cluster lives in a fresh folder, listens on 127.0.0.1 at a free port, and does not sync to
-# disk. The program finds its URL in MARUGOTO_TEST_PG; when that is set already the program simply
-# runs. PostgreSQL refuses to run as root: then the account "postgres" runs it. Without PostgreSQL
+# disk; MARUGOTO_PG_CONF may hold lines that come last in its configuration. The program finds its URL
+# in MARUGOTO_TEST_PG; when that is set already the program simply runs. PostgreSQL refuses to run as root: then the account "postgres" runs it. Without PostgreSQL
 # the test is skipped.
 set -eu
 
@@ -42,6 +42,7 @@ unix_socket_directories = '$folder'
 fsync = off
 max_connections = 200
 shared_buffers = 32MB
+${MARUGOTO_PG_CONF:-}
 END
 started=
 for try in 1 2 3 4 5; do

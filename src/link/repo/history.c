@@ -5,7 +5,8 @@
  * when many series change in turns. Changes are therefore appended to hist_recent, where many rows
  * share a page, and settle in hist a few thousand at once, sorted. A row is in one of the two, and
  * readers look into both. First instances go to hist at once: entities are created one behind the
- * other, and so are their series.
+ * other, and so are their series. PostgreSQL keeps the rows of a table in the order of writing
+ * anyway: there all go to hist.
  *
  * hist_attr names the series. Its rows stay when rows of hist are deleted, because the attribute
  * may still be there and go on changing; the row with attr 0 is no series but holds the types of an
@@ -33,12 +34,18 @@ static int64_t dataset_key(struct str uri)
 static enum err name_series(struct store_conn *c, int64_t eid, struct str attr, struct str dataset,
                             struct error *e)
 {
-    return store_exec(c,
-                      "INSERT INTO hist_attr(eid, attr, dataset, iri, dataset_uri)"
-                      " VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
-                      SV(SV_INT(eid), SV_INT(attr_key(attr)), SV_INT(dataset_key(dataset)),
-                         SV_TEXT(attr), SV_TEXT(dataset)),
-                      NULL, e);
+    static const struct store_bulk series_in = {
+        .one = "INSERT INTO hist_attr(eid, attr, dataset, iri, dataset_uri)"
+               " VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+        .many = "INSERT INTO hist_attr(eid, attr, dataset, iri, dataset_uri)"
+                " SELECT * FROM unnest(" BULK_INTS(1) ", " BULK_INTS(2) ", " BULK_INTS(
+                    3) ", " BULK_TEXTS(4) ", " BULK_TEXTS(5) ") ON CONFLICT DO NOTHING",
+        .types = "iiitt",
+    };
+    return store_put(c, &series_in,
+                     SV(SV_INT(eid), SV_INT(attr_key(attr)), SV_INT(dataset_key(dataset)),
+                        SV_TEXT(attr), SV_TEXT(dataset)),
+                     e);
 }
 
 struct new_row {
@@ -50,21 +57,38 @@ struct new_row {
 
 #define HIST_COLUMNS "eid, attr, dataset, t, seq, modified, num, value"
 
+#define HIST_ROWS                                                                                  \
+    " SELECT * FROM unnest(" BULK_INTS(1) ", " BULK_INTS(2) ", " BULK_INTS(3) ", " BULK_INTS(      \
+        4) ", " BULK_INTS(5) ", " BULK_INTS(6) ", " BULK_REALS(7) ", " BULK_TEXTS(8) ")"
+#define HIST_ROW " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+#define HIST_AGAIN                                                                                 \
+    " ON CONFLICT(eid, attr, dataset, t, seq) DO UPDATE SET"                                       \
+    " modified = excluded.modified, num = excluded.num, value = excluded.value"
+
 static enum err insert_row(struct store_conn *c, int64_t eid, const struct new_row *r, bool recent,
                            struct error *e)
 {
-    static const char *const sql[2] = {
-        "INSERT INTO hist(" HIST_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
-        " ON CONFLICT(eid, attr, dataset, t, seq) DO UPDATE SET"
-        " modified = excluded.modified, num = excluded.num, value = excluded.value",
-        "INSERT INTO hist_recent(" HIST_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"};
+    static const struct store_bulk rows_in[2] = {
+        {.one = "INSERT INTO hist(" HIST_COLUMNS ")" HIST_ROW HIST_AGAIN,
+         .many = "INSERT INTO hist(" HIST_COLUMNS ")" HIST_ROWS HIST_AGAIN,
+         .types = "iiiiiirt"},
+        {.one = "INSERT INTO hist_recent(" HIST_COLUMNS ")" HIST_ROW,
+         .many = "INSERT INTO hist_recent(" HIST_COLUMNS ")" HIST_ROWS,
+         .types = "iiiiiirt"},
+    };
     double number;
     bool is_number = json_is(r->value, JSON_NUMBER) && json_double(r->value, &number);
-    return store_exec(c, sql[recent],
-                      SV(SV_INT(eid), SV_INT(attr_key(r->attr)), SV_INT(dataset_key(r->dataset)),
-                         SV_INT(r->at), SV_INT(r->seq), SV_INT(r->modified),
-                         is_number ? SV_REAL(number) : SV_NULL, SV_TEXT(r->instance)),
-                      NULL, e);
+    return store_put(c, &rows_in[recent],
+                     SV(SV_INT(eid), SV_INT(attr_key(r->attr)), SV_INT(dataset_key(r->dataset)),
+                        SV_INT(r->at), SV_INT(r->seq), SV_INT(r->modified),
+                        is_number ? SV_REAL(number) : SV_NULL, SV_TEXT(r->instance)),
+                     e);
+}
+
+/* Does the engine keep hist in the order of its key? */
+static bool clustered(struct store_conn *c)
+{
+    return str_eq(str_c(store_engine(store_of(c))), S("sqlite"));
 }
 
 /* All rows of hist_recent into their places. */
@@ -120,9 +144,10 @@ enum err history_record(struct store_conn *c, int64_t eid, const struct attr_cha
     enum err rc = OK;
     if (change->op == ATTR_CREATED)
         rc = name_series(c, eid, change->attr, change->dataset, e);
+    bool recent = change->op != ATTR_CREATED && clustered(c);
     if (!rc)
-        rc = insert_row(c, eid, &r, change->op != ATTR_CREATED, e);
-    return rc ? rc : settle_when_long(c, seq, e);
+        rc = insert_row(c, eid, &r, recent, e);
+    return rc || !recent ? rc : settle_when_long(c, seq, e);
 }
 
 enum err history_add(struct store_conn *c, int64_t eid, struct str attr,

@@ -3,6 +3,7 @@
  * writing it happen in one transaction, so that two operations on one entity never miss each other.
  */
 #include "link/ops.h"
+#include "tenants.h"
 #include <stdio.h>
 
 /* The operation of entity.h that does the work, by kind, when the entity is there. */
@@ -141,8 +142,12 @@ static enum err apply(struct store_conn *c, void *ctx, struct error *e)
     struct ops *o = ctx;
     int64_t now = clock_now(o->link->clock), tenant;
     bool make = o->link->options.tenants_auto && any_makes_entities(o);
-    enum err err = make ? repo_tenant_make(c, o->tenant, now, &tenant, e)
-                        : repo_tenant(c, o->tenant, &tenant, e);
+    enum err err = OK;
+    tenant = tenants_find(o->link->tenants, o->tenant);
+    if (!tenant)
+        err = make ? repo_tenant_make(c, o->tenant, now, &tenant, e)
+                   : repo_tenant(c, o->tenant, &tenant, e);
+    o->tenant_number = tenant;
     for (size_t i = 0; !err && i < o->n; i++) {
         struct op *op = &o->ops[i];
         op->result = OK;
@@ -155,16 +160,38 @@ static enum err apply(struct store_conn *c, void *ctx, struct error *e)
     return err;
 }
 
+/* Operations that are settled touch their own entities only; others ask when they are applied. */
+static void ahead(struct store_conn *c, void *ctx)
+{
+    struct ops *o = ctx;
+    int64_t tenant = tenants_find(o->link->tenants, o->tenant);
+    for (size_t i = 0; tenant && i < o->n; i++)
+        repo_get_ahead(c, tenant, o->ops[i].id);
+}
+
+static bool all_settled(const struct ops *o)
+{
+    for (size_t i = 0; i < o->n; i++)
+        if (o->ops[i].prepare)
+            return false;
+    return true;
+}
+
 static void submitted_done(void *ctx, enum err code, const struct error *e)
 {
     struct ops *o = ctx;
+    if (!code)
+        tenants_learn(o->link->tenants, o->tenant, o->tenant_number);
     o->done(o, code, e);
 }
 
 enum err ops_submit(struct link *l, struct ops *o, struct error *e)
 {
     o->link = l;
-    o->change = (struct store_change){.apply = apply, .done = submitted_done, .ctx = o};
+    o->change = (struct store_change){.apply = apply,
+                                      .done = submitted_done,
+                                      .ctx = o,
+                                      .ahead = all_settled(o) ? ahead : NULL};
     enum err err = store_submit(l->store, &o->change);
     return err ? error_set(e, err, "too many changes are waiting to be written") : OK;
 }

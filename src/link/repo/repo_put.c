@@ -8,13 +8,26 @@
 #include "link/repo.h"
 #include "repo_index.h"
 
+static const struct store_bulk get_entity = {
+    .one = "SELECT eid, doc, version FROM entity WHERE tenant = $1 AND id = $2",
+    .many = "SELECT x.n, e.eid, e.doc, e.version FROM"
+            " unnest(" BULK_INTS(1) ", " BULK_TEXTS(
+                2) ") WITH ORDINALITY AS x(tenant, id, n)"
+                   " JOIN entity e ON e.tenant = x.tenant AND e.id = x.id",
+    .types = "it",
+};
+
+void repo_get_ahead(struct store_conn *c, int64_t tenant, struct str id)
+{
+    store_ahead(c, &get_entity, SV(SV_INT(tenant), SV_TEXT(id)));
+}
+
 enum err repo_get(struct store_conn *c, struct arena *a, int64_t tenant, struct str id,
                   struct entity_row *row, struct error *e)
 {
     *row = (struct entity_row){.id = id};
     struct store_rows r;
-    store_query(c, &r, "SELECT eid, doc, version FROM entity WHERE tenant = $1 AND id = $2",
-                SV(SV_INT(tenant), SV_TEXT(id)));
+    store_query(c, &r, get_entity.one, SV(SV_INT(tenant), SV_TEXT(id)));
     if (store_next(&r)) {
         row->eid = store_int(&r, 0);
         if (!store_is_null(&r, 1))
@@ -29,46 +42,55 @@ enum err repo_get(struct store_conn *c, struct arena *a, int64_t tenant, struct 
 
 /* --- index --- */
 
-static enum err index_insert(struct store_conn *c, const struct index_row *r, int64_t eid,
-                             struct error *e)
-{
-    switch (r->table) {
-    case INDEX_KEY:
-        return store_exec(c,
-                          "INSERT INTO entity_key(k, eid) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-                          SV(SV_INT(r->k), SV_INT(eid)), NULL, e);
-    case INDEX_NUM:
-        return store_exec(
-            c, "INSERT INTO entity_num(k, v, eid) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-            SV(SV_INT(r->k), SV_REAL(r->num), SV_INT(eid)), NULL, e);
-    case INDEX_TEXT:
-        return store_exec(
-            c, "INSERT INTO entity_text(k, v, eid) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-            SV(SV_INT(r->k), SV_TEXT(r->text), SV_INT(eid)), NULL, e);
-    case INDEX_GEO:
-        return store_exec(
-            c, "INSERT INTO entity_geo(k, cell, eid) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-            SV(SV_INT(r->k), SV_INT(r->cell), SV_INT(eid)), NULL, e);
+#define INSERT(table, columns, values, arrays, letters)                                            \
+    {                                                                                              \
+        .one = "INSERT INTO " table "(" columns ") VALUES (" values ") ON CONFLICT DO NOTHING",    \
+        .many = "INSERT INTO " table "(" columns ") SELECT * FROM unnest(" arrays                  \
+                ") ON CONFLICT DO NOTHING",                                                        \
+        .types = letters                                                                           \
     }
-    return ERR_INTERNAL;
-}
+#define REMOVE(table, v, arrays, letters)                                                          \
+    {                                                                                              \
+        .one = "DELETE FROM " table " WHERE k = $1 AND " v " = $2 AND eid = $3",                   \
+        .many = "DELETE FROM " table " t USING unnest(" arrays ") AS x(k, v, eid)"                 \
+                " WHERE t.k = x.k AND t." v " = x.v AND t.eid = x.eid",                            \
+        .types = letters                                                                           \
+    }
+#define ARRAYS_II  BULK_INTS(1) ", " BULK_INTS(2)
+#define ARRAYS_III ARRAYS_II ", " BULK_INTS(3)
+#define ARRAYS_IRI BULK_INTS(1) ", " BULK_REALS(2) ", " BULK_INTS(3)
+#define ARRAYS_ITI BULK_INTS(1) ", " BULK_TEXTS(2) ", " BULK_INTS(3)
 
-static enum err index_remove(struct store_conn *c, const struct index_row *r, int64_t eid,
-                             struct error *e)
+/* By table: a row in, a row out. */
+static const struct store_bulk index_in[] = {
+    [INDEX_KEY] = INSERT("entity_key", "k, eid", "$1, $2", ARRAYS_II, "ii"),
+    [INDEX_NUM] = INSERT("entity_num", "k, v, eid", "$1, $2, $3", ARRAYS_IRI, "iri"),
+    [INDEX_TEXT] = INSERT("entity_text", "k, v, eid", "$1, $2, $3", ARRAYS_ITI, "iti"),
+    [INDEX_GEO] = INSERT("entity_geo", "k, cell, eid", "$1, $2, $3", ARRAYS_III, "iii"),
+};
+static const struct store_bulk index_out[] = {
+    [INDEX_KEY] = {.one = "DELETE FROM entity_key WHERE k = $1 AND eid = $2",
+                   .many = "DELETE FROM entity_key t USING unnest(" ARRAYS_II ") AS x(k, eid)"
+                           " WHERE t.k = x.k AND t.eid = x.eid",
+                   .types = "ii"},
+    [INDEX_NUM] = REMOVE("entity_num", "v", ARRAYS_IRI, "iri"),
+    [INDEX_TEXT] = REMOVE("entity_text", "v", ARRAYS_ITI, "iti"),
+    [INDEX_GEO] = REMOVE("entity_geo", "cell", ARRAYS_III, "iii"),
+};
+
+static enum err index_write(struct store_conn *c, const struct store_bulk *tables,
+                            const struct index_row *r, int64_t eid, struct error *e)
 {
+    const struct store_bulk *b = &tables[r->table];
     switch (r->table) {
     case INDEX_KEY:
-        return store_exec(c, "DELETE FROM entity_key WHERE k = $1 AND eid = $2",
-                          SV(SV_INT(r->k), SV_INT(eid)), NULL, e);
+        return store_put(c, b, SV(SV_INT(r->k), SV_INT(eid)), e);
     case INDEX_NUM:
-        return store_exec(c, "DELETE FROM entity_num WHERE k = $1 AND v = $2 AND eid = $3",
-                          SV(SV_INT(r->k), SV_REAL(r->num), SV_INT(eid)), NULL, e);
+        return store_put(c, b, SV(SV_INT(r->k), SV_REAL(r->num), SV_INT(eid)), e);
     case INDEX_TEXT:
-        return store_exec(c, "DELETE FROM entity_text WHERE k = $1 AND v = $2 AND eid = $3",
-                          SV(SV_INT(r->k), SV_TEXT(r->text), SV_INT(eid)), NULL, e);
+        return store_put(c, b, SV(SV_INT(r->k), SV_TEXT(r->text), SV_INT(eid)), e);
     case INDEX_GEO:
-        return store_exec(c, "DELETE FROM entity_geo WHERE k = $1 AND cell = $2 AND eid = $3",
-                          SV(SV_INT(r->k), SV_INT(r->cell), SV_INT(eid)), NULL, e);
+        return store_put(c, b, SV(SV_INT(r->k), SV_INT(r->cell), SV_INT(eid)), e);
     }
     return ERR_INTERNAL;
 }
@@ -85,10 +107,10 @@ static enum err index_difference(struct store_conn *c, int64_t eid, const struct
                                  const struct index_rows *new, struct error *e)
 {
     for (size_t i = 0; i < old->rows.n; i++)
-        if (!has_row(new, &old->rows.v[i]) && index_remove(c, &old->rows.v[i], eid, e))
+        if (!has_row(new, &old->rows.v[i]) && index_write(c, index_out, &old->rows.v[i], eid, e))
             return e->code;
     for (size_t i = 0; i < new->rows.n; i++)
-        if (!has_row(old, &new->rows.v[i]) && index_insert(c, &new->rows.v[i], eid, e))
+        if (!has_row(old, &new->rows.v[i]) && index_write(c, index_in, &new->rows.v[i], eid, e))
             return e->code;
     return OK;
 }
@@ -97,12 +119,13 @@ static enum err index_difference(struct store_conn *c, int64_t eid, const struct
 static enum err remember_name(struct store_conn *c, int64_t tenant, bool attribute, struct str iri,
                               struct error *e)
 {
-    return store_exec(c,
-                      "INSERT INTO entity_name(tenant, kind, iri, k) VALUES ($1, $2, $3, $4)"
-                      " ON CONFLICT DO NOTHING",
-                      SV(SV_INT(tenant), SV_INT(attribute), SV_TEXT(iri),
-                         SV_INT(key_of(tenant, attribute ? KEY_ATTR : KEY_TYPE, iri))),
-                      NULL, e);
+    static const struct store_bulk name_in =
+        INSERT("entity_name", "tenant, kind, iri, k", "$1, $2, $3, $4",
+               ARRAYS_II ", " BULK_TEXTS(3) ", " BULK_INTS(4), "iiti");
+    return store_put(c, &name_in,
+                     SV(SV_INT(tenant), SV_INT(attribute), SV_TEXT(iri),
+                        SV_INT(key_of(tenant, attribute ? KEY_ATTR : KEY_TYPE, iri))),
+                     e);
 }
 
 static enum err remember_names(struct store_conn *c, const struct repo_put *p, struct error *e)
@@ -206,17 +229,24 @@ static struct str event_body(const struct repo_put *p, struct str doc, struct bu
 
 /* --- the change --- */
 
+static const struct store_bulk update_entity = {
+    .one = "UPDATE entity SET doc = $1, version = $2, modified = $3 WHERE eid = $4",
+    .many = "UPDATE entity e SET doc = x.doc, version = x.version, modified = x.modified"
+            " FROM unnest(" BULK_TEXTS(1) ", " BULK_INTS(2) ", " BULK_INTS(3) ", " BULK_INTS(
+                4) ") AS x(doc, version, modified, eid) WHERE e.eid = x.eid",
+    .types = "tiii",
+};
+
 /* eid of the row written: a new one, or the one of the tombstone or state before. */
 static enum err write_row(struct store_conn *c, const struct repo_put *p, struct str doc,
                           int64_t seq, int64_t *eid, struct error *e)
 {
     if (p->row && p->row->eid) {
         *eid = p->row->eid;
-        return store_exec(c,
-                          "UPDATE entity SET doc = $1, version = $2, modified = $3 WHERE eid = $4",
-                          SV(p->delta->after ? SV_TEXT(doc) : SV_NULL, SV_INT(seq), SV_INT(p->now),
-                             SV_INT(*eid)),
-                          NULL, e);
+        return store_put(c, &update_entity,
+                         SV(p->delta->after ? SV_TEXT(doc) : SV_NULL, SV_INT(seq), SV_INT(p->now),
+                            SV_INT(*eid)),
+                         e);
     }
     return store_get_int(c, eid,
                          "INSERT INTO entity(tenant, id, doc, version, modified)"

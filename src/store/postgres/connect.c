@@ -1,10 +1,20 @@
 /*
  * connect.c - the PostgreSQL engine: connections and transactions.
  *
- * Several processes may share one database. The row of store_state is updated first in each batch:
- * its lock lets one process write at a time, which keeps journal positions dense and in the order
- * of commit, and its counter tells whether another process wrote since. A commit whose answer was
- * lost with the connection is looked up afterwards by its transaction id.
+ * Several processes may share one database. Invariants:
+ *
+ *   1. The row of store_state is updated first in each batch: its lock lets one process apply a
+ *      batch at a time, which keeps journal positions dense and in the order of commit, and its
+ *      counter tells whether another process wrote since.
+ *   2. The lock is held while a batch is applied, and not while the disk works: the commit makes
+ *      the batch visible and frees the lock, then the log is brought to disk, then the submitters
+ *      are told. So the batches of two processes overlap, and their waits for the disk are one.
+ *   3. The log is written in order: when a batch is on disk, so is all that it was built on.
+ *   4. Who reads the journal waits until what it saw is on disk (durable()); nobody follows a
+ *      change that a crash of the server could take back. Other readers may see a change a moment
+ *      before its submitter is told.
+ *   5. A commit whose answer was lost with the connection is looked up afterwards by its
+ *      transaction id, and brought to disk.
  */
 #include "postgres.h"
 
@@ -15,6 +25,17 @@
 #include <time.h>
 
 enum { RESOLVE_TRIES = 25, RESOLVE_WAIT_MS = 200, OLDEST_SERVER = 140000 };
+enum { LOG_PAGE = 8192, LOG_HEADER = 24, LOG_SEGMENT = 1 << 20, LOG_FIRST_HEADER = 40 };
+enum { DURABLE_TRIES = 5000 };
+
+/* A record in the log, committed: returns when the log is on disk (and at the standbys that the
+ * server waits for) up to it. */
+static const char bring_to_disk[] = "SELECT pg_logical_emit_message(true, 'marugoto', '')";
+
+static bool is_durable(const struct store *s)
+{
+    return strcmp(s->options.durability, "none") != 0;
+}
 
 enum err pg_code(const char *state, bool alive)
 {
@@ -106,8 +127,11 @@ enum err pg_connect(struct store *s, enum conn_role role, PGconn **out, struct e
         "SET statement_timeout = %lld; SET synchronous_commit = %s; SET extra_float_digits = 1;"
         "SET client_min_messages = error; SET standard_conforming_strings = on",
         role == CONN_ADMIN ? 0LL : (long long)s->options.statement_ms,
-        strcmp(s->options.durability, "none") == 0 ? "off" : "on");
+        is_durable(s) ? "on" : "off");
     err = pg_run(pg, sql, e);
+    /* Much cheaper than the server's own compression; a server that does not know it keeps that. */
+    if (!err && role == CONN_WRITER)
+        PQclear(PQexec(pg, "SET default_toast_compression = lz4"));
 out:
     if (err) {
         PQfinish(pg);
@@ -143,6 +167,7 @@ static void disconnect(struct store_conn *c)
 {
     struct pg_conn *q = (struct pg_conn *)c;
     pg_end_all(c);
+    pg_bulk_free(q);
     pg_forget_statements(q);
     PQfinish(q->pg);
     free(q->values);
@@ -295,6 +320,8 @@ static enum err resolve(struct pg_conn *q, struct error *e)
         c->lost = c->aborted = false;
         c->failed = OK;
         int outcome = outcome_of(q, q->xid);
+        if (outcome > 0 && is_durable(c->store) && pg_exec(c, bring_to_disk, SV_EMPTY, NULL))
+            outcome = -1;
         if (outcome > 0) {
             c->lost = c->aborted = false;
             c->failed = OK;
@@ -314,23 +341,39 @@ static enum err resolve(struct pg_conn *q, struct error *e)
                      why.text);
 }
 
-static enum err commit(struct store_conn *c, bool rows_added, struct error *e)
+/*
+ * The commit itself does not wait for the disk, so that the lock on store_state is free while it
+ * does: a second, tiny transaction brings the log to disk up to here before anybody is told.
+ */
+static enum err send_commit(struct pg_conn *q, bool rows_added)
 {
-    struct pg_conn *q = (struct pg_conn *)c;
-    struct pg_data *d = c->store->engine_data;
-    PGresult *r = NULL;
-    enum err err = OK;
-    if (rows_added)
+    struct pg_data *d = q->base.store->engine_data;
+    enum err err = pg_put_flush(q);
+    if (!err && rows_added)
         err = pg_send(q, "SELECT pg_notify($1, $2)",
                       SV(SV_TEXT(str_c(d->channel)), SV_TEXT(str_c(d->self))));
     if (!err)
-        err = pg_send(q, "COMMIT", SV_EMPTY);
+        err = pg_send(q, "SET LOCAL synchronous_commit = off", SV_EMPTY);
     if (!err)
-        err = pg_sync(q, &r);
+        err = pg_send(q, "COMMIT", SV_EMPTY);
+    if (!err && is_durable(q->base.store)) {
+        pg_sync_later(q);
+        err = pg_send(q, bring_to_disk, SV_EMPTY);
+    }
+    return err;
+}
+
+static enum err commit(struct store_conn *c, bool rows_added, struct error *e)
+{
+    struct pg_conn *q = (struct pg_conn *)c;
+    q->rolled_back = false;
+    enum err err = send_commit(q, rows_added);
+    if (!err)
+        err = pg_sync(q, NULL);
     /* COMMIT of a transaction that has failed says ROLLBACK, and no error. */
-    if (!err && strcmp(PQcmdStatus(r), "COMMIT") != 0)
+    if (!err && q->rolled_back)
         err = conn_fail(c, ERR_INTERNAL, "postgres: the transaction was rolled back");
-    PQclear(r);
+    pg_ahead_forget(c);
     if (err && e)
         *e = c->error;
     q->batches = err ? -1 : q->batches_now;
@@ -339,10 +382,43 @@ static enum err commit(struct store_conn *c, bool rows_added, struct error *e)
     return err;
 }
 
+/* Where the log ends. Of a log that has just filled a page this is said to be behind the header of
+ * the next one, which will not be on disk before there is something on that page. */
+static int64_t log_end(int64_t at)
+{
+    if (at % LOG_PAGE == LOG_HEADER)
+        return at - LOG_HEADER;
+    return at % LOG_SEGMENT == LOG_FIRST_HEADER ? at - LOG_FIRST_HEADER : at;
+}
+
+static enum err durable(struct store_conn *c)
+{
+    int64_t seen = -1, flushed = -1;
+    if (!is_durable(c->store))
+        return OK;
+    for (int i = 0; i < DURABLE_TRIES && (seen < 0 || flushed < seen); i++) {
+        struct store_rows r = {.conn = c};
+        if (i)
+            pause_ms(1);
+        if (pg_query(c, &r,
+                     "SELECT CAST(pg_current_wal_insert_lsn() - CAST('0/0' AS pg_lsn) AS BIGINT),"
+                     " CAST(pg_current_wal_flush_lsn() - CAST('0/0' AS pg_lsn) AS BIGINT)",
+                     SV_EMPTY))
+            return c->failed;
+        if (pg_next(&r) > 0) {
+            seen = seen < 0 ? log_end(pg_get_int(&r, 0)) : seen;
+            flushed = pg_get_int(&r, 1);
+        }
+        pg_end(&r);
+    }
+    return flushed >= seen ? OK : conn_fail(c, ERR_UNAVAILABLE, "postgres: the disk is too slow");
+}
+
 static void rollback(struct store_conn *c)
 {
     struct pg_conn *q = (struct pg_conn *)c;
     pg_end_all(c);
+    pg_bulk_forget(q);
     q->batches = -1;
     if (PQstatus(q->pg) != CONNECTION_OK)
         return; /* the server has done it; begin() connects anew */
@@ -366,6 +442,7 @@ static enum err release(struct store_conn *c)
 static enum err undo(struct store_conn *c)
 {
     c->aborted = false;
+    pg_bulk_forget((struct pg_conn *)c);
     enum err err = pg_send((struct pg_conn *)c, "ROLLBACK TO SAVEPOINT change", SV_EMPTY);
     return err ? err : release(c);
 }
@@ -373,6 +450,8 @@ static enum err undo(struct store_conn *c)
 static enum err settle(struct store_conn *c)
 {
     struct pg_conn *q = (struct pg_conn *)c;
+    if (!c->lost && !c->aborted)
+        pg_put_flush(q);
     if (q->queued && !c->lost)
         pg_sync(q, NULL);
     return c->failed;
@@ -459,7 +538,11 @@ const struct store_engine store_engine_postgres = {
     .release = release,
     .undo = undo,
     .settle = settle,
+    .durable = durable,
     .exec = pg_exec,
+    .put = pg_put,
+    .ahead = pg_ahead,
+    .ahead_forget = pg_ahead_forget,
     .query = pg_query,
     .next = pg_next,
     .is_null = pg_is_null,

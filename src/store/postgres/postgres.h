@@ -25,12 +25,16 @@ struct pg_statement {
     uint64_t segment; /* in which it was prepared: a failure there leaves it in doubt */
 };
 
-/* An answer being read. */
+/* An answer being read; a shared one belongs to bulk.c. */
 struct pg_rows {
     PGresult *result;
     int row, n;
+    int first; /* column that the caller counts as 0 */
+    bool shared;
     struct pg_rows *next;
 };
+
+struct pg_bulk;
 
 /*
  * A connection in pipeline mode. Commands are queued; a sync ends a segment, and only then are the
@@ -42,9 +46,12 @@ struct pg_conn {
     struct map statements; /* by text, of struct pg_statement */
     uint64_t names;
     uint64_t segment;
-    int queued; /* commands since the last sync */
-    int syncs;  /* sent, answer not read yet */
+    uint64_t answered; /* segments before this one */
+    int queued;        /* commands since the last sync */
+    int syncs;         /* sent, answer not read yet */
     struct pg_rows *rows;
+    struct pg_bulk *bulk; /* NULL until it is needed */
+    bool rolled_back;     /* the last command of a segment was answered ROLLBACK */
 
     /* Room for the parameters of one command. */
     int room;
@@ -69,6 +76,9 @@ enum err pg_run(PGconn *pg, const char *sql, struct error *e); /* not in pipelin
 void pg_forget_statements(struct pg_conn *q);
 /* Queue a command. */
 enum err pg_send(struct pg_conn *q, const char *sql, const struct store_value *values, size_t n);
+/* The same with arrays in binary form as values. */
+enum err pg_send_arrays(struct pg_conn *q, const char *sql, const struct str *arrays,
+                        const Oid *types, int n);
 /* End the segment and read all answers; *last (may be NULL) gets the last command's. */
 enum err pg_sync(struct pg_conn *q, PGresult **last);
 /* End the segment without waiting for the answers. */
@@ -86,6 +96,20 @@ void pg_end(struct store_rows *r);
 void pg_end_all(struct store_conn *c);
 /* Connect anew in place after a lost connection. */
 enum err pg_reconnect(struct pg_conn *q);
+
+/* --- bulk.c --- */
+enum err pg_put(struct store_conn *c, const struct store_bulk *bulk,
+                const struct store_value *values, size_t n);
+/* Send the rows that wait, before any other command. */
+enum err pg_put_flush(struct pg_conn *q);
+void pg_ahead(struct store_conn *c, const struct store_bulk *bulk, const struct store_value *values,
+              size_t n);
+void pg_ahead_forget(struct store_conn *c);
+/* Is the answer known ahead? *row of *answer, which stays ours; -1: no row. */
+bool pg_ahead_find(struct pg_conn *q, const char *sql, const struct store_value *values, size_t n,
+                   PGresult **answer, int *row);
+void pg_bulk_forget(struct pg_conn *q); /* rows that wait and what is known */
+void pg_bulk_free(struct pg_conn *q);
 
 /* --- listen.c --- */
 enum err pg_listen_start(struct store *s, struct error *e);

@@ -47,13 +47,14 @@ void pg_forget_statements(struct pg_conn *q)
     q->statements = (struct map)MAP_INIT;
 }
 
-/* What was prepared in a segment that failed may or may not be known to the server. */
+/* What was prepared in a segment that failed, or in one after it, may or may not be known to the
+ * server. */
 static void doubt_statements(struct pg_conn *q)
 {
     struct map_iter it = {0};
     while (map_next(&q->statements, &it)) {
         struct pg_statement *st = it.value;
-        if (st->segment == q->segment)
+        if (st->segment >= q->answered)
             st->ready = false;
     }
 }
@@ -208,6 +209,33 @@ enum err pg_send(struct pg_conn *q, const char *sql, const struct store_value *v
     return OK;
 }
 
+enum err pg_send_arrays(struct pg_conn *q, const char *sql, const struct str *arrays,
+                        const Oid *types, int n)
+{
+    struct pg_statement *st = find(q, sql);
+    if (!st->ready) {
+        free(st->types);
+        st->types = malloc((size_t)n * sizeof(Oid));
+        if (!st->types)
+            abort();
+        memcpy(st->types, types, (size_t)n * sizeof(Oid));
+        st->n = n;
+        enum err err = prepare(q, st);
+        if (err)
+            return err;
+    }
+    make_room(q, n);
+    for (int i = 0; i < n; i++) {
+        q->values[i] = arrays[i].p;
+        q->lengths[i] = (int)arrays[i].n;
+        q->formats[i] = 1;
+    }
+    if (!PQsendQueryPrepared(q->pg, st->name, n, q->values, q->lengths, q->formats, 1))
+        return send_failed(q);
+    q->queued++;
+    return OK;
+}
+
 /* --- answers --- */
 
 static void answer_failed(struct pg_conn *q, const PGresult *r)
@@ -247,6 +275,8 @@ enum err pg_sync(struct pg_conn *q, PGresult **last)
         ExecStatusType status = PQresultStatus(r);
         if (status == PGRES_PIPELINE_SYNC) {
             PQclear(r);
+            if (keep && strcmp(PQcmdStatus(keep), "ROLLBACK") == 0)
+                q->rolled_back = true;
             if (--q->syncs > 0) {
                 PQclear(keep);
                 keep = NULL;
@@ -265,7 +295,7 @@ enum err pg_sync(struct pg_conn *q, PGresult **last)
         }
     }
     q->queued = 0;
-    q->segment++;
+    q->answered = ++q->segment;
     if (err || !last) {
         PQclear(keep);
         keep = NULL;
@@ -293,7 +323,9 @@ enum err pg_exec(struct store_conn *c, const char *sql, const struct store_value
     PGresult *last = NULL;
     if (c->lost || c->aborted)
         return conn_fail(c, ERR_UNAVAILABLE, "postgres: the transaction is over");
-    enum err err = pg_send(q, sql, values, n);
+    enum err err = pg_put_flush(q);
+    if (!err)
+        err = pg_send(q, sql, values, n);
     if (err)
         return err;
     /* Without a question nobody waits; but answers must not pile up in memory. */
@@ -318,6 +350,8 @@ static enum err ask(struct pg_conn *q, const char *sql, const struct store_value
         err = pg_send(q, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", SV_EMPTY);
     }
     if (!err)
+        err = pg_put_flush(q);
+    if (!err)
         err = pg_send(q, sql, values, n);
     return err ? err : pg_sync(q, result);
 }
@@ -330,7 +364,11 @@ enum err pg_query(struct store_conn *c, struct store_rows *r, const char *sql,
     bool first = c->role == CONN_READER && !c->in_snapshot;
     if (!first && (c->lost || c->aborted))
         return conn_fail(c, ERR_UNAVAILABLE, "postgres: the transaction is over");
-    enum err err = ask(q, sql, values, n, &result);
+    int row = 0;
+    bool ahead = c->role == CONN_WRITER && pg_ahead_find(q, sql, values, n, &result, &row);
+    enum err err = ahead                                 ? OK
+                   : c->failed && c->role == CONN_WRITER ? c->failed
+                                                         : ask(q, sql, values, n, &result);
     /* A pooled connection may have died while it was idle; nothing was read on it yet. */
     if (err && first && c->lost && PQstatus(q->pg) != CONNECTION_OK) {
         err = pg_reconnect(q);
@@ -342,9 +380,12 @@ enum err pg_query(struct store_conn *c, struct store_rows *r, const char *sql,
     struct pg_rows *rows = calloc(1, sizeof(*rows));
     if (!rows)
         abort();
-    rows->result = result;
-    rows->n = PQntuples(result);
-    rows->row = -1;
+    *rows = (struct pg_rows){.result = result, .row = -1, .n = PQntuples(result)};
+    if (ahead)
+        *rows = (struct pg_rows){
+            .result = result, .row = row - 1, .n = row + 1, .first = 1, .shared = true};
+    if (ahead && row < 0)
+        rows->row = -1;
     rows->next = q->rows;
     q->rows = rows;
     r->state = rows;
@@ -360,6 +401,13 @@ int pg_next(struct store_rows *r)
     return 1;
 }
 
+static void free_rows(struct pg_rows *rows)
+{
+    if (!rows->shared)
+        PQclear(rows->result);
+    free(rows);
+}
+
 void pg_end(struct store_rows *r)
 {
     struct pg_conn *q = (struct pg_conn *)r->conn;
@@ -368,8 +416,7 @@ void pg_end(struct store_rows *r)
         at = &(*at)->next;
     if (*at)
         *at = rows->next;
-    PQclear(rows->result);
-    free(rows);
+    free_rows(rows);
 }
 
 void pg_end_all(struct store_conn *c)
@@ -377,8 +424,7 @@ void pg_end_all(struct store_conn *c)
     struct pg_conn *q = (struct pg_conn *)c;
     for (struct pg_rows *rows = q->rows, *next; rows; rows = next) {
         next = rows->next;
-        PQclear(rows->result);
-        free(rows);
+        free_rows(rows);
     }
     q->rows = NULL;
 }
@@ -388,7 +434,7 @@ void pg_end_all(struct store_conn *c)
 bool pg_is_null(const struct store_rows *r, int column)
 {
     const struct pg_rows *rows = r->state;
-    return PQgetisnull(rows->result, rows->row, column);
+    return PQgetisnull(rows->result, rows->row, column + rows->first);
 }
 
 static uint64_t get_be(const unsigned char *p, int n)
@@ -448,6 +494,7 @@ static void wrong_type(const struct pg_rows *rows, int column)
 int64_t pg_get_int(const struct store_rows *r, int column)
 {
     const struct pg_rows *rows = r->state;
+    column += rows->first;
     const unsigned char *p = (unsigned char *)PQgetvalue(rows->result, rows->row, column);
     if (PQgetisnull(rows->result, rows->row, column))
         return 0;
@@ -476,6 +523,7 @@ int64_t pg_get_int(const struct store_rows *r, int column)
 double pg_get_real(const struct store_rows *r, int column)
 {
     const struct pg_rows *rows = r->state;
+    column += rows->first;
     const unsigned char *p = (unsigned char *)PQgetvalue(rows->result, rows->row, column);
     if (PQgetisnull(rows->result, rows->row, column))
         return 0;
@@ -486,13 +534,14 @@ double pg_get_real(const struct store_rows *r, int column)
     case OID_NUMERIC:
         return numeric_value(p, PQgetlength(rows->result, rows->row, column));
     default:
-        return (double)pg_get_int(r, column);
+        return (double)pg_get_int(r, column - rows->first);
     }
 }
 
 struct str pg_get_text(const struct store_rows *r, int column)
 {
     const struct pg_rows *rows = r->state;
+    column += rows->first;
     if (PQgetisnull(rows->result, rows->row, column))
         return STR_NONE;
     switch (PQftype(rows->result, column)) {

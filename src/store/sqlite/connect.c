@@ -306,6 +306,7 @@ const struct store_engine store_engine_sqlite = {
     .undo = undo,
     .settle = settle,
     .exec = sqlite_exec,
+    .put = sqlite_put,
     .query = sqlite_query,
     .next = sqlite_next,
     .is_null = sqlite_is_null,

@@ -46,6 +46,8 @@ void sqlite_statements_reset(struct store_conn *c);
 enum err sqlite_fail(struct sqlite_conn *q, const char *sql);
 enum err sqlite_exec(struct store_conn *c, const char *sql, const struct store_value *values,
                      size_t n, int64_t *changed);
+enum err sqlite_put(struct store_conn *c, const struct store_bulk *bulk,
+                    const struct store_value *values, size_t n);
 enum err sqlite_query(struct store_conn *c, struct store_rows *r, const char *sql,
                       const struct store_value *values, size_t n);
 int sqlite_next(struct store_rows *r);

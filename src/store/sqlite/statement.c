@@ -195,6 +195,12 @@ enum err sqlite_exec(struct store_conn *c, const char *sql, const struct store_v
     return err;
 }
 
+enum err sqlite_put(struct store_conn *c, const struct store_bulk *bulk,
+                    const struct store_value *values, size_t n)
+{
+    return sqlite_exec(c, bulk->one, values, n, NULL);
+}
+
 enum err sqlite_query(struct store_conn *c, struct store_rows *r, const char *sql,
                       const struct store_value *values, size_t n)
 {

@@ -700,7 +700,10 @@ static void recent_rows_settle(void **state)
     enum { POINTS = 5000 };
     write_one(*state, (struct writing){.eid = 1, .attr = "x/a", .points = POINTS});
     int64_t recent = count_rows(*state, "SELECT count(*) FROM hist_recent");
-    assert_in_range(recent, 1, POINTS - 4000);
+    if (!strcmp(store_engine(((struct fixture *)*state)->store), "sqlite"))
+        assert_in_range(recent, 1, POINTS - 4000);
+    else
+        assert_int_equal(recent, 0); /* there all go to hist */
     assert_int_equal(count_rows(*state, "SELECT count(*) FROM hist"), POINTS - recent);
     struct order all = order_of(*state, (struct history_query){0});
     assert_int_equal(all.n, POINTS);
@@ -708,7 +711,7 @@ static void recent_rows_settle(void **state)
 
     /* the newest rows and a range lie in both tables */
     assert_int_equal(order_of(*state, (struct history_query){.last_n = 2000}).n, 2000);
-    int64_t border = T0 + (POINTS - recent) * SECOND;
+    int64_t border = T0 + (POINTS - (recent ? recent : 1000)) * SECOND;
     struct order across = order_of(*state, (struct history_query){.relation = TIME_BETWEEN,
                                                                   .from = border - 10 * SECOND,
                                                                   .to = border + 10 * SECOND});

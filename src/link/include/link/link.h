@@ -49,6 +49,7 @@ struct imports;
 struct shown;
 struct forwarding;
 struct mqtt;
+struct tenants;
 
 struct link {
     struct store *store;
@@ -62,7 +63,8 @@ struct link {
     struct subscriptions *subscriptions;
     struct streams *streams;
     struct imports *imports;
-    struct shown *shown; /* may be NULL */
+    struct shown *shown;     /* may be NULL */
+    struct tenants *tenants; /* may be NULL */
     struct forwarding *forwarding;
     int64_t started; /* steady clock, set by link_start() */
 };

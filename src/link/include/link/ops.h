@@ -70,6 +70,7 @@ struct ops {
     void *ctx; /* the caller's */
     /* private */
     struct link *link;
+    int64_t tenant_number;
     struct store_change change;
 };
 

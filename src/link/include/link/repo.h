@@ -29,6 +29,8 @@ struct entity_row {
  * tombstone is there. */
 enum err repo_get(struct store_conn *c, struct arena *a, int64_t tenant, struct str id,
                   struct entity_row *row, struct error *e);
+/* Inside ahead() of a change: repo_get() of this entity will be asked. */
+void repo_get_ahead(struct store_conn *c, int64_t tenant, struct str id);
 
 /* Ids that begin with prefix, in order, of entities that exist or existed, to each() until it
  * returns false. They live during the call. */

@@ -165,6 +165,10 @@ struct store_change {
     enum err (*apply)(struct store_conn *c, void *ctx, struct error *e);
     void (*done)(void *ctx, enum err code, const struct error *e);
     void *ctx;
+    /* May be NULL. Called before the first apply() of the batch, for store_ahead() only. Who has it
+     * promises that apply() writes no rows that another one's questions ahead could ask for, but
+     * those that it asked for itself. */
+    void (*ahead)(struct store_conn *c, void *ctx);
     struct store_change *next; /* the queue's */
 };
 
@@ -181,6 +185,34 @@ enum err store_write(struct store *s,
  * for it may cost a round trip. */
 enum err store_exec(struct store_conn *c, const char *sql, const struct store_value *values,
                     size_t n, int64_t *changed, struct error *e);
+
+/*
+ * A statement for one row, and the same for many: `many` gets an array for each parameter, as in
+ *     "INSERT INTO t(a, b) SELECT * FROM unnest(" BULK_INTS(1) ", " BULK_TEXTS(2) ")"
+ * types has a letter for each: i BIGINT, r DOUBLE PRECISION, t TEXT, b BYTEA. A bulk is known by
+ * its address and its texts: let both be static.
+ */
+struct store_bulk {
+    const char *one;
+    const char
+        *many; /* of a question: the number of the key (WITH ORDINALITY) before the columns */
+    const char *types;
+    bool constant; /* of a question: a row that is there never changes */
+};
+#define BULK_INTS(n)  "CAST($" #n " AS BIGINT[])"
+#define BULK_REALS(n) "CAST($" #n " AS DOUBLE PRECISION[])"
+#define BULK_TEXTS(n) "CAST($" #n " AS TEXT[])"
+#define BULK_BLOBS(n) "CAST($" #n " AS BYTEA[])"
+/* Inside apply(): write a row, now or later, together with others of the same statement, but before
+ * any other statement of this connection. So two rows of one statement must not depend on their
+ * order, unless another statement stands between. Errors may show later, as those of store_exec().
+ */
+enum err store_put(struct store_conn *c, const struct store_bulk *bulk,
+                   const struct store_value *values, size_t n, struct error *e);
+/* Inside ahead(): apply() will ask store_query(bulk->one, values) and get at most one row. Values
+ * are integers and texts. */
+void store_ahead(struct store_conn *c, const struct store_bulk *bulk,
+                 const struct store_value *values, size_t n);
 
 /* --- keeping --- */
 
