@@ -50,6 +50,7 @@ int command_import(struct app *app, int argc, char **argv);
 int command_backup(struct app *app, int argc, char **argv);
 int command_restore(struct app *app, int argc, char **argv);
 int command_check(struct app *app, int argc, char **argv);
+int command_edge(struct app *app, int argc, char **argv);
 int command_config(struct app *app, int argc, char **argv);
 
 #endif

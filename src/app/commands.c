@@ -98,3 +98,77 @@ int command_config(struct app *app, int argc, char **argv)
     buf_release(&out);
     return 0;
 }
+
+/* --- nodes --- */
+
+static void print_token(struct str name, struct str token)
+{
+    printf("node %" STR_F " is enrolled; on the node:\n"
+           "  marugoto serve --edge --upstream https://THIS-CITY --edge.token=%" STR_F "\n",
+           STR_A(name), STR_A(token));
+}
+
+/* The city is being served by another process: ask it. */
+static int enroll_by_request(struct app *app, struct str name)
+{
+    struct error e = {0};
+    struct options *o = &app->options;
+    struct client_options own = o->client;
+    struct http_header headers[2] = {{S("Content-Type"), S("application/json")},
+                                     {S("Authorization"),
+                                      str_printf(&app->arena, "Bearer %s", o->gate.token)}};
+    struct buf body = BUF_INIT;
+    struct client_answer answer;
+    own.allow_private = true;
+    own.ca_file = "";
+    app->client = client_new(&own, &e);
+    if (!app->client)
+        return failed(&e);
+    BUF_LIT(&body, "{\"name\":");
+    json_write_str(&body, name);
+    buf_char(&body, '}');
+    struct client_request q = {.method = "POST",
+                               .url = str_printf(&app->arena,
+                                                 "http://127.0.0.1:%lld/link/v1/sync"
+                                                 "/nodes",
+                                                 (long long)o->http.port),
+                               .headers = headers,
+                               .n_headers = o->gate.token[0] ? 2 : 1,
+                               .body = buf_view(&body)};
+    enum err err = client_fetch(app->client, &app->arena, &q, &answer, &e);
+    buf_release(&body);
+    if (err)
+        return failed(&e);
+    const struct json *v = json_parse(&app->arena, answer.body, &JSON_DEFAULT, NULL);
+    if (answer.status != 201) {
+        fprintf(stderr, "marugoto: the city answers %d: %" STR_F "\n", answer.status,
+                STR_A(json_text(json_get(v, S("detail")))));
+        return 1;
+    }
+    print_token(name, json_text(json_get(v, S("token"))));
+    return 0;
+}
+
+int command_edge(struct app *app, int argc, char **argv)
+{
+    struct error e = {0};
+    struct str token;
+    if (argc != 3 || strcmp(argv[1], "enroll"))
+        return usage_error("edge enroll takes the name of a node");
+    struct str name = str_c(argv[2]);
+    if (!str_is_utf8(name))
+        return usage_error("the name of a node is letters, digits, '-', '_' and '.'");
+    enum err err = app_open(app, &e);
+    if (err == ERR_CONFLICT)
+        return enroll_by_request(app, name);
+    if (err)
+        return failed(&e);
+    app->link = (struct link){.store = app->store, .clock = &clock_system};
+    struct sync *sync = sync_new(&app->link, &e);
+    err = sync ? sync_enroll(sync, &app->arena, name, &token, &e) : e.code;
+    sync_free(sync);
+    if (err)
+        return failed(&e);
+    print_token(name, token);
+    return 0;
+}

@@ -14,6 +14,7 @@ static const struct {
     {"backup", "FILE", "write a consistent copy while the city is in use", command_backup},
     {"restore", "FILE [--force]", "put a backup in place of an empty store", command_restore},
     {"check", "", "check rows, journal and indexes, also while the city is in use", command_check},
+    {"edge", "enroll NAME", "give a node a token with which it exchanges changes", command_edge},
     {"config", "[--markdown]", "show every setting with its default", command_config},
 };
 enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };
@@ -37,6 +38,8 @@ static void usage(FILE *out)
                  "  --address ADDRESS   (127.0.0.1; :: for all addresses)\n"
                  "  --demo              load the demo city into an empty store first\n"
                  "  --allow-private     let it call loopback and private addresses\n"
+                 "  --edge              hold a part of another city and work on without it\n"
+                 "  --upstream URL      that city; see edge.* in the settings\n"
                  "\nAll settings: marugoto config\n");
 }
 

@@ -22,7 +22,8 @@ size_t options_tables(const struct config_table *const **tables)
     static const struct config_table *all[TABLES_MAX];
     size_t n = 0;
     const struct config_table *const own[] = {&app_config,   &gate_config,   &http_config,
-                                              &store_config, &client_config, &link_config};
+                                              &store_config, &client_config, &link_config,
+                                              &edge_config};
     for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
         all[n++] = own[i];
     for (size_t i = 0; i < services_n && n < TABLES_MAX; i++)
@@ -43,6 +44,8 @@ static const struct {
     {"--address", "http.address", NULL},
     {"--store", "store.url", NULL},
     {"--allow-private", NULL, "client.allow_private=true"},
+    {"--edge", NULL, "edge.on=true"},
+    {"--upstream", "edge.upstream", NULL},
 };
 
 struct args {
@@ -115,8 +118,9 @@ enum err options_load(struct arena *a, int *argc, char **argv, struct options *o
     struct config_bind binds[TABLES_MAX] = {
         {&app_config, &o->app},     {&gate_config, &o->gate},     {&http_config, &o->http},
         {&store_config, &o->store}, {&client_config, &o->client}, {&link_config, &o->link},
+        {&edge_config, &o->edge},
     };
-    size_t n = 6;
+    size_t n = 7;
     *o = (struct options){0};
     for (size_t i = 0; i < services_n && n < TABLES_MAX; i++)
         if (services[i]->config)

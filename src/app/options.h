@@ -24,6 +24,7 @@ struct options {
     struct http_options http;
     struct client_options client;
     struct link_options link;
+    struct edge_options edge;
     bool demo;        /* --demo: load the demo city first */
     const char *file; /* --config */
 };
@@ -32,8 +33,9 @@ enum { OPTIONS_ARGS_MAX = 64 };
 
 /*
  * Take the options out of argv[1..]: short forms (--data, --port, --address, --store, --demo,
- * --allow-private, --config) and --module.key=value. What is left, the command's own arguments, is
- * moved to the front of argv and counted in *argc. Then the configuration is loaded.
+ * --allow-private, --edge, --upstream, --config) and --module.key=value. What is left, the
+ * command's own arguments, is moved to the front of argv and counted in *argc. Then the
+ * configuration is loaded.
  */
 enum err options_load(struct arena *a, int *argc, char **argv, struct options *o, struct error *e);
 

@@ -131,7 +131,9 @@ enum err app_start_link(struct app *app, struct error *e)
                               .client = app->client,
                               .pool = app->pool,
                               .clock = &clock_system,
-                              .options = o->link};
+                              .options = o->link,
+                              .edge = o->edge,
+                              .client_options = &o->client};
     enum err err = link_start(&app->link, e);
     app->link_started = err == OK;
     return err;

@@ -93,6 +93,9 @@ enum err link_start(struct link *l, struct error *e)
         l->streams = streams_new(l, e);
     if (l->streams) {
         l->imports = imports_new(l);
+        l->sync = sync_new(l, e);
+    }
+    if (l->sync && !sync_start(l->sync, e)) {
         retention_start(l);
         expiry_start(l);
         return OK;
@@ -107,6 +110,7 @@ void link_stop(struct link *l)
 {
     expiry_stop(l);
     retention_stop(l);
+    sync_free(l->sync);
     imports_free(l->imports);
     shown_free(l->shown);
     if (l->streams)
@@ -138,4 +142,5 @@ void link_routes(struct link *l, struct router *r)
     streams_routes(l, r);
     imports_routes(l->imports, r);
     v2_routes(l, r);
+    sync_routes(l->sync, r);
 }

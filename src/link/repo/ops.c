@@ -3,6 +3,7 @@
  * writing it happen in one transaction, so that two operations on one entity never miss each other.
  */
 #include "link/ops.h"
+#include "link/edge.h"
 #include "tenants.h"
 #include <stdio.h>
 
@@ -125,7 +126,8 @@ static enum err apply_op(struct store_conn *c, struct ops *o, struct op *op, int
                            .note = op->note,
                            .row = &row,
                            .before = before,
-                           .delta = &op->delta};
+                           .delta = &op->delta,
+                           .sync = sync_local(o->link->sync, o->arena)};
     return repo_put(c, &put, &op->seq, e);
 }
 

@@ -4,6 +4,7 @@
  * touches the index of one attribute.
  */
 #include "keys.h"
+#include "link/edge.h"
 #include "link/history.h"
 #include "link/repo.h"
 #include "repo_index.h"
@@ -193,7 +194,8 @@ static enum err write_index(struct store_conn *c, const struct repo_put *p, int6
 static const char *const op_letters[] = {
     [ATTR_CREATED] = "c", [ATTR_UPDATED] = "u", [ATTR_DELETED] = "d"};
 
-static struct str event_body(const struct repo_put *p, struct str doc, struct buf *out)
+static struct str event_body(const struct repo_put *p, struct str doc, struct str piece,
+                             struct buf *out)
 {
     buf_clear(out);
     BUF_LIT(out, "{\"op\":\"");
@@ -219,6 +221,11 @@ static struct str event_body(const struct repo_put *p, struct str doc, struct bu
     if (p->note.n) {
         BUF_LIT(out, "\"note\":");
         buf_str(out, p->note);
+        buf_char(out, ',');
+    }
+    if (piece.p) {
+        BUF_LIT(out, "\"piece\":");
+        buf_str(out, piece);
         buf_char(out, ',');
     }
     BUF_LIT(out, "\"doc\":");
@@ -264,22 +271,26 @@ enum err repo_put(struct store_conn *c, const struct repo_put *p, int64_t *seq, 
     const struct json *after = p->delta->after;
     struct buf scratch = BUF_INIT;
     struct str doc = json_to_text(p->arena, after ? after : p->before);
-    struct journal_row j = {.tenant = p->tenant,
-                            .at = p->now,
-                            .topic = S("entity"),
-                            .key = p->id,
-                            .body = event_body(p, doc, &scratch),
-                            .actor = p->actor};
+    struct journal_row j = {
+        .tenant = p->tenant, .at = p->now, .topic = S("entity"), .key = p->id, .actor = p->actor};
     int64_t eid = 0;
-    enum err err = journal_append(c, &j, e);
+    enum err err = p->sync ? sync_stamp(c, p, e) : OK;
+    j.body = event_body(p, doc, p->sync ? sync_journal(p->sync, &j) : STR_NONE, &scratch);
+    if (err == OK)
+        err = journal_append(c, &j, e);
     if (err == OK)
         err = write_row(c, p, doc, j.seq, &eid, e);
     if (err == OK)
         err = write_index(c, p, eid, e);
     if (err == OK)
         err = remember_names(c, p, e);
-    for (size_t i = 0; err == OK && p->options->history && i < p->delta->changes.n; i++)
-        err = history_record(c, eid, &p->delta->changes.v[i], p->now, j.seq, &scratch, e);
+    if (err == OK && p->sync)
+        err = sync_record(c, p->sync, eid, e);
+    for (size_t i = 0; err == OK && p->options->history && i < p->delta->changes.n; i++) {
+        const struct attr_change *ch = &p->delta->changes.v[i];
+        int64_t at = p->sync ? sync_instant(p->sync, ch, p->now) : p->now;
+        err = history_record(c, eid, ch, at, j.seq, &scratch, e);
+    }
     buf_release(&scratch);
     if (seq)
         *seq = j.seq;

@@ -69,6 +69,27 @@ static const char tables_v2_registration[] =
     "CREATE TABLE v2_registration_key(k {int} NOT NULL, rid {int} NOT NULL, PRIMARY KEY(k, rid));"
     "CREATE INDEX v2_registration_key_rid ON v2_registration_key(rid);";
 
+/*
+ * Nodes that share this store's entities, see edge/sync.h. sync_self: this node's id, once it has
+ * one. sync_node: who may come; token: its BLAKE2b in hexadecimal. sync_cursor: of a tenant and
+ * another node how far its changes were taken here and ours there, and when it was last heard.
+ */
+static const char tables_sync[] =
+    "CREATE TABLE sync_self(one {int} NOT NULL PRIMARY KEY, node {text} NOT NULL);"
+    "CREATE TABLE sync_node(name {text} NOT NULL PRIMARY KEY, token {text} NOT NULL, node {text},"
+    " part {text}, created {int} NOT NULL);"
+    "CREATE TABLE sync_cursor(tenant {int} NOT NULL, node {text} NOT NULL,"
+    " received {int} NOT NULL, acked {int} NOT NULL, contact {int} NOT NULL,"
+    " PRIMARY KEY(tenant, node));";
+
+/* Registers of attribute instances and heads, see edge/stamp.c. */
+#define SYNC_REGISTER(INT, TAIL)                                                                   \
+    "CREATE TABLE sync_register(eid " INT " NOT NULL, attr " INT " NOT NULL, dataset " INT         \
+    " NOT NULL, iri TEXT NOT NULL, dataset_uri TEXT, hlc " INT " NOT NULL, node TEXT NOT NULL,"    \
+    " seen TEXT, others TEXT, value TEXT, PRIMARY KEY(eid, attr, dataset))" TAIL ";"               \
+    "CREATE INDEX sync_conflict ON sync_register(eid) WHERE others IS NOT NULL"                    \
+    " OR (value IS NOT NULL AND iri <> '');"
+
 static const struct store_migration migrations[] = {
     {1, "entities, indexes, history, contexts, subscriptions", tables_1,
      INDEX_TABLES("INTEGER", "REAL", "TEXT", " WITHOUT ROWID"),
@@ -78,6 +99,8 @@ static const struct store_migration migrations[] = {
     {4, "subscriptions of NGSIv2", tables_v2, NULL, NULL},
     {5, "registrations", tables_registration, NULL, NULL},
     {6, "registrations of NGSIv2", tables_v2_registration, NULL, NULL},
+    {7, "nodes and registers", tables_sync, SYNC_REGISTER("INTEGER", " WITHOUT ROWID"),
+     SYNC_REGISTER("BIGINT", "")},
 };
 
 const struct store_module link_module = {"link", migrations,

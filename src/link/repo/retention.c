@@ -2,10 +2,12 @@
  * How long the journal is kept. Once a minute rows older than link.journal_hours are trimmed, a few
  * thousand in one change so that no other write waits long. Who follows the journal from a position
  * that is gone is told so: a subscription shows the gap and sends everything afresh, a stream gets
- * "reset". History and entities are not touched.
+ * "reset". What another node still has to fetch stays (link/edge.h). History and entities are not
+ * touched.
  */
 #include "retention.h"
 #include "core/log.h"
+#include "link/edge.h"
 
 enum { EVERY_MS = 60000, ROWS_A_CHANGE = 2000, ROWS_A_RUN = 100000 };
 
@@ -56,12 +58,16 @@ struct due {
 static bool take_tenant(void *ctx, int64_t n, struct str name)
 {
     struct due *d = ctx;
-    int64_t oldest, newest, seq;
+    int64_t oldest, newest, seq, unneeded;
     int64_t limit = clock_now(d->link->clock) - d->link->options.journal_hours * HOUR_US;
     (void)name;
     d->err = journal_range(d->c, n, &oldest, &newest, &d->error);
     if (!d->err)
         d->err = last_before(d->c, n, limit, oldest, newest, &seq, &d->error);
+    if (!d->err)
+        d->err = sync_unneeded(d->link->sync, d->c, n, &unneeded, &d->error);
+    if (!d->err && seq > unneeded)
+        seq = unneeded;
     for (int64_t upto = oldest - 1; !d->err && upto < seq;) {
         upto = seq - upto > ROWS_A_CHANGE ? upto + ROWS_A_CHANGE : seq;
         if (d->trims.n < ROWS_A_RUN / ROWS_A_CHANGE)

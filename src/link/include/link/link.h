@@ -11,6 +11,7 @@
 #include "http/client.h"
 #include "http/server.h"
 #include "link/context.h"
+#include "link/edge.h"
 #include "link/repo.h"
 
 struct link_options {
@@ -58,6 +59,8 @@ struct link {
     struct pool *pool;
     const struct clock *clock;
     struct link_options options;
+    struct edge_options edge;
+    const struct client_options *client_options; /* for the client of an edge */
     struct ld_contexts *contexts;
     struct registrations *registrations;
     struct subscriptions *subscriptions;
@@ -65,6 +68,7 @@ struct link {
     struct imports *imports;
     struct shown *shown;     /* may be NULL */
     struct tenants *tenants; /* may be NULL */
+    struct sync *sync;       /* may be NULL */
     struct forwarding *forwarding;
     int64_t started; /* steady clock, set by link_start() */
 };

@@ -57,6 +57,7 @@ struct repo_put {
     const struct entity_row *row; /* the row before, from repo_get(); eid 0: none */
     const struct json *before;    /* its tree; NULL when there was none */
     const struct entity_delta *delta;
+    struct sync_put *sync; /* what is kept for other nodes, see link/edge.h; NULL: nothing */
 };
 /* Inside a change. Also for deletion (delta->after NULL). *seq (may be NULL): the journal row. */
 enum err repo_put(struct store_conn *c, const struct repo_put *p, int64_t *seq, struct error *e);

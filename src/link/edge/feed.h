@@ -1,0 +1,63 @@
+/*
+ * feed.h - changes as messages: what the journal has for another node, and taking what came.
+ *
+ *     {"node": sender, "upto": seq, "newest": seq,
+ *      "rows": [{"s": seq, "o": node?, "p": PIECE}, ...], "want": [...]?}
+ *
+ * rows are in the order of the sender's journal and cover all of it up to "upto" that concerns the
+ * receiver; "o" is the node that the change comes from when it is not the sender.
+ */
+#ifndef LINK_EDGE_FEED_H
+#define LINK_EDGE_FEED_H
+
+#include "part.h"
+#include "sync.h"
+
+struct feed {
+    struct sync *sync;
+    int64_t tenant, after;
+    struct str to;           /* node that it goes to; absent: to the city, own changes only */
+    const struct part *part; /* of the receiver; NULL: everything */
+    size_t max_bytes;
+    /* results */
+    int64_t upto, newest;
+    size_t rows;
+};
+
+/* Appends the message. ERR_NOT_FOUND when rows after `after` were trimmed. */
+enum err feed_read(struct feed *f, struct store_conn *c, struct buf *out, struct error *e);
+
+struct feed_row {
+    int64_t seq;
+    struct str origin;
+    struct sync_piece piece;
+};
+
+struct feed_message {
+    struct str node;
+    int64_t upto, newest;
+    VEC(struct feed_row) rows;
+};
+
+/* Checks the whole; texts point into v. */
+enum err feed_parse(struct arena *a, const struct json *v, struct feed_message *out,
+                    struct error *e);
+
+/* Apply a message in one change and note how far it goes (upto 0: it is no part of the journal). */
+enum err feed_take(struct sync *s, int64_t tenant, const struct feed_message *m, struct error *e);
+
+/* A message (upto 0) with the whole states of entities; ids that never were are left out. */
+enum err states_write(struct sync *s, struct store_conn *c, int64_t tenant, const struct str *ids,
+                      size_t n, struct buf *out, struct error *e);
+
+/* What is known of another node; zeros when nothing is. */
+struct cursor {
+    int64_t received, acked, contact;
+    bool known;
+};
+enum err cursor_read(struct store_conn *c, int64_t tenant, struct str node, struct cursor *out,
+                     struct error *e);
+enum err cursor_write(struct store_conn *c, int64_t tenant, struct str node,
+                      const struct cursor *cursor, struct error *e);
+
+#endif

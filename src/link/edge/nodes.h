@@ -1,0 +1,20 @@
+/* nodes.h - nodes that a city has enrolled. A token is kept as its hash only. */
+#ifndef LINK_EDGE_NODES_H
+#define LINK_EDGE_NODES_H
+
+#include "sync.h"
+
+/* Inside a change: enrol a node; its token, in the arena. ERR_EXISTS, ERR_INVALID (a name is 1 to
+ * 64 letters, digits, '-', '_' and '.'). */
+enum err nodes_enroll(struct store_conn *c, struct arena *a, struct str name, int64_t now,
+                      struct str *token, struct error *e);
+/* Inside a change. ERR_NOT_FOUND. */
+enum err nodes_dismiss(struct store_conn *c, struct str name, struct error *e);
+/* Whose token it is. ERR_UNAUTHENTICATED. Looks at every hash, in constant time each. */
+enum err nodes_find(struct store_conn *c, struct arena *a, struct str token, struct str *name,
+                    struct error *e);
+/* Inside a change: what a node said of itself when it came. */
+enum err nodes_note(struct store_conn *c, struct str name, struct str node, struct str part,
+                    struct error *e);
+
+#endif

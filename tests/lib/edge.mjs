@@ -1,0 +1,90 @@
+// edge.mjs - a city, its edge nodes, and the lines between them.
+//
+//     const city = await startCity();
+//     const node = await startEdge(city, 'shelter-1', { args: ['--edge.types=OpenShelter'] });
+//     node.line.cut(); ... node.line.mend();
+//     await together(city, node);
+import net from 'node:net';
+import { eventually, startCity } from './city.mjs';
+
+// A line to a port of this machine that can be cut: what is under way breaks off, what comes is
+// refused.
+export class Line {
+    whole = true;
+    sockets = new Set();
+    bytes = 0;
+
+    async open(port, at = 0) {
+        this.to = port;
+        this.server = net.createServer((near) => this.join(near));
+        await new Promise((done) => this.server.listen(at, '127.0.0.1', done));
+        this.port = this.server.address().port;
+        this.url = `http://127.0.0.1:${this.port}`;
+        return this;
+    }
+
+    join(near) {
+        if (!this.whole) return void near.destroy();
+        const far = net.connect(this.to, '127.0.0.1');
+        for (const [one, other] of [[near, far], [far, near]]) {
+            this.sockets.add(one);
+            one.on('data', (piece) => { this.bytes += piece.length; });
+            one.pipe(other);
+            one.on('error', () => other.destroy());
+            one.on('close', () => { this.sockets.delete(one); other.destroy(); });
+        }
+    }
+
+    cut() {
+        this.whole = false;
+        for (const socket of this.sockets) socket.destroy();
+    }
+
+    mend() { this.whole = true; }
+
+    close() {
+        this.cut();
+        this.server.close();
+    }
+}
+
+// Enrols a node and starts it behind a line of its own.
+export async function startEdge(city, name, options = {}) {
+    const enrolled = await city.post('/link/v1/sync/nodes', { name });
+    if (enrolled.status !== 201) throw new Error(`${enrolled.status} ${enrolled.text}`);
+    const line = await new Line().open(city.port);
+    const args = ['--edge', '--upstream', line.url, `--edge.token=${enrolled.json.token}`, '--edge.poll_s=1',
+        ...(options.args ?? [])];
+    const node = await startCity({ ...options, args });
+    node.line = line;
+    node.args = args;
+    const stop = node.stop;
+    node.stop = async () => {
+        const end = await stop();
+        line.close();
+        return end;
+    };
+    return node;
+}
+
+export async function upstream(node) {
+    return (await node.get('/link/v1/sync/nodes')).json.upstream;
+}
+
+export async function digest(city, params = '') {
+    const { status, json, text } = await city.get(`/link/v1/sync/digest${params}`);
+    if (status !== 200) throw new Error(`${status} ${text}`);
+    return json;
+}
+
+// Waits until nothing is left to exchange and both digests are equal. params: the node's part, as
+// the city is asked for it.
+export async function together(city, node, params = '', ms = 60000) {
+    let last = '';
+    await eventually(async () => {
+        const state = await upstream(node);
+        const [here, there] = [await digest(city, params), await digest(node)];
+        last = `${JSON.stringify(state)} ${here.digest} ${here.entities} ${there.digest} ${there.entities}`;
+        return state.state === 'together' && state.waiting === 0 && here.digest === there.digest;
+    }, ms, 100).catch(() => { throw new Error(`not together: ${last}`); });
+}
