@@ -132,8 +132,7 @@ enum err app_start_link(struct app *app, struct error *e)
                               .pool = app->pool,
                               .clock = &clock_system,
                               .options = o->link,
-                              .edge = o->edge,
-                              .client_options = &o->client};
+                              .edge = o->edge};
     enum err err = link_start(&app->link, e);
     app->link_started = err == OK;
     return err;

@@ -756,7 +756,7 @@ static void *run(void *arg)
 /* A city may be in the same private network, which others may not call. */
 static struct client *make_client(struct sync *s, struct error *e)
 {
-    struct client_options o = *s->link->client_options;
+    struct client_options o = *client_settings(s->link->client);
     o.allow_private = true;
     return client_new(&o, e);
 }

@@ -60,7 +60,6 @@ struct link {
     const struct clock *clock;
     struct link_options options;
     struct edge_options edge;
-    const struct client_options *client_options; /* for the client of an edge */
     struct ld_contexts *contexts;
     struct registrations *registrations;
     struct subscriptions *subscriptions;
