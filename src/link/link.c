@@ -4,6 +4,7 @@
 #include "expiry.h"
 #include "forward.h"
 #include "http/mqtt.h"
+#include "link/delivery.h"
 #include "link/import.h"
 #include "link/subscription.h"
 #include "registration.h"
@@ -43,6 +44,9 @@ static const struct config_key keys[] = {
                "time for a receiver to answer, milliseconds"),
     CONFIG_INT("link.notify_retry_max_s", struct link_options, notify_retry_max_s, 60, 1, 86400,
                "longest pause between attempts, seconds"),
+    CONFIG_INT("link.notify_refusals", struct link_options, notify_refusals, 100, 0, 1000000,
+               "refusals (4xx) of one notification that set its subscription aside until somebody "
+               "looks; 0: never"),
     CONFIG_INT("link.stream_heartbeat_s", struct link_options, stream_heartbeat_s, 15, 1, 3600,
                "pause between heartbeats of live streams, seconds"),
     CONFIG_INT("link.journal_hours", struct link_options, journal_hours, 168, 1, 876000,
@@ -139,6 +143,7 @@ void link_routes(struct link *l, struct router *r)
     api_export_routes(l, r);
     registrations_routes(l, r);
     subscriptions_routes(l, r);
+    delivery_routes(l, r);
     streams_routes(l, r);
     imports_routes(l->imports, r);
     v2_routes(l, r);

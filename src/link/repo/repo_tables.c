@@ -90,6 +90,13 @@ static const char tables_sync[] =
     "CREATE INDEX sync_conflict ON sync_register(eid) WHERE others IS NOT NULL"                    \
     " OR (value IS NOT NULL AND iri <> '');"
 
+/* What operators did to deliveries, and why; positions are journal rows. */
+static const char tables_delivery[] =
+    "CREATE TABLE delivery_action(n {id}, tenant {int} NOT NULL, subscription {text} NOT NULL,"
+    " at {int} NOT NULL, action {text} NOT NULL, from_seq {int} NOT NULL, to_seq {int} NOT NULL,"
+    " reason {text}, actor {text});"
+    "CREATE INDEX delivery_action_of ON delivery_action(tenant, subscription, n);";
+
 static const struct store_migration migrations[] = {
     {1, "entities, indexes, history, contexts, subscriptions", tables_1,
      INDEX_TABLES("INTEGER", "REAL", "TEXT", " WITHOUT ROWID"),
@@ -101,6 +108,7 @@ static const struct store_migration migrations[] = {
     {6, "registrations of NGSIv2", tables_v2_registration, NULL, NULL},
     {7, "nodes and registers", tables_sync, SYNC_REGISTER("INTEGER", " WITHOUT ROWID"),
      SYNC_REGISTER("BIGINT", "")},
+    {8, "what operators did to deliveries", tables_delivery, NULL, NULL},
 };
 
 const struct store_module link_module = {"link", migrations,

@@ -1,5 +1,5 @@
 /*
- * /ngsi-ld/v1/subscriptions (clauses 5.8, 6.10, 6.11) and /link/v1/deliveries for the console.
+ * /ngsi-ld/v1/subscriptions (clauses 5.8, 6.10, 6.11).
  *
  * A change is written on the writer thread and taken over by the outbox after its commit; what a
  * client reads comes from the row, with the outbox's live counters.
@@ -334,7 +334,8 @@ static void take_over(struct sub_write_call *w)
         sub_delete(h, s);
     if (w->kind == WRITE_PATCH && s) {
         if (w->wakes) {
-            s->count.off = s->count.fails = 0;
+            s->count.off = s->count.off == OFF_ITSELF ? OFF_NOT : s->count.off;
+            s->count.fails = 0;
             s->counters_moved = true;
         }
         sub_change(h, s, w->spec, w->cursor);
@@ -457,96 +458,6 @@ static enum http_answer delete_one(struct request *req, struct response *res, vo
     return sub_write_submit(&c, w);
 }
 
-/* --- the console --- */
-
-void subscriptions_each(struct subscriptions *h, int64_t tenant,
-                        bool (*each)(void *ctx, const struct subscription_status *st), void *ctx)
-{
-    bool go = true;
-    pthread_mutex_lock(&h->lock);
-    for (size_t i = 0; go && i < h->all.n; i++) {
-        const struct sub *s = h->all.v[i];
-        if (s->spec->tenant != tenant)
-            continue;
-        int64_t cursor = sub_cursor(s), now = clock_steady(h->link->clock);
-        bool waits = s->state == ST_RETRYING && s->retry_at > now;
-        struct subscription_status st = {
-            .id = s->spec->id,
-            .name = s->spec->name,
-            .endpoint = s->spec->shown_uri,
-            .tenant = tenant,
-            .cursor = cursor,
-            .lag = s->spec->interval_us || s->tenant->pos < cursor ? 0 : s->tenant->pos - cursor,
-            .sent = s->count.sent - s->count.failed,
-            .failed = s->count.failed,
-            .gaps = s->count.gaps,
-            .last_success = s->count.last_success,
-            .last_failure = s->count.last_failure,
-            .last_error = s->error_text[0] ? str_c(s->error_text) : STR_NONE,
-            .next_attempt = waits ? clock_now(h->link->clock) + s->retry_at - now : 0,
-            .state = s->state == ST_PAUSED     ? SUB_PAUSED
-                     : s->state == ST_EXPIRED  ? SUB_EXPIRED
-                     : s->state == ST_RETRYING ? SUB_RETRYING
-                                               : SUB_ACTIVE};
-        go = each(ctx, &st);
-    }
-    pthread_mutex_unlock(&h->lock);
-}
-
-static void write_time(struct json_writer *w, struct str key, int64_t at)
-{
-    char text[DATETIME_MAX];
-    if (at)
-        json_w_kstr(w, key, str_n(text, datetime_format(at, text)));
-}
-
-static bool write_delivery(void *ctx, const struct subscription_status *st)
-{
-    static const struct str states[] = {[SUB_ACTIVE] = S_INIT("active"),
-                                        [SUB_PAUSED] = S_INIT("paused"),
-                                        [SUB_EXPIRED] = S_INIT("expired"),
-                                        [SUB_RETRYING] = S_INIT("retrying")};
-    struct json_writer *w = ctx;
-    json_w_object(w);
-    json_w_kstr(w, S("id"), st->id);
-    if (st->name.n)
-        json_w_kstr(w, S("name"), st->name);
-    json_w_kstr(w, S("endpoint"), st->endpoint);
-    json_w_kstr(w, S("state"), states[st->state]);
-    json_w_ki64(w, S("cursor"), st->cursor);
-    json_w_ki64(w, S("lag"), st->lag);
-    json_w_ki64(w, S("delivered"), st->sent);
-    json_w_ki64(w, S("failed"), st->failed);
-    json_w_ki64(w, S("gaps"), st->gaps);
-    write_time(w, S("lastSuccess"), st->last_success);
-    write_time(w, S("lastFailure"), st->last_failure);
-    if (st->last_error.n)
-        json_w_kstr(w, S("lastError"), st->last_error);
-    write_time(w, S("nextAttempt"), st->next_attempt);
-    json_w_end(w);
-    return true;
-}
-
-static enum http_answer deliveries(struct request *req, struct response *res, void *ctx)
-{
-    struct api c;
-    int64_t tenant;
-    if (!api_open(&c, req, res, ctx, deliveries, 0, ""))
-        return c.answer;
-    struct store_conn *conn = api_reader(&c, &tenant);
-    if (!conn)
-        return c.answer;
-    store_read_done(conn);
-    struct buf out = BUF_INIT;
-    struct json_writer w = json_writer(&out);
-    json_w_array(&w);
-    subscriptions_each(c.link->subscriptions, tenant, write_delivery, &w);
-    json_w_end(&w);
-    response_body(req, res, 200, "application/json", buf_dup(&out, c.arena));
-    buf_release(&out);
-    return HTTP_DONE;
-}
-
 static const struct route routes[] = {
     {"POST", "/ngsi-ld/v1/subscriptions", create, ROUTE_PUBLIC_CORS},
     {"POST", "/ngsi-ld/v1/subscriptions/", create, ROUTE_PUBLIC_CORS | ROUTE_HIDDEN},
@@ -555,7 +466,6 @@ static const struct route routes[] = {
     {"GET", "/ngsi-ld/v1/subscriptions/{id}", read_one, ROUTE_PUBLIC_CORS},
     {"PATCH", "/ngsi-ld/v1/subscriptions/{id}", patch, ROUTE_PUBLIC_CORS},
     {"DELETE", "/ngsi-ld/v1/subscriptions/{id}", delete_one, ROUTE_PUBLIC_CORS},
-    {"GET", "/link/v1/deliveries", deliveries, 0},
 };
 
 void subscriptions_routes(struct link *l, struct router *r)

@@ -587,6 +587,7 @@ struct subscriptions *sub_hub_new(struct link *l, const struct sub_net *net, str
     h->link = l;
     h->net = *net;
     h->refs = 1;
+    pthread_mutex_init(&h->flushing, NULL);
     pthread_mutex_init(&h->lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

@@ -47,13 +47,23 @@ const struct json *sub_patched(struct arena *a, const struct json *doc, const st
 /* Rules between members, for a whole document. */
 enum err sub_check(const struct json *doc, struct error *e);
 
+/* Why a subscription that its owner wants does not work. */
+enum sub_off {
+    OFF_NOT,
+    OFF_ITSELF,  /* it switched itself off (one_shot, fails_max) */
+    OFF_REFUSED, /* set aside: its receiver refused one notification too often */
+    OFF_HELD     /* an operator paused it */
+};
+
 struct sub_counters {
     int64_t sent, failed; /* requests made (failed ones too), requests that failed */
     int64_t last_notification, last_success, last_failure; /* instants, 0: never */
     int64_t gaps;         /* times that the journal had been trimmed past the cursor */
     int64_t fails;        /* failures since the last success */
     int64_t success_code; /* status of the last success */
-    int64_t off;          /* 1: it switched itself off (one_shot, fails_max) */
+    int64_t refusals;     /* of the notification at the head, in a row: the receiver wants it not */
+    int64_t skipped;      /* notifications that an operator gave up */
+    int64_t off;          /* enum sub_off */
     struct str last_error;
 };
 /* As its owner reads it, with the names of ctx. */
@@ -280,13 +290,24 @@ struct sub_item {
 
 /* --- a subscription at work; see subscription_state.c --- */
 
-enum sub_state { ST_LIVE, ST_BEHIND, ST_RETRYING, ST_PAUSED, ST_EXPIRED, ST_GONE, ST_STATES };
+enum sub_state {
+    ST_LIVE,
+    ST_BEHIND,
+    ST_RETRYING,
+    ST_ASIDE,
+    ST_PAUSED,
+    ST_EXPIRED,
+    ST_GONE,
+    ST_STATES
+};
 
 enum sub_event {
     EV_FULL,      /* its queue has no room */
     EV_CAUGHT_UP, /* a sweep reached the follower */
     EV_FAILED,
     EV_DELIVERED,
+    EV_ASIDE, /* too many refusals, or an operator wants it to wait */
+    EV_MOVE,  /* an operator gave it another position */
     EV_PAUSE,
     EV_RESUME,
     EV_EXPIRE,
@@ -310,6 +331,8 @@ struct sub {
     uint32_t attempts;      /* failures in a row */
     bool unanswered;        /* the last one was a silence */
     uint32_t pins;          /* threads that look at it without the lock */
+    bool moving;            /* an operator's move waits for the request that is on its way */
+    int64_t move_to;        /* its new position */
     int64_t retry_at;       /* steady */
     int64_t throttle_until; /* steady */
     int64_t next_full;      /* steady: of timeInterval */
@@ -377,9 +400,10 @@ struct subscriptions {
     struct sub_slabs slabs; /* of the thread that compiles: at the start the caller's, then the
                                writer's */
 
-    pthread_mutex_t lock; /* for everything below */
-    pthread_cond_t wake;  /* the follower */
-    pthread_cond_t idle;  /* a request came back */
+    pthread_mutex_t flushing; /* before lock: one writes cursors at a time */
+    pthread_mutex_t lock;     /* for everything below */
+    pthread_cond_t wake;      /* the follower */
+    pthread_cond_t idle;      /* a request came back */
     bool changed, closing, threaded;
     pthread_t thread;
 
@@ -428,6 +452,14 @@ void sub_unpin(struct subscriptions *h, struct sub *s);
 int64_t sub_timers(struct subscriptions *h);
 /* Pause it until its owner wakes it, also after a restart. */
 void sub_switch_off(struct subscriptions *h, struct sub *s);
+/* Let it wait where it is: nothing is sent and nothing forgotten, also over a restart. */
+void sub_set_aside(struct subscriptions *h, struct sub *s, enum sub_off why);
+/* On from where it stands, at once. */
+void sub_go_on(struct subscriptions *h, struct sub *s);
+/* Go on after journal row read, before or behind where it stands. */
+void sub_move(struct subscriptions *h, struct sub *s, int64_t read);
+/* The move that waited, when nothing is on its way any more. */
+void sub_move_now(struct subscriptions *h, struct sub *s);
 struct sub *sub_find(const struct subscriptions *h, int64_t tenant, struct str id);
 const char *sub_status(const struct sub *s); /* "active", "paused", "expired" */
 void sub_wake(struct subscriptions *h);      /* the follower */
@@ -466,6 +498,11 @@ struct subscriptions *sub_hub_new(struct link *l, const struct sub_net *net, str
 enum err sub_load(struct subscriptions *h, struct error *e);
 /* Cursors and counters that moved, in one change. */
 enum err sub_flush(struct subscriptions *h, bool all, struct error *e);
+/* One of them compiled, for somebody who looks; of its own slab and in no group. NULL: see e. Give
+ * back with sub_spec_drop(). */
+struct sub_spec *sub_spec_of(struct link *l, struct store_conn *c, int64_t tenant, struct str id,
+                             struct error *e);
+void sub_spec_drop(struct sub_spec *s);
 /* The state column. */
 struct str sub_counters_text(struct arena *a, const struct sub_counters *c);
 struct sub_counters sub_counters_parse(struct arena *a, struct str text);

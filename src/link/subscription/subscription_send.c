@@ -5,13 +5,26 @@
  * in line take turns, one request each. A host may have an eighth of all requests on their way, and
  * one that does not answer a single one, so that dead receivers do not take the place of living
  * ones. Any answer but 2xx is a failure and is tried again with growing pauses, 4xx too: a receiver
- * that is deployed wrongly for an hour loses nothing, and the console shows it.
+ * that is deployed wrongly for an hour loses nothing, and the console shows it. Refusals (4xx, or a
+ * broker or address that forbids it) are counted for each notification; link.notify_refusals of
+ * them set the subscription aside.
  */
 #include "core/log.h"
+#include "core/metrics.h"
 #include "subscription_impl.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+static struct metric delivered_total =
+    METRIC_COUNTER("marugoto_link_notifications_total{outcome=\"delivered\"}",
+                   "requests to receivers");
+static struct metric failed_total =
+    METRIC_COUNTER("marugoto_link_notifications_total{outcome=\"failed\"}",
+                   "requests to receivers");
+static struct metric set_aside =
+    METRIC_COUNTER("marugoto_link_subscriptions_set_aside_total",
+                   "times that a receiver refused one notification too often");
 
 static int64_t steady(const struct subscriptions *h)
 {
@@ -141,10 +154,12 @@ static void count_answer(struct subscriptions *h, struct sub *s, const struct cl
     if (good) {
         s->count.last_success = now;
         s->count.success_code = a->status;
-        s->count.fails = 0;
+        s->count.fails = s->count.refusals = 0;
+        metric_add(&delivered_total, 1);
         return;
     }
     s->count.failed++;
+    metric_add(&failed_total, 1);
     s->count.fails++;
     s->count.last_failure = now;
     if (a->status)
@@ -205,17 +220,51 @@ static void delivered(struct subscriptions *h, struct sub *s, uint32_t n)
     }
 }
 
+/* The receiver was there and does not want this: not what mends itself with time. */
+static bool is_refusal(const struct client_answer *a)
+{
+    static const int later_perhaps[] = {408, 421, 425, 429};
+    for (size_t i = 0; i < sizeof(later_perhaps) / sizeof(later_perhaps[0]); i++)
+        if (a->status == later_perhaps[i])
+            return false;
+    return (a->status >= 400 && a->status < 500) || (!a->status && a->error.code == ERR_FORBIDDEN);
+}
+
+static void refused(struct subscriptions *h, struct sub *s)
+{
+    int64_t limit = h->link->options.notify_refusals;
+    s->count.refusals++;
+    if (!limit || s->count.refusals < limit || !sub_at_work(s))
+        return;
+    metric_add(&set_aside, 1);
+    log_event(LOG_WARN, "link.subscription_set_aside", LOG_S("subscription", s->spec->id),
+              LOG_I("refusals", s->count.refusals), LOG_Z("error", s->error_text));
+    sub_set_aside(h, s, OFF_REFUSED);
+}
+
+/* Nobody waits for the answer any more, but what was delivered need not be told again. */
+static void late_answer(struct subscriptions *h, struct sub *s, uint32_t n, bool good)
+{
+    const struct sub_item *last = sub_item_at(s, n - 1);
+    if (good && s->state == ST_ASIDE && !last->full)
+        s->read = later(s->read, last->seq);
+    sub_pop(h, s, n);
+}
+
 static void take_answer(struct subscriptions *h, struct sub *s, const struct client_answer *a,
                         uint32_t n, bool good)
 {
     count_answer(h, s, a, good);
-    s->unanswered = !a->status;
+    s->unanswered = !a->status && !is_refusal(a);
     if (!sub_at_work(s))
-        sub_pop(h, s, n);
+        late_answer(h, s, n, good);
     else if (good)
         delivered(h, s, n);
     else
         try_later(h, s);
+    if (!good && is_refusal(a))
+        refused(h, s);
+    sub_move_now(h, s);
     sub_schedule(h, s);
 }
 
@@ -243,7 +292,7 @@ static void answered(void *ctx, const struct client_answer *a)
     } else {
         take_answer(h, s, a, n, good);
     }
-    if (!a->status)
+    if (!a->status && !is_refusal(a))
         f->host->down = true;
     else if (f->host->down)
         host_back(h, f->host);
@@ -346,6 +395,8 @@ static void send_head(struct subscriptions *h, struct sub *s)
         delivered(h, s, n);
     else
         try_later(h, s);
+    if (e.code == ERR_INVALID || e.code == ERR_TOO_LARGE)
+        refused(h, s);
     sub_schedule(h, s);
 }
 

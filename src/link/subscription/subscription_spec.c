@@ -404,6 +404,12 @@ struct sub_spec *sub_spec_new(struct sub_slab *slab, const struct sub_source *sr
     return s;
 }
 
+void sub_spec_drop(struct sub_spec *s)
+{
+    struct map none = MAP_INIT;
+    sub_spec_unref(&none, s);
+}
+
 void sub_spec_ref(struct sub_spec *s)
 {
     atomic_fetch_add(&s->refs, 1);

@@ -8,7 +8,9 @@
  *      within a subscription.
  *   2. An item leaves the queue when a receiver answered 2xx, or because nobody wants it any more
  *      (paused, expired, deleted), or when throttling lets a newer state of the same entity take
- * its place. Any other answer, 4xx too, is a failure: it is tried again, later and later.
+ *      its place, or when an operator moves the position, which is recorded. Any other answer, 4xx
+ *      too, is a failure: it is tried again, later and later. A notification that was refused too
+ *      often sets its subscription aside: the queue is read from the journal again when it goes on.
  *   3. Every row up to sub_seen() is delivered, in the queue or of no concern. Every row up to
  *      sub_cursor() is delivered or of no concern.
  *   4. pos of a tenant speaks for all in ST_LIVE, sweep for all that are `sweeping` (these are in
@@ -22,6 +24,7 @@
  *   LIVE       the follower       grows      the head
  *   BEHIND     sweeps             grows      the head
  *   RETRYING   -                  stays      the head again when retry_at has come
+ *   ASIDE      -                  is dropped -, the position stays
  *   PAUSED     -                  is dropped -
  *   EXPIRED    -                  is dropped -
  *   GONE       -                  is dropped -
@@ -40,24 +43,40 @@ static const struct {
     }
     [ST_LIVE] = {[EV_FULL] = TO(ST_BEHIND),
                  [EV_FAILED] = TO(ST_RETRYING),
+                 [EV_ASIDE] = TO(ST_ASIDE),
+                 [EV_MOVE] = TO(ST_BEHIND),
                  [EV_PAUSE] = TO(ST_PAUSED),
                  [EV_EXPIRE] = TO(ST_EXPIRED),
                  [EV_DELETE] = TO(ST_GONE)},
     [ST_BEHIND] = {[EV_FULL] = TO(ST_BEHIND),
                    [EV_CAUGHT_UP] = TO(ST_LIVE),
                    [EV_FAILED] = TO(ST_RETRYING),
+                   [EV_ASIDE] = TO(ST_ASIDE),
+                   [EV_MOVE] = TO(ST_BEHIND),
                    [EV_PAUSE] = TO(ST_PAUSED),
                    [EV_EXPIRE] = TO(ST_EXPIRED),
                    [EV_DELETE] = TO(ST_GONE)},
     [ST_RETRYING] = {[EV_FAILED] = TO(ST_RETRYING),
                      [EV_DELIVERED] = TO(ST_BEHIND),
+                     [EV_ASIDE] = TO(ST_ASIDE),
+                     [EV_MOVE] = TO(ST_BEHIND),
                      [EV_PAUSE] = TO(ST_PAUSED),
                      [EV_EXPIRE] = TO(ST_EXPIRED),
                      [EV_DELETE] = TO(ST_GONE)},
-    [ST_PAUSED] =
-        {[EV_RESUME] = TO(ST_BEHIND), [EV_EXPIRE] = TO(ST_EXPIRED), [EV_DELETE] = TO(ST_GONE)},
-    [ST_EXPIRED] =
-        {[EV_RESUME] = TO(ST_BEHIND), [EV_PAUSE] = TO(ST_PAUSED), [EV_DELETE] = TO(ST_GONE)},
+    [ST_ASIDE] = {[EV_MOVE] = TO(ST_ASIDE),
+                  [EV_ASIDE] = TO(ST_ASIDE),
+                  [EV_RESUME] = TO(ST_BEHIND),
+                  [EV_PAUSE] = TO(ST_PAUSED),
+                  [EV_EXPIRE] = TO(ST_EXPIRED),
+                  [EV_DELETE] = TO(ST_GONE)},
+    [ST_PAUSED] = {[EV_RESUME] = TO(ST_BEHIND),
+                   [EV_ASIDE] = TO(ST_ASIDE),
+                   [EV_EXPIRE] = TO(ST_EXPIRED),
+                   [EV_DELETE] = TO(ST_GONE)},
+    [ST_EXPIRED] = {[EV_RESUME] = TO(ST_BEHIND),
+                    [EV_ASIDE] = TO(ST_ASIDE),
+                    [EV_PAUSE] = TO(ST_PAUSED),
+                    [EV_DELETE] = TO(ST_GONE)},
 #undef TO
 };
 
@@ -73,7 +92,7 @@ bool sub_at_work(const struct sub *s)
 
 const char *sub_status(const struct sub *s)
 {
-    return s->state == ST_PAUSED ? "paused" : s->state == ST_EXPIRED ? "expired" : "active";
+    return s->state == ST_EXPIRED ? "expired" : sub_at_work(s) ? "active" : "paused";
 }
 
 static int64_t later(int64_t a, int64_t b)
@@ -90,6 +109,8 @@ int64_t sub_seen(const struct sub *s)
 
 int64_t sub_cursor(const struct sub *s)
 {
+    if (s->moving)
+        return s->move_to;
     if (s->n && !s->queue[s->head].full)
         return s->queue[s->head].seq - 1;
     return sub_seen(s);
@@ -295,11 +316,19 @@ static void leave_all(struct subscriptions *h, struct sub *s)
     s->tenant->n_subs--;
 }
 
+/* From its first page, or not at all. */
+static void restart_full(struct sub *s, bool resync)
+{
+    s->full.wanted = s->full.resync = resync;
+    s->full.after = s->full.seq = 0;
+    s->full.selector = 0;
+}
+
 void sub_event(struct subscriptions *h, struct sub *s, enum sub_event ev)
 {
     if (!transitions[s->state][ev].possible)
         return;
-    s->read = sub_seen(s);
+    s->read = ev == EV_ASIDE ? sub_cursor(s) : sub_seen(s);
     s->sweeping = false;
     s->state = transitions[s->state][ev].to;
     if (s->state == ST_BEHIND) {
@@ -310,7 +339,7 @@ void sub_event(struct subscriptions *h, struct sub *s, enum sub_event ev)
         return;
     sub_unready(s);
     drop_waiting(h, s);
-    s->full.wanted = s->full.resync = false;
+    restart_full(s, s->state == ST_ASIDE && s->full.resync);
     s->attempts = 0;
 }
 
@@ -321,9 +350,56 @@ void sub_delete(struct subscriptions *h, struct sub *s)
     sub_release(h, s);
 }
 
+void sub_set_aside(struct subscriptions *h, struct sub *s, enum sub_off why)
+{
+    s->count.off = why;
+    s->counters_moved = true;
+    s->disk_cursor = -1; /* soon on disk */
+    sub_event(h, s, EV_ASIDE);
+    sub_schedule(h, s);
+}
+
+void sub_go_on(struct subscriptions *h, struct sub *s)
+{
+    s->count.off = OFF_NOT;
+    s->count.refusals = 0;
+    s->counters_moved = true;
+    s->disk_cursor = -1;
+    s->retry_at = 0;
+    if (s->state == ST_ASIDE)
+        sub_event(h, s, EV_RESUME);
+    sub_schedule(h, s);
+    sub_pump(h);
+}
+
+void sub_move_now(struct subscriptions *h, struct sub *s)
+{
+    if (!s->moving || s->flying)
+        return;
+    s->moving = false;
+    sub_unready(s);
+    drop_waiting(h, s);
+    restart_full(s, false);
+    sub_event(h, s, EV_MOVE);
+    s->read = s->move_to;
+    s->attempts = 0;
+    s->retry_at = 0;
+    s->count.refusals = 0;
+    s->counters_moved = true;
+    s->disk_cursor = -1;
+}
+
+void sub_move(struct subscriptions *h, struct sub *s, int64_t read)
+{
+    s->moving = true;
+    s->move_to = read;
+    sub_move_now(h, s);
+    sub_schedule(h, s);
+}
+
 void sub_switch_off(struct subscriptions *h, struct sub *s)
 {
-    s->count.off = 1;
+    s->count.off = OFF_ITSELF;
     s->counters_moved = true;
     sub_event(h, s, EV_PAUSE);
 }
@@ -364,7 +440,9 @@ struct sub *sub_enter(struct subscriptions *h, const struct sub_new *n)
     s->tenant = tenant_get(h, n->spec->tenant);
     if (!s->tenant->n_subs++)
         s->tenant->pos = later(s->tenant->pos, n->read);
-    s->state = n->spec->active && !n->count.off ? ST_BEHIND : ST_PAUSED;
+    s->state = !n->spec->active || n->count.off == OFF_ITSELF ? ST_PAUSED
+               : n->count.off                                 ? ST_ASIDE
+                                                              : ST_BEHIND;
     sub_group_join(&h->groups, s->spec);
     sub_index_add(&h->index, s);
     map_put(&h->by_id, s->spec->key, s);
@@ -390,13 +468,17 @@ void sub_change(struct subscriptions *h, struct sub *s, struct sub_spec *spec, i
     map_put(&h->by_id, spec->key, s);
     sub_host_join(h, s);
     sub_spec_unref(&h->groups, old);
+    if (s->count.off == OFF_REFUSED)
+        s->count.off = OFF_NOT; /* its owner has put it right, we hope */
     if (expired) {
         sub_event(h, s, EV_EXPIRE);
-    } else if (!spec->active || s->count.off) {
+    } else if (!spec->active || s->count.off == OFF_ITSELF) {
         sub_event(h, s, EV_PAUSE);
-    } else if (!sub_at_work(s)) {
+    } else if (s->state == ST_ASIDE && !s->count.off) {
+        sub_go_on(h, s);
+    } else if (!sub_at_work(s) && s->state != ST_ASIDE) {
         s->read = read;
-        sub_event(h, s, EV_RESUME);
+        sub_event(h, s, s->count.off ? EV_ASIDE : EV_RESUME);
     }
     s->retry_at = s->throttle_until = 0;
     s->disk_cursor = -1; /* the row was written beside us */
@@ -504,6 +586,7 @@ void sub_hub_unref(struct subscriptions *h)
     if (atomic_fetch_sub(&h->refs, 1) != 1)
         return;
     sub_free_all(h);
+    pthread_mutex_destroy(&h->flushing);
     pthread_mutex_destroy(&h->lock);
     pthread_cond_destroy(&h->wake);
     pthread_cond_destroy(&h->idle);

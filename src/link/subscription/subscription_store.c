@@ -6,9 +6,19 @@
  * as they were at one moment.
  */
 #include "core/log.h"
+#include "core/metrics.h"
 #include "subscription_impl.h"
 #include <stdio.h>
 #include <stdlib.h>
+
+#define SUBSCRIPTIONS(state)                                                                       \
+    METRIC_GAUGE("marugoto_link_subscriptions{state=\"" state "\"}", "subscriptions by state")
+static struct metric active = SUBSCRIPTIONS("active"), retrying = SUBSCRIPTIONS("retrying"),
+                     aside = SUBSCRIPTIONS("setAside"), paused = SUBSCRIPTIONS("paused"),
+                     expired = SUBSCRIPTIONS("expired");
+static struct metric most_behind =
+    METRIC_GAUGE("marugoto_link_notifications_behind_rows",
+                 "journal rows that the slowest subscription is behind");
 
 /* --- counters --- */
 
@@ -23,6 +33,7 @@ static const struct {
     COUNTER(sent),         COUNTER(failed),       COUNTER(last_notification),
     COUNTER(last_success), COUNTER(last_failure), COUNTER(gaps),
     COUNTER(fails),        COUNTER(success_code), COUNTER(off),
+    COUNTER(refusals),     COUNTER(skipped),
 #undef COUNTER
 };
 enum { N_COUNTERS = sizeof(counters) / sizeof(counters[0]) };
@@ -59,46 +70,74 @@ struct loading {
     struct arena scratch;
 };
 
-static const struct ld_context *context_at(struct loading *l, const struct json *value,
-                                           struct str id)
+static const struct ld_context *context_at(struct link *l, struct arena *a,
+                                           const struct json *value, struct str id)
 {
     const struct ld_context *ctx;
     struct str missing;
     struct error e = {0};
-    struct ld_contexts *all = l->hub->link->contexts;
-    if (!all || !value || json_is(value, JSON_NULL))
+    if (!l->contexts || !value || json_is(value, JSON_NULL))
         return ld_core();
-    if (!ld_context_get(all, &l->scratch, value, &ctx, &missing, &e))
+    if (!ld_context_get(l->contexts, a, value, &ctx, &missing, &e))
         return ctx;
     log_event(LOG_WARN, "link.subscription_context", LOG_S("subscription", id),
               LOG_Z("error", e.text));
     return ld_core();
 }
 
-/* Columns: sid, tenant, name, id, doc, context, state, cursor, pending, position, service_path. */
+#define ROW_COLUMNS                                                                                \
+    "s.sid, s.tenant, t.name, s.id, s.doc, s.context, s.state, s.cursor, s.pending,"               \
+    " COALESCE(p.pos, 0), s.service_path FROM subscription s JOIN tenant t ON t.n = s.tenant"      \
+    " LEFT JOIN notify_position p ON p.tenant = s.tenant"
+
+/* The row at hand, of ROW_COLUMNS, compiled. */
+static struct sub_spec *compile_row(struct link *l, struct arena *a, struct sub_slab *slab,
+                                    const struct store_rows *r, struct error *e)
+{
+    struct str id = str_dup(a, store_text(r, 3));
+    const struct json *doc = json_parse(a, str_dup(a, store_text(r, 4)), &JSON_DEFAULT, e);
+    const struct json *context = json_parse(a, str_dup(a, store_text(r, 5)), &JSON_DEFAULT, NULL);
+    const struct json *shown = json_get(doc, S("jsonldContext"));
+    struct sub_source src = {.tenant = store_int(r, 1),
+                             .tenant_name = str_dup(a, store_text(r, 2)),
+                             .id = id,
+                             .doc = doc,
+                             .ctx = context_at(l, a, context, id),
+                             .shown_ctx = shown ? context_at(l, a, shown, id) : NULL,
+                             .public_url = str_c(l->options.public_url),
+                             .face = store_is_null(r, 10) ? NULL : &v2_sub_face,
+                             .service_path = str_dup(a, store_text(r, 10))};
+    return doc ? sub_spec_new(slab, &src, e) : NULL;
+}
+
+struct sub_spec *sub_spec_of(struct link *l, struct store_conn *c, int64_t tenant, struct str id,
+                             struct error *e)
+{
+    struct arena a = ARENA_INIT;
+    struct store_rows r;
+    struct sub_spec *spec = NULL;
+    struct sub_slab *slab = sub_slab_new();
+    error_set(e, ERR_NOT_FOUND, "no subscription %" STR_F, STR_A(id));
+    store_query(c, &r, "SELECT " ROW_COLUMNS " WHERE s.tenant = $1 AND s.id = $2",
+                SV(SV_INT(tenant), SV_TEXT(id)));
+    if (store_next(&r))
+        spec = compile_row(l, &a, slab, &r, e);
+    store_end(&r, spec ? NULL : e);
+    sub_slab_unref(slab);
+    arena_release(&a);
+    return spec;
+}
+
 static void load_row(struct loading *l, const struct store_rows *r)
 {
     struct arena *a = &l->scratch;
     struct error e = {0};
-    struct str id = store_text(r, 3);
-    const struct json *doc = json_parse(a, store_text(r, 4), &JSON_DEFAULT, &e);
-    const struct json *context = json_parse(a, store_text(r, 5), &JSON_DEFAULT, NULL);
-    const struct json *shown = json_get(doc, S("jsonldContext"));
-    struct sub_source src = {.tenant = store_int(r, 1),
-                             .tenant_name = store_text(r, 2),
-                             .id = id,
-                             .doc = doc,
-                             .ctx = context_at(l, context, id),
-                             .shown_ctx = shown ? context_at(l, shown, id) : NULL,
-                             .public_url = str_c(l->hub->link->options.public_url),
-                             .face = store_is_null(r, 10) ? NULL : &v2_sub_face,
-                             .service_path = store_text(r, 10)};
     struct sub_slab *slab = sub_slab_take(&l->hub->slabs);
-    struct sub_spec *spec = doc ? sub_spec_new(slab, &src, &e) : NULL;
+    struct sub_spec *spec = compile_row(l->hub->link, a, slab, r, &e);
     sub_slab_unref(slab);
     if (!spec) {
-        log_event(LOG_ERROR, "link.subscription_unreadable", LOG_S("subscription", id),
-                  LOG_Z("error", e.text));
+        log_event(LOG_ERROR, "link.subscription_unreadable",
+                  LOG_S("subscription", store_text(r, 3)), LOG_Z("error", e.text));
         return;
     }
     bool pending = store_int(r, 8) != 0;
@@ -123,12 +162,7 @@ enum err sub_load(struct subscriptions *h, struct error *e)
     if (!c)
         return e->code;
     pthread_mutex_lock(&h->lock);
-    store_query(c, &r,
-                "SELECT s.sid, s.tenant, t.name, s.id, s.doc, s.context, s.state, s.cursor,"
-                " s.pending, COALESCE(p.pos, 0), s.service_path FROM subscription s JOIN tenant t "
-                "ON t.n = s.tenant"
-                " LEFT JOIN notify_position p ON p.tenant = s.tenant ORDER BY s.sid",
-                SV_EMPTY);
+    store_query(c, &r, "SELECT " ROW_COLUMNS " ORDER BY s.sid", SV_EMPTY);
     while (store_next(&r)) {
         load_row(&l, &r);
         arena_reset(&l.scratch);
@@ -161,12 +195,32 @@ struct flush {
 /* Something to deliver that a restart must find again. */
 static bool pending(const struct sub *s)
 {
-    bool reads = s->state == ST_LIVE || s->state == ST_BEHIND || s->state == ST_RETRYING;
+    bool reads = sub_at_work(s) || s->state == ST_ASIDE;
     return reads && !s->spec->interval_us && (s->state != ST_LIVE || s->n > 0);
+}
+
+static void count_states(const struct subscriptions *h)
+{
+    int64_t n[ST_STATES] = {0}, held = 0, behind = 0;
+    for (size_t i = 0; i < h->all.n; i++) {
+        const struct sub *s = h->all.v[i];
+        int64_t rows = s->tenant->pos - sub_cursor(s);
+        n[s->state]++;
+        held += s->state == ST_ASIDE && s->count.off == OFF_HELD;
+        if ((sub_at_work(s) || s->state == ST_ASIDE) && !s->spec->interval_us && rows > behind)
+            behind = rows;
+    }
+    metric_set(&active, n[ST_LIVE] + n[ST_BEHIND]);
+    metric_set(&retrying, n[ST_RETRYING]);
+    metric_set(&aside, n[ST_ASIDE] - held);
+    metric_set(&paused, n[ST_PAUSED] + held);
+    metric_set(&expired, n[ST_EXPIRED]);
+    metric_set(&most_behind, behind);
 }
 
 static void gather(struct subscriptions *h, struct flush *f, bool all)
 {
+    count_states(h);
     for (size_t i = 0; i < h->all.n; i++) {
         struct sub *s = h->all.v[i];
         bool p = pending(s);
@@ -221,6 +275,7 @@ enum err sub_flush(struct subscriptions *h, bool all, struct error *e)
 {
     struct flush f = {0};
     enum err err = OK;
+    pthread_mutex_lock(&h->flushing); /* what is newer is written later */
     pthread_mutex_lock(&h->lock);
     gather(h, &f, all);
     pthread_mutex_unlock(&h->lock);
@@ -231,6 +286,7 @@ enum err sub_flush(struct subscriptions *h, bool all, struct error *e)
         forget_disk(h);
         pthread_mutex_unlock(&h->lock);
     }
+    pthread_mutex_unlock(&h->flushing);
     arena_release(&f.arena);
     return err;
 }

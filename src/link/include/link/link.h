@@ -30,6 +30,7 @@ struct link_options {
     int64_t notify_parallel;   /* requests in flight in all */
     int64_t notify_timeout_ms;
     int64_t notify_retry_max_s; /* longest pause between attempts */
+    int64_t notify_refusals;    /* refusals that set a subscription aside; 0: never */
     int64_t stream_heartbeat_s;
     int64_t journal_hours;     /* journal rows older than this are trimmed */
     bool tenants_auto;         /* writing to an unknown tenant makes it */

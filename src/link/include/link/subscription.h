@@ -14,7 +14,8 @@
  *
  * Any answer but 2xx is a failure, 4xx too: it is tried again after 1 s, 2 s, 4 s ... up to
  * link.notify_retry_max_s (a fifth more or less by chance, at least the endpoint's cooldown), and
- * shows at /link/v1/deliveries. There is no first notification when a subscription is made: it
+ * shows at /link/v1/deliveries; what is refused link.notify_refusals times sets its subscription
+ * aside (delivery.h). There is no first notification when a subscription is made: it
  * hears of changes after its creation. throttling joins what came in the pause into one
  * notification with the latest state of each entity; timeInterval tells all entities that match,
  * a hundred in each notification. Endpoints are http, https, mqtt and mqtts (outbound.h).
@@ -43,11 +44,22 @@ struct subscription_status {
     int64_t last_success, last_failure; /* instants, 0: never */
     struct str last_error;
     int64_t next_attempt; /* instant; 0: not waiting */
-    enum { SUB_ACTIVE, SUB_PAUSED, SUB_EXPIRED, SUB_RETRYING } state;
+    int64_t attempts;     /* failures in a row of what waits first */
+    int64_t refusals;     /* of them: it was refused */
+    int64_t skipped;      /* notifications that operators gave up */
+    bool periodic;        /* told by timeInterval: it has no position */
+    /* SET_ASIDE and HELD: see delivery.h */
+    enum { SUB_ACTIVE, SUB_PAUSED, SUB_EXPIRED, SUB_RETRYING, SUB_SET_ASIDE, SUB_HELD } state;
 };
+extern const struct str subscription_state_names[]; /* as the API has them */
+
 /* For the console and metrics; texts live during the call, which must not come back here. */
 void subscriptions_each(struct subscriptions *s, int64_t tenant,
                         bool (*each)(void *ctx, const struct subscription_status *st), void *ctx);
+
+/* One of them, its texts in the arena; false: there is none. */
+bool subscriptions_one(struct subscriptions *s, struct arena *a, int64_t tenant, struct str id,
+                       struct subscription_status *st);
 
 /* Live streams of changes: SSE and WebSocket at /link/v1/stream, resumable by Last-Event-ID. */
 struct streams *streams_new(struct link *l, struct error *e);
