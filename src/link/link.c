@@ -32,6 +32,9 @@ static const struct config_key keys[] = {
                "instances of each attribute in one temporal answer"),
     CONFIG_INT("link.subscriptions_max", struct link_options, subscriptions_max, 100000, 1,
                10000000, "subscriptions of one tenant"),
+    CONFIG_BOOL(
+        "link.split_entities", struct link_options, split_entities, "false",
+        "parts of one entity may lie at several context sources: filters apply to the whole"),
     CONFIG_INT("link.registrations_max", struct link_options, registrations_max, 100000, 1,
                10000000, "registrations of context sources in all"),
     CONFIG_INT("link.context_fetch_ms", struct link_options, context_fetch_ms, 5000, 100, 60000,

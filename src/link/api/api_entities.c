@@ -1,6 +1,7 @@
 /* /entities and /entities/{id}: create, read, replace, merge, delete (clauses 6.4, 6.5). */
 #include "api_join.h"
 #include "distribute.h"
+#include "distribute_read.h"
 
 /* An entity of the body in stored form; NULL: the response is filled. */
 static const struct json *body_entity(struct api *c, enum entity_in mode)
@@ -92,17 +93,26 @@ static enum err write_flat(struct reading *r, const struct json *stored, struct 
     return err;
 }
 
-static enum err write_read(struct reading *r, struct error *e)
+/* What is here, and of the types asked for; NULL: nothing. */
+static enum err load_here(struct reading *r, const struct json **stored, struct error *e)
 {
     struct arena *a = r->c->arena;
+    *stored = NULL;
     enum err err = repo_get(r->join.conn, a, r->join.tenant, r->id, &r->row, e);
     if (err)
-        return err;
-    const struct json *stored = json_parse(a, r->row.doc, &JSON_DEFAULT, e);
-    if (!stored)
+        return err == ERR_NOT_FOUND ? OK : err;
+    *stored = json_parse(a, r->row.doc, &JSON_DEFAULT, e);
+    if (!*stored)
         return error_set(e, ERR_CORRUPT, "entity row %lld holds no JSON", (long long)r->row.eid);
-    if (api_expired(r->c, stored) ||
-        (r->types && !query_types_hold(r->types, entity_types(stored))))
+    if (api_expired(r->c, *stored) ||
+        (r->types && !query_types_hold(r->types, entity_types(*stored))))
+        *stored = NULL;
+    return OK;
+}
+
+static enum err write_read(struct reading *r, const struct json *stored, struct error *e)
+{
+    if (!stored || (r->types && !query_types_hold(r->types, entity_types(stored))))
         return error_set(e, ERR_NOT_FOUND, "no entity %" STR_F, STR_A(r->id));
     if (!has_wanted(r->c, stored, &r->view) || !has_members(r->c, stored))
         return error_set(e, ERR_NOT_FOUND, "entity %" STR_F " has none of the attributes",
@@ -112,35 +122,100 @@ static enum err write_read(struct reading *r, struct error *e)
         return api_join_inline(&r->join, &r->out, stored, &r->view, e);
     if (r->join.kind == JOIN_FLAT)
         return write_flat(r, stored, e);
-    entity_write(&r->out, a, stored, &r->view);
+    entity_write(&r->out, r->c->arena, stored, &r->view);
     return OK;
+}
+
+/* What is here and, when d is given, what the sources said, as the answer. */
+static enum http_answer answer_read(struct reading *r, struct distribute *d)
+{
+    struct api *c = r->c;
+    struct error e = {0};
+    const struct json *stored;
+    enum err err = load_here(r, &stored, &e);
+    if (!err && d)
+        stored = distribute_whole(d, c->arena, r->id, stored);
+    if (!err)
+        err = write_read(r, stored, &e);
+    store_read_done(r->join.conn);
+    api_join_release(&r->join);
+    if (err) {
+        buf_release(&r->out);
+        return api_fail(c, &e);
+    }
+    api_answer_buf(c, 200, &r->out);
+    if (r->join.kind == JOIN_NONE && !d) /* the version says nothing about others' parts */
+        c->res->etag = api_version_tag(c->arena, r->row.version);
+    return HTTP_DONE;
+}
+
+static void answer_whole(struct distribute *d)
+{
+    struct reading *r = d->ctx;
+    r->c = r->join.c = d->c;
+    r->join.conn = api_reader(d->c, &r->join.tenant);
+    if (r->join.conn)
+        answer_read(r, d);
+    distribute_end(d);
+}
+
+/* The attributes that an answer is narrowed to; none: all. */
+static size_t wanted_attrs(const struct api *c, const struct entity_view *v, const struct str **out)
+{
+    struct str *names = ARENA_ARRAY(c->arena, struct str, v->n_pick);
+    size_t n = 0;
+    for (size_t i = 0; i < v->n_pick; i++)
+        if (!entity_is_member(v->pick[i]))
+            names[n++] = v->pick[i];
+    *out = names;
+    return n;
+}
+
+static struct distribute *elsewhere(struct api *c, const struct reading *r)
+{
+    struct distribute *d = ARENA_NEW(c->arena, struct distribute);
+    struct str *id = ARENA_NEW(c->arena, struct str);
+    *id = r->id;
+    d->c = c;
+    d->kind = DISTRIBUTE_RETRIEVE;
+    d->tenant = r->join.tenant;
+    d->id = r->id;
+    d->then = answer_whole;
+    d->ask = (struct reg_ask){.op = REG_RETRIEVE_ENTITY,
+                              .ids = id,
+                              .n_ids = 1,
+                              .types = r->types,
+                              .datasets = r->view.datasets,
+                              .n_datasets = r->view.n_datasets};
+    d->ask.n_attrs = wanted_attrs(c, &r->view, &d->ask.attrs);
+    return d;
 }
 
 static enum http_answer read_entity(struct request *req, struct response *res, void *ctx)
 {
     struct api c;
     struct reading r = {.c = &c};
-    struct error e = {0};
+    bool local, failed = false;
     if (!api_open(&c, req, res, ctx, read_entity, 0,
                   "attrs pick omit type options format lang datasetId geometryProperty "
                   "local" API_JOIN_PARAMS) ||
         !api_id(&c, "id", &r.id) || !api_accept(&c, true) || !api_view(&c, &r.view) ||
-        !api_type_of(&c, &r.types) || !api_join_read(&c, NULL, &r.join))
+        !api_type_of(&c, &r.types) || !api_join_read(&c, NULL, &r.join) ||
+        !api_bool(&c, "local", &local))
         return c.answer;
     r.join.conn = api_reader(&c, &r.join.tenant);
     if (!r.join.conn)
         return c.answer;
-    enum err err = write_read(&r, &e);
-    store_read_done(r.join.conn);
-    api_join_release(&r.join);
-    if (err) {
-        buf_release(&r.out);
-        return api_fail(&c, &e);
+    if (!local && registrations_any(c.link->registrations, r.join.tenant)) {
+        struct distribute *d = elsewhere(&c, &r);
+        if (distribute_begin(d, &failed) || failed) {
+            store_read_done(r.join.conn);
+            d->ctx = ARENA_NEW(c.arena, struct reading);
+            *(struct reading *)d->ctx = r;
+            return failed ? c.answer : distribute_go(d);
+        }
     }
-    api_answer_buf(&c, 200, &r.out);
-    if (r.join.kind == JOIN_NONE) /* the version says nothing about what is linked */
-        res->etag = api_version_tag(c.arena, r.row.version);
-    return HTTP_DONE;
+    return answer_read(&r, NULL);
 }
 
 /* --- replace, merge, delete --- */

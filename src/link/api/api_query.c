@@ -9,7 +9,9 @@
 #include "api_order.h"
 #include "api_select.h"
 #include "crypto/hash.h"
+#include "distribute_read.h"
 #include "shown.h"
+#include <stdlib.h>
 
 struct page {
     struct api *c;
@@ -24,7 +26,9 @@ struct page {
     int64_t position;           /* of the page's first entity among all matches */
     bool count;
     struct buf out;
-    uint64_t given, met; /* met: with several selectors, matches so far */
+    uint64_t given, met;      /* met: matches so far, where the paging is done here */
+    bool split;               /* entities may be split over sources */
+    struct distribute *whole; /* what context sources said; NULL: nobody was asked */
     int64_t last;
     bool more;
     enum err failed;
@@ -126,7 +130,7 @@ static void page_links(struct page *p)
     }
     if (!p->more || !p->given)
         return;
-    struct str cursor = next_cursor(p);
+    struct str cursor = p->whole ? STR_NONE : next_cursor(p);
     long long at = (long long)p->position + (long long)p->given;
     struct str paging = str_printf(a, "limit=%lld&offset=%lld", (long long)p->limit, at);
     if (cursor.p)
@@ -318,40 +322,237 @@ static void release(struct page *p)
     api_select_release(&p->select);
 }
 
+static void begin_page(struct page *p, struct store_conn *conn, int64_t tenant)
+{
+    if (p->view.geojson) {
+        p->view.with_context = false; /* once for all features */
+        BUF_LIT(&p->out, "{\"type\":\"FeatureCollection\",\"features\":");
+    }
+    buf_char(&p->out, '[');
+    p->join.c = p->c;
+    p->join.conn = conn;
+    p->join.tenant = tenant;
+    p->select.query.linker = api_join_linker(&p->join);
+}
+
+static void end_page(struct page *p, uint64_t count, enum err err, struct error *e)
+{
+    size_t linked;
+    if (!err && p->join.kind == JOIN_FLAT)
+        err = api_join_flush(&p->join, &p->out, &p->view, &linked, e);
+    store_read_done(p->join.conn);
+    if (!err) {
+        answer(p, count);
+    } else {
+        buf_release(&p->out);
+        api_fail(p->c, e);
+    }
+    release(p);
+}
+
+static bool among(const struct str *names, size_t n, struct str name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (str_eq(names[i], name))
+            return true;
+    return false;
+}
+
+/* --- entities of everywhere (clauses 4.3.6.7, 5.7.2.4) --- */
+
+/* What is here comes first, in order of creation, then what only sources have, in order of ids. */
+static void offer_whole(struct page *p, const struct json *stored, bool check)
+{
+    bool hit = true;
+    if (check)
+        p->failed = query_holds(&p->select.query, stored, &hit, &p->error);
+    if (!p->failed && hit)
+        p->failed = api_select_any(&p->select, stored, &hit);
+    if (p->failed || !hit || api_expired(p->c, stored))
+        return;
+    p->met++;
+    if (p->met <= (uint64_t)p->offset)
+        return;
+    p->more = p->given == (uint64_t)p->limit;
+    struct entity_row row = {0};
+    if (!p->more)
+        show(p, &row, stored);
+}
+
+static bool each_here(void *ctx, const struct entity_row *row, const struct json *stored)
+{
+    struct page *p = ctx;
+    struct distribute_entity *x = map_get(&p->whole->by_id, row->id);
+    const struct json *whole = stored;
+    if (x) {
+        x->used = true;
+        whole = distribute_whole(p->whole, p->c->arena, row->id, stored);
+    }
+    if (whole)
+        offer_whole(p, whole, x || p->split);
+    return !p->failed && (p->count || !p->more);
+}
+
+static int by_id(const void *x, const void *y)
+{
+    return str_cmp((*(struct distribute_entity *const *)x)->id,
+                   (*(struct distribute_entity *const *)y)->id);
+}
+
+static void offer_others(struct page *p)
+{
+    struct distribute *d = p->whole;
+    if (d->entities.n)
+        qsort(d->entities.v, d->entities.n, sizeof(*d->entities.v), by_id);
+    for (size_t i = 0; i < d->entities.n && !p->failed && (p->count || !p->more); i++) {
+        struct distribute_entity *x = d->entities.v[i];
+        const struct json *whole = x->used ? NULL : distribute_whole(d, p->c->arena, x->id, NULL);
+        if (whole)
+            offer_whole(p, whole, true);
+    }
+}
+
+static void query_whole(struct distribute *d)
+{
+    struct page *p = d->ctx;
+    struct api *c = d->c;
+    struct link *l = c->link;
+    struct error e = {0};
+    struct repo_result result;
+    struct entity_query all = p->select.query; /* borrowed */
+    if (p->split) { /* what is here may be a part that does not meet the filters by itself */
+        all.attrs = NULL;
+        all.n_attrs = 0;
+        all.q = NULL;
+        all.scope = NULL;
+        all.geo = NULL;
+    }
+    struct repo_query q = {.query = &all,
+                           .tenant = d->tenant,
+                           .limit = UINT64_MAX,
+                           .clock = l->clock,
+                           .deadline = clock_steady(l->clock) + l->options.query_ms * 1000};
+    int64_t tenant;
+    struct store_conn *conn = api_reader(c, &tenant);
+    p->c = c;
+    if (!conn) {
+        release(p);
+    } else {
+        begin_page(p, conn, tenant);
+        enum err err = repo_query(conn, &q, each_here, p, &result, &e);
+        if (!err && !p->failed)
+            offer_others(p);
+        if (!err && p->failed) {
+            e = p->error;
+            err = p->failed;
+        }
+        end_page(p, p->met, err, &e);
+    }
+    distribute_end(d);
+}
+
+/* Attributes that a source must be asked for: those wanted, and those that filters look at. */
+static size_t asked_attrs(struct api *c, const struct entity_query *q, const struct str **out)
+{
+    const struct str *in_q = NULL;
+    size_t n = q->q ? query_q_attrs(c->arena, q->q, &in_q) : 0, total = q->n_attrs;
+    struct str *all = ARENA_ARRAY(c->arena, struct str, q->n_attrs + n + 1);
+    if (!q->n_attrs)
+        return 0;
+    memcpy(all, q->attrs, q->n_attrs * sizeof(*all));
+    for (size_t i = 0; i < n; i++)
+        if (!among(all, total, in_q[i]))
+            all[total++] = in_q[i];
+    if (q->geo && !among(all, total, q->geo->property))
+        all[total++] = q->geo->property;
+    *out = all;
+    return total;
+}
+
+static struct distribute *elsewhere(struct page *p, int64_t tenant)
+{
+    struct api *c = p->c;
+    const struct entity_query *q = &p->select.query;
+    struct distribute *d = ARENA_NEW(c->arena, struct distribute);
+    d->c = c;
+    d->kind = DISTRIBUTE_QUERY;
+    d->tenant = tenant;
+    d->select = &p->select;
+    d->split = p->split;
+    d->then = query_whole;
+    d->ask = (struct reg_ask){.op = REG_QUERY_ENTITY | REG_QUERY_BATCH,
+                              .ids = q->ids,
+                              .n_ids = q->n_ids,
+                              .types = q->types,
+                              .datasets = p->view.datasets,
+                              .n_datasets = p->view.n_datasets,
+                              .csf = p->select.csf,
+                              .geo = q->geo,
+                              .scope = q->scope};
+    if (q->id_pattern)
+        d->ask.id_pattern = distribute_pattern(d);
+    d->ask.n_attrs = asked_attrs(c, q, &d->ask.attrs);
+    return d;
+}
+
+/* Whether others are asked; then *out is what the handler returns. */
+static bool go_elsewhere(struct page *p, struct store_conn *conn, int64_t tenant,
+                         enum http_answer *out)
+{
+    struct api *c = p->c;
+    bool failed;
+    if (p->select.local || !registrations_any(c->link->registrations, tenant))
+        return false;
+    struct distribute *d = elsewhere(p, tenant);
+    bool go = distribute_begin(d, &failed);
+    if (go && p->ordered.order) { /* clause 5.7.2.4 */
+        distribute_end(d);
+        failed = true;
+        api_fail_text(c, ERR_INVALID, "orderBy is for what is here: local=true is needed");
+    }
+    if (!go && !failed)
+        return false;
+    store_read_done(conn);
+    if (failed) {
+        release(p);
+        *out = c->answer;
+        return true;
+    }
+    p->whole = d;
+    if (p->after) { /* a page of a query that was not distributed yet */
+        p->offset = p->position;
+        p->after = 0;
+    }
+    d->ctx = p;
+    *out = distribute_go(d);
+    return true;
+}
+
+static bool read_split(struct api *c, bool *split)
+{
+    *split = c->link->options.split_entities;
+    return !request_query(c->req, "splitEntities").p || api_bool(c, "splitEntities", split);
+}
+
 static enum http_answer query(struct page *p)
 {
     struct api *c = p->c;
     struct error e = {0};
     uint64_t count;
     int64_t tenant;
+    enum http_answer out;
     struct store_conn *conn = api_reader(c, &tenant);
     if (!conn) {
         release(p);
         return c->answer;
     }
-    if (p->view.geojson) {
-        p->view.with_context = false; /* once for all features */
-        BUF_LIT(&p->out, "{\"type\":\"FeatureCollection\",\"features\":");
-    }
-    buf_char(&p->out, '[');
+    if (go_elsewhere(p, conn, tenant, &out))
+        return out;
+    begin_page(p, conn, tenant);
     if (shown_fits(c->link->shown, &p->view) && p->join.kind == JOIN_NONE)
         p->shown = c->link->shown;
-    p->join.c = c;
-    p->join.conn = conn;
-    p->join.tenant = tenant;
-    p->select.query.linker = api_join_linker(&p->join);
     enum err err = run(p, conn, tenant, &count, &e);
-    size_t linked;
-    if (!err && p->join.kind == JOIN_FLAT)
-        err = api_join_flush(&p->join, &p->out, &p->view, &linked, &e);
-    store_read_done(conn);
-    if (!err) {
-        answer(p, count);
-    } else {
-        buf_release(&p->out);
-        api_fail(c, &e);
-    }
-    release(p);
+    end_page(p, count, err, &e);
     return c->answer;
 }
 
@@ -362,7 +563,7 @@ static void query_slowly(struct api *c)
     query(p);
 }
 
-/* An order needs a look at all matches: the pool does that. */
+/* An order needs a look at all matches: the pool does that. p lies in the call's arena. */
 static enum http_answer start(struct page *p)
 {
     struct api *c = p->c;
@@ -370,7 +571,7 @@ static enum http_answer start(struct page *p)
     struct api_ordered *o = &p->ordered;
     bool good = api_accept(c, true) && api_view(c, &p->view) && api_select_view(c, s, &p->view) &&
                 api_join_read(c, s->body, &p->join) && api_order_read(c, s->body, &o->order) &&
-                read_page(c, p);
+                read_page(c, p) && read_split(c, &p->split);
     o->skip = (uint64_t)p->offset;
     o->want = (uint64_t)p->limit;
     if (!good || (o->order && !api_ordered_open(c, o))) {
@@ -380,36 +581,36 @@ static enum http_answer start(struct page *p)
     select_picked(s, &p->view);
     if (!o->order)
         return query(p);
-    struct page *kept = ARENA_NEW(c->arena, struct page);
-    *kept = *p;
-    enum http_answer answer = api_slowly(c, query_slowly, kept);
+    enum http_answer answer = api_slowly(c, query_slowly, p);
     if (answer == HTTP_DONE) /* refused */
-        release(kept);
+        release(p);
     return answer;
 }
 
 #define PAGE_PARAMS                                                                                \
     "options format pick omit lang datasetId geometryProperty limit offset cursor "                \
-    "count" API_JOIN_PARAMS API_ORDER_PARAMS
+    "count splitEntities" API_JOIN_PARAMS API_ORDER_PARAMS
 
 static enum http_answer get_entities(struct request *req, struct response *res, void *ctx)
 {
     struct api c;
-    struct page p = {.c = &c};
+    struct page *p = ARENA_NEW(req->arena, struct page);
+    p->c = &c;
     if (!api_open(&c, req, res, ctx, get_entities, 0, PAGE_PARAMS API_SELECT_PARAMS) ||
-        !api_select_get(&c, &p.select, SELECT_LINKED))
+        !api_select_get(&c, &p->select, SELECT_LINKED))
         return c.answer;
-    return start(&p);
+    return start(p);
 }
 
 static enum http_answer post_query(struct request *req, struct response *res, void *ctx)
 {
     struct api c;
-    struct page p = {.c = &c};
+    struct page *p = ARENA_NEW(req->arena, struct page);
+    p->c = &c;
     if (!api_open(&c, req, res, ctx, post_query, API_BODY, PAGE_PARAMS " local") ||
-        !api_select_body(&c, &p.select, SELECT_LINKED))
+        !api_select_body(&c, &p->select, SELECT_LINKED))
         return c.answer;
-    return start(&p);
+    return start(p);
 }
 
 static const struct route routes[] = {

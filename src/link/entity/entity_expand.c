@@ -16,7 +16,8 @@ struct expansion {
     const struct ld_context *ctx;
     enum entity_in mode;
     bool simplified;
-    bool partial;         /* instances may lack a value: merge patch, or one attribute's fragment */
+    bool times;   /* createdAt, modifiedAt and deletedAt are kept: another broker's answer */
+    bool partial; /* instances may lack a value: merge patch, or one attribute's fragment */
     struct str attribute; /* top-level one at work, as sent: for messages */
     size_t instances;
     struct error *e;
@@ -287,10 +288,11 @@ static enum err put_member(struct expansion *x, struct draft *d, const struct js
     enum kind kind = KIND_NONE;
     switch (slot_of(json_key(m), &kind)) {
     case SLOT_TYPE:
+        return OK;
     case SLOT_CREATED:
     case SLOT_MODIFIED:
     case SLOT_DELETED:
-        return OK;
+        return x->times ? put_datetime(x, d, slot_of(json_key(m), NULL), m) : OK;
     case SLOT_VALUE:
         if (d->value)
             return fail(x, "has two values");
@@ -476,12 +478,12 @@ static enum err expand_instances(struct expansion *x, struct str name, const str
 /* --- the entity --- */
 
 struct entity_draft {
-    struct json_member head[4]; /* id, type, scope, expiresAt */
-    bool has[4];
+    struct json_member head[6]; /* in the order of the stored form */
+    bool has[6];
     struct json_member *attrs;
     uint32_t n_attrs;
 };
-enum { HEAD_ID, HEAD_TYPE, HEAD_SCOPE, HEAD_EXPIRES };
+enum { HEAD_ID, HEAD_TYPE, HEAD_SCOPE, HEAD_CREATED, HEAD_MODIFIED, HEAD_EXPIRES, HEADS };
 
 static void put_head(struct entity_draft *d, int which, struct str key, struct json v)
 {
@@ -581,6 +583,22 @@ static enum err put_expiry(const struct expansion *x, struct entity_draft *d, co
     return OK;
 }
 
+/* Times of an entity are ours to set, unless they are an answer's. */
+static enum err put_time(const struct expansion *x, struct entity_draft *d,
+                         const struct json_member *m)
+{
+    struct json at;
+    bool created = str_eq(json_key(m), S("createdAt"));
+    if (!x->times || (!created && !str_eq(json_key(m), S("modifiedAt"))))
+        return OK;
+    if (!take_datetime(x, &m->value, &at))
+        return error_set(x->e, ERR_INVALID, "%s is not a date-time",
+                         created ? "createdAt" : "modifiedAt");
+    put_head(d, created ? HEAD_CREATED : HEAD_MODIFIED, created ? S("createdAt") : S("modifiedAt"),
+             at);
+    return OK;
+}
+
 static enum err put_attr(struct expansion *x, struct entity_draft *d, const struct json_member *m,
                          struct str iri)
 {
@@ -611,7 +629,7 @@ static enum err put_entity_member(struct expansion *x, struct entity_draft *d,
         if (str_eq(key, S("expiresAt")))
             return put_expiry(x, d, &m->value);
         if (key.n > 4)
-            return OK; /* createdAt, modifiedAt, deletedAt are ours to set */
+            return put_time(x, d, m);
     }
     struct str iri = ld_expand(x->ctx, x->arena, key);
     bool is_id = str_eq(iri, S("@id")), is_type = str_eq(iri, S("@type"));
@@ -638,9 +656,9 @@ static enum err refuse_twins(const struct expansion *x, const struct entity_draf
 
 static const struct json *finish_entity(const struct expansion *x, const struct entity_draft *d)
 {
-    struct json_member *m = arena_alloc(x->arena, (4 + d->n_attrs) * sizeof(*m));
+    struct json_member *m = arena_alloc(x->arena, (HEADS + d->n_attrs) * sizeof(*m));
     size_t n = 0;
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < HEADS; i++)
         if (d->has[i])
             m[n++] = d->head[i];
     if (d->n_attrs)
@@ -650,15 +668,9 @@ static const struct json *finish_entity(const struct expansion *x, const struct 
     return out;
 }
 
-const struct json *entity_expand(struct arena *a, const struct json *payload, enum entity_in mode,
-                                 bool simplified, const struct ld_context *ctx, struct error *e)
+static const struct json *expand(struct expansion x, const struct json *payload)
 {
-    struct expansion x = {.arena = a,
-                          .ctx = ctx ? ctx : ld_core(),
-                          .mode = mode,
-                          .simplified = simplified,
-                          .partial = mode == ENTITY_MERGE,
-                          .e = e};
+    struct error *e = x.e;
     struct entity_draft d = {.n_attrs = 0};
     if (!json_is(payload, JSON_OBJECT)) {
         error_set(e, ERR_INVALID, "an entity must be a JSON object");
@@ -668,17 +680,40 @@ const struct json *entity_expand(struct arena *a, const struct json *payload, en
         error_set(e, ERR_INVALID, "more than %d attributes", ENTITY_MAX_ATTRS);
         return NULL;
     }
-    d.attrs = arena_alloc(a, payload->n * sizeof(*d.attrs));
+    d.attrs = arena_alloc(x.arena, payload->n * sizeof(*d.attrs));
     for (uint32_t i = 0; i < payload->n; i++)
         if (put_entity_member(&x, &d, &payload->members[i]))
             return NULL;
-    if (mode == ENTITY_WHOLE && (!d.has[HEAD_ID] || !d.has[HEAD_TYPE])) {
+    if (x.mode == ENTITY_WHOLE && (!d.has[HEAD_ID] || !d.has[HEAD_TYPE])) {
         error_set(e, ERR_INVALID, "an entity needs %s", d.has[HEAD_ID] ? "a type" : "an id");
         return NULL;
     }
     if (refuse_twins(&x, &d))
         return NULL;
     return finish_entity(&x, &d);
+}
+
+const struct json *entity_expand(struct arena *a, const struct json *payload, enum entity_in mode,
+                                 bool simplified, const struct ld_context *ctx, struct error *e)
+{
+    return expand((struct expansion){.arena = a,
+                                     .ctx = ctx ? ctx : ld_core(),
+                                     .mode = mode,
+                                     .simplified = simplified,
+                                     .partial = mode == ENTITY_MERGE,
+                                     .e = e},
+                  payload);
+}
+
+const struct json *entity_expand_answer(struct arena *a, const struct json *payload,
+                                        const struct ld_context *ctx, struct error *e)
+{
+    return expand((struct expansion){.arena = a,
+                                     .ctx = ctx ? ctx : ld_core(),
+                                     .mode = ENTITY_WHOLE,
+                                     .times = true,
+                                     .e = e},
+                  payload);
 }
 
 const struct json *entity_expand_attr(struct arena *a, struct str name, const struct json *payload,

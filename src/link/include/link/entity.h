@@ -47,6 +47,9 @@ enum entity_in {
  */
 const struct json *entity_expand(struct arena *a, const struct json *payload, enum entity_in mode,
                                  bool simplified, const struct ld_context *ctx, struct error *e);
+/* A whole entity as another broker answers it: the times that it tells are kept. */
+const struct json *entity_expand_answer(struct arena *a, const struct json *payload,
+                                        const struct ld_context *ctx, struct error *e);
 /*
  * One attribute's payload (an instance or an array of them) under the given name, as a fragment.
  * Unless mode is ENTITY_WHOLE instances may lack "type" or a value, as in a merge patch.

@@ -24,6 +24,7 @@ struct link_options {
     int64_t query_ms;          /* longest run of one query */
     int64_t temporal_max;      /* instances of each attribute in one temporal answer */
     int64_t subscriptions_max; /* of one tenant */
+    bool split_entities;       /* without splitEntities= */
     int64_t registrations_max; /* of context sources */
     int64_t context_fetch_ms;  /* for remote @contexts */
     int64_t notify_window;     /* notifications of one subscription held in memory */
