@@ -6,7 +6,7 @@
 
 #include "options.h"
 
-enum { APP_SERVICES_MAX = 32 };
+enum { APP_SERVICES_MAX = 32, APP_MODULES_MAX = APP_SERVICES_MAX + 2 };
 
 struct app {
     struct options options;
@@ -16,6 +16,8 @@ struct app {
     struct pool *pool;
     struct link link;
     bool link_started;
+    struct trust trust;
+    bool trust_started;
     struct freshness *freshness;
     struct demo *demo; /* keeps the demo city alive; NULL without one */
     struct locales *locales;
@@ -51,6 +53,7 @@ int command_backup(struct app *app, int argc, char **argv);
 int command_restore(struct app *app, int argc, char **argv);
 int command_check(struct app *app, int argc, char **argv);
 int command_edge(struct app *app, int argc, char **argv);
+int command_audit(struct app *app, int argc, char **argv);
 int command_config(struct app *app, int argc, char **argv);
 
 #endif

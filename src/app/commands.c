@@ -1,6 +1,7 @@
 /* The commands besides serve. */
 #include "app.h"
 #include "link/import.h"
+#include "trust/log.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -70,6 +71,7 @@ int command_check(struct app *app, int argc, char **argv)
     if (!c)
         return failed(&e);
     findings += repo_check(c, print_finding, NULL);
+    findings += log_check(c, NULL, print_finding, NULL);
     store_read_done(c);
     printf("%zu findings\n", findings);
     return findings ? 1 : 0;

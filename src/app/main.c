@@ -15,6 +15,8 @@ static const struct {
     {"restore", "FILE [--force]", "put a backup in place of an empty store", command_restore},
     {"check", "", "check rows, journal and indexes, also while the city is in use", command_check},
     {"edge", "enroll NAME", "give a node a token with which it exchanges changes", command_edge},
+    {"audit", "verify|key [--help]", "check the log of who read what, here or at another city",
+     command_audit},
     {"config", "[--markdown]", "show every setting with its default", command_config},
 };
 enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };

@@ -1,5 +1,6 @@
 #include "options.h"
 #include "services.h"
+#include <string.h>
 
 static const struct config_key app_keys[] = {
     CONFIG_STR("app.data_dir", struct app_options, data_dir, "var/city",
@@ -17,18 +18,30 @@ const struct config_table app_config = {"app", app_keys, sizeof(app_keys) / size
 
 enum { TABLES_MAX = 32 };
 
+/* Every table and what it fills, in the order of the documentation. */
+static size_t bind_all(struct options *o, struct config_bind binds[static TABLES_MAX])
+{
+    const struct config_bind own[] = {
+        {&app_config, &o->app},     {&gate_config, &o->gate},     {&http_config, &o->http},
+        {&store_config, &o->store}, {&client_config, &o->client}, {&link_config, &o->link},
+        {&edge_config, &o->edge},   {&trust_config, &o->trust},
+    };
+    size_t n = sizeof(own) / sizeof(own[0]);
+    memcpy(binds, own, sizeof(own));
+    for (size_t i = 0; i < services_n && n < TABLES_MAX; i++)
+        if (services[i]->config)
+            binds[n++] = (struct config_bind){services[i]->config, services[i]->options};
+    return n;
+}
+
 size_t options_tables(const struct config_table *const **tables)
 {
     static const struct config_table *all[TABLES_MAX];
-    size_t n = 0;
-    const struct config_table *const own[] = {&app_config,   &gate_config,   &http_config,
-                                              &store_config, &client_config, &link_config,
-                                              &edge_config};
-    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
-        all[n++] = own[i];
-    for (size_t i = 0; i < services_n && n < TABLES_MAX; i++)
-        if (services[i]->config)
-            all[n++] = services[i]->config;
+    struct options unused;
+    struct config_bind binds[TABLES_MAX];
+    size_t n = bind_all(&unused, binds);
+    for (size_t i = 0; i < n; i++)
+        all[i] = binds[i].table;
     *tables = all;
     return n;
 }
@@ -115,16 +128,9 @@ extern char **environ;
 enum err options_load(struct arena *a, int *argc, char **argv, struct options *o, struct error *e)
 {
     struct args s = {.n = 0};
-    struct config_bind binds[TABLES_MAX] = {
-        {&app_config, &o->app},     {&gate_config, &o->gate},     {&http_config, &o->http},
-        {&store_config, &o->store}, {&client_config, &o->client}, {&link_config, &o->link},
-        {&edge_config, &o->edge},
-    };
-    size_t n = 7;
+    struct config_bind binds[TABLES_MAX];
     *o = (struct options){0};
-    for (size_t i = 0; i < services_n && n < TABLES_MAX; i++)
-        if (services[i]->config)
-            binds[n++] = (struct config_bind){services[i]->config, services[i]->options};
+    size_t n = bind_all(o, binds);
     enum err err = take_options(a, argc, argv, o, &s, e);
     if (err)
         return err;

@@ -7,6 +7,7 @@
 #include "city/service.h"
 #include "core/config.h"
 #include "gate.h"
+#include "trust/trust.h"
 
 struct app_options {
     const char *data_dir;
@@ -24,6 +25,7 @@ struct options {
     struct http_options http;
     struct client_options client;
     struct link_options link;
+    struct trust_options trust;
     struct edge_options edge;
     bool demo;        /* --demo: load the demo city first */
     const char *file; /* --config */

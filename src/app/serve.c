@@ -1,6 +1,7 @@
 /*
- * Opening, serving, closing. Order of opening: store, client, pool, link, texts, services, server;
- * closing goes the other way, so that whatever may still call into a part is gone before it.
+ * Opening, serving, closing. Order of opening: store, client, pool, link, trust, texts, services,
+ * server; closing goes the other way, so that whatever may still call into a part is gone before
+ * it.
  */
 #include "app.h"
 #include "city/demo.h"
@@ -85,10 +86,11 @@ void app_place_store(struct app *app)
         o->store.url = arena_printf(&app->arena, "sqlite:%s/city.db", o->app.data_dir);
 }
 
-static size_t list_modules(struct store_module list[static APP_SERVICES_MAX + 1])
+static size_t list_modules(struct store_module list[static APP_MODULES_MAX])
 {
     size_t n = 0;
     list[n++] = link_module;
+    list[n++] = trust_module;
     for (size_t i = 0; i < services_n; i++)
         if (services[i]->module)
             list[n++] = *services[i]->module;
@@ -98,7 +100,7 @@ static size_t list_modules(struct store_module list[static APP_SERVICES_MAX + 1]
 enum err app_open(struct app *app, struct error *e)
 {
     struct options *o = &app->options;
-    struct store_module list[APP_SERVICES_MAX + 1];
+    struct store_module list[APP_MODULES_MAX];
     enum err err = set_log_level(o->app.log_level, e);
     if (!err)
         err = app_make_data_dir(app, e);
@@ -111,7 +113,7 @@ enum err app_open(struct app *app, struct error *e)
 enum err app_open_to_read(struct app *app, bool any_version, struct error *e)
 {
     struct options *o = &app->options;
-    struct store_module list[APP_SERVICES_MAX + 1];
+    struct store_module list[APP_MODULES_MAX];
     size_t n = any_version ? 0 : list_modules(list);
     enum err err = set_log_level(o->app.log_level, e);
     if (err)
@@ -135,6 +137,18 @@ enum err app_start_link(struct app *app, struct error *e)
                               .edge = o->edge};
     enum err err = link_start(&app->link, e);
     app->link_started = err == OK;
+    return err;
+}
+
+static enum err start_trust(struct app *app, struct error *e)
+{
+    app->trust = (struct trust){.store = app->store,
+                                .pool = app->pool,
+                                .clock = &clock_system,
+                                .data_dir = app->options.app.data_dir,
+                                .options = app->options.trust};
+    enum err err = trust_start(&app->trust, e);
+    app->trust_started = err == OK;
     return err;
 }
 
@@ -191,11 +205,12 @@ enum err app_serve(struct app *app, struct error *e)
 {
     struct options *o = &app->options;
     app->freshness = freshness_new(&app->link, e);
-    if (!app->freshness)
+    if (!app->freshness || start_trust(app, e))
         return e->code;
     app->router = router_new();
     health_routes(app, app->router);
     link_routes(&app->link, app->router);
+    trust_routes(&app->trust, app->router);
     freshness_routes(app->freshness, app->router);
     enum err err = load_texts(app, e);
     if (!err)
@@ -216,6 +231,8 @@ void app_close(struct app *app)
     for (size_t i = app->n_started; i-- > 0;)
         if (services[i]->stop)
             services[i]->stop(app->states[i]);
+    if (app->trust_started)
+        trust_stop(&app->trust);
     if (app->freshness)
         freshness_free(app->freshness);
     if (app->link_started)

@@ -1,0 +1,36 @@
+/*
+ * trust.h - everything that is a fact about a person, as a whole: what it needs, its settings, its
+ * tables, its routes. Stands on http, store, crypto and core; knows neither link nor the services.
+ */
+#ifndef TRUST_TRUST_H
+#define TRUST_TRUST_H
+
+#include "core/pool.h"
+#include "http/http.h"
+#include "store/store.h"
+
+struct trust_options {
+    const char *log_origin; /* name of the log, as checkpoints carry it */
+    const char *log_key;    /* secret key of the log; "": a file in the data folder */
+    int64_t log_sign_ms;    /* pause between looks whether there is something new to sign */
+};
+extern const struct config_table trust_config;
+extern const struct store_module trust_module; /* migrations of all tables of trust */
+
+struct audit_log;
+
+struct trust {
+    struct store *store;
+    struct pool *pool;
+    const struct clock *clock;
+    const char *data_dir;
+    struct trust_options options;
+    struct audit_log *log;
+};
+
+/* Everything given must outlive it. */
+enum err trust_start(struct trust *t, struct error *e);
+void trust_stop(struct trust *t);
+void trust_routes(struct trust *t, struct router *r);
+
+#endif

@@ -1,0 +1,31 @@
+/* Opening and closing; settings. */
+#include "trust/trust.h"
+#include "trust/log.h"
+
+static const struct config_key keys[] = {
+    CONFIG_STR("trust.log_origin", struct trust_options, log_origin, "marugoto.local/log",
+               "name of the log in its checkpoints, such as city.example/log; it never changes"),
+    CONFIG_SECRET("trust.log_key", struct trust_options, log_key, "",
+                  "secret key that signs the log; empty: log.key in the data folder, made when "
+                  "the log is new. Several processes on one database need the same"),
+    CONFIG_INT("trust.log_sign_ms", struct trust_options, log_sign_ms, 1000, 10, 86400000,
+               "pause between looks whether the log has something new to sign, milliseconds"),
+};
+const struct config_table trust_config = {"trust", keys, sizeof(keys) / sizeof(keys[0])};
+
+enum err trust_start(struct trust *t, struct error *e)
+{
+    t->log = log_open(t, e);
+    return t->log ? OK : e->code;
+}
+
+void trust_stop(struct trust *t)
+{
+    log_close(t->log);
+    t->log = NULL;
+}
+
+void trust_routes(struct trust *t, struct router *r)
+{
+    log_routes(t->log, r);
+}
