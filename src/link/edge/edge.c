@@ -10,16 +10,22 @@
  *   3. The thread never holds a reader while it waits for the city.
  *   4. A message carries at most edge.batch_bytes before compression; after each request the thread
  *      pauses as long as edge.bytes_per_s asks for the bytes of both directions.
+ *   5. Rows come before states: a state is sent, and one that came is joined, only when all rows
+ *      up to its moment are through. So values that were replaced meanwhile enter both histories.
  *
- *   state      meaning                              leaves by
- *   OFFLINE    no answer, or a broken one           greeting -> COPYING or CHANGES; refused ->
- * REFUSED REFUSED    401, 403, 409, 422, bad settings     greeting, after REFUSED_MS COPYING
- * positions cannot be used: the first  digests equal, or all that differed exchanged time, another
- * part, a gap (either    -> CHANGES journal was trimmed or went back) CHANGES    rows go both ways
- * none left -> TOGETHER TOGETHER   waits edge.poll_s or for an own      own row, or the pause is
- * over -> CHANGES; change; compares digests after each  digests differ -> COPYING reconnection and
- * each edge.verify_s any        a request fails                      -> OFFLINE, next try after a
- * pause that doubles
+ *   state      meaning                                leaves by
+ *   OFFLINE    no answer, or a broken one             greeting -> COPYING or CHANGES, or
+ *                                                     refused -> REFUSED
+ *   REFUSED    400, 401, 403, 409, 413, 422           greeting, after REFUSED_MS
+ *   COPYING    states are compared, and exchanged     all that differed is exchanged
+ *              where they differ: at the first        -> CHANGES
+ *              contact, for another part, when a
+ *              journal was trimmed or went back
+ *   CHANGES    rows go both ways                      none left -> TOGETHER
+ *   TOGETHER   waits edge.poll_s or for an own        own row, or the pause is over -> CHANGES
+ *              change; compares digests after each    digests differ although no row is left
+ *              reconnection and each edge.verify_s    -> COPYING
+ *   any        a request fails                        -> OFFLINE; the pause doubles each time
  */
 #include "edge.h"
 #include "core/log.h"
@@ -40,8 +46,7 @@ enum {
     REQUEST_MS = 60000,
     STATES_A_MESSAGE = 200,
     BUCKETS_A_MESSAGE = 16,
-    UNTOLD_ROWS = 1000, /* of other nodes, that only move our position there */
-    UNSETTLED_MAX = 5   /* comparisons while changes came in between */
+    UNTOLD_ROWS = 1000 /* of other nodes, that only move our position there */
 };
 
 const char *const edge_state_names[] = {"offline", "refused", "copying", "changes", "together"};
@@ -74,7 +79,7 @@ struct edge {
     int64_t sent;         /* of ours, there */
     int64_t city_newest;  /* as last told */
     int64_t verify_after; /* steady clock */
-    int unsettled;
+    uint64_t moved;       /* rows that were exchanged */
     bool copy;
 };
 
@@ -362,6 +367,8 @@ static enum err greet(struct edge *g, struct error *e)
     g->copy = !own.cursor.known || !own.same_part ||
               g->received + 1 < number_of(answer, "oldest") || g->received > g->city_newest ||
               g->sent + 1 < own.oldest;
+    if (g->sent + 1 < own.oldest) /* written before this was an edge */
+        g->sent = own.oldest - 1;
     if (first || other)
         g->verify_after = 0;
     set_lag(g, own.newest);
@@ -390,6 +397,7 @@ static enum err push(struct edge *g, bool *more, struct error *e)
         const struct json *answer =
             ask(g, &a, "POST", S("/link/v1/sync/changes"), pack(&a, buf_view(&b)), PACK_TYPE, e);
         err = answer ? OK : e->code;
+        g->moved += f.rows;
         if (!err && number_of(answer, "received") != f.upto)
             err = error_set(e, ERR_UNAVAILABLE, "the city took less than it was sent");
     }
@@ -413,6 +421,7 @@ static enum err pull(struct edge *g, bool *more, struct error *e)
     if (!err && m.upto > g->received)
         err = feed_take(g->sync, g->tenant, &m, e);
     if (!err) {
+        g->moved += m.rows.n;
         g->received = m.upto;
         g->city_newest = m.newest;
         *more = m.upto < m.newest;
@@ -426,7 +435,6 @@ static enum err pull(struct edge *g, bool *more, struct error *e)
 struct digests {
     struct arena arena;
     const struct json *city;
-    int64_t own_at;
     struct hash root, buckets[DIGEST_BUCKETS];
 };
 
@@ -435,7 +443,6 @@ static enum err own_digest(struct edge *g, struct digests *d, struct error *e)
     const struct digest *own;
     enum err err = digest_get(g->sync, g->tenant, &g->part, &own, e);
     if (!err) {
-        d->own_at = own->seq;
         d->root = own->root;
         memcpy(d->buckets, own->buckets, sizeof(d->buckets));
     }
@@ -489,9 +496,11 @@ static void differ(struct arena *a, const struct digest *own, const struct json 
     map_release(&theirs);
 }
 
+/* *newest: of our journal, as of these states. */
 static enum err write_states(struct edge *g, struct arena *a, const int64_t *eids, size_t n,
-                             struct buf *out, struct error *e)
+                             struct buf *out, int64_t *newest, struct error *e)
 {
+    int64_t oldest;
     struct store_conn *c = store_read(g->sync->link->store, e);
     if (!c)
         return e->code;
@@ -501,8 +510,29 @@ static enum err write_states(struct edge *g, struct arena *a, const int64_t *eid
         if (id.p)
             *vec_push(a, &ids) = id;
     }
-    enum err err = states_write(g->sync, c, g->tenant, ids.v, ids.n, out, e);
+    enum err err = journal_range(c, g->tenant, &oldest, newest, e);
+    if (!err)
+        err = states_write(g->sync, c, g->tenant, ids.v, ids.n, out, e);
     store_read_done(c);
+    return err;
+}
+
+/* Rows come before states: see states_write(). */
+static enum err push_upto(struct edge *g, int64_t upto, struct error *e)
+{
+    bool more = true;
+    enum err err = OK;
+    while (!err && more && g->sent < upto && !stopping(g))
+        err = push(g, &more, e);
+    return err;
+}
+
+static enum err pull_upto(struct edge *g, int64_t upto, struct error *e)
+{
+    bool more = true;
+    enum err err = OK;
+    while (!err && more && g->received < upto && !stopping(g))
+        err = pull(g, &more, e);
     return err;
 }
 
@@ -513,7 +543,10 @@ static enum err swap(struct edge *g, const int64_t *send, size_t n_send, const s
     struct arena a = ARENA_INIT;
     struct buf b = BUF_INIT;
     struct feed_message m;
-    enum err err = write_states(g, &a, send, n_send, &b, e);
+    int64_t newest = 0;
+    enum err err = write_states(g, &a, send, n_send, &b, &newest, e);
+    if (!err)
+        err = push_upto(g, newest, e);
     if (err) {
         buf_release(&b);
         arena_release(&a);
@@ -539,8 +572,10 @@ static enum err swap(struct edge *g, const int64_t *send, size_t n_send, const s
     const struct json *answer =
         ask(g, &a, "POST", S("/link/v1/sync/entities"), pack(&a, buf_view(&b)), PACK_TYPE, e);
     err = answer ? feed_parse(&a, answer, &m, e) : e->code;
+    if (!err)
+        err = pull_upto(g, m.newest, e);
     m.upto = 0;
-    if (!err && m.rows.n)
+    if (!err && m.rows.n && !stopping(g))
         err = feed_take(g->sync, g->tenant, &m, e);
     buf_release(&b);
     arena_release(&a);
@@ -622,25 +657,34 @@ static enum err write_position(struct store_conn *c, void *ctx, struct error *e)
                       NULL, e);
 }
 
-/* Positions count from those that both journals had before the comparison began. */
-static enum err copy(struct edge *g, struct error *e)
+/* Compare, and exchange what differs. */
+static enum err repair(struct edge *g, bool *equal, struct error *e)
 {
     struct digests d = {.arena = ARENA_INIT};
-    struct position p = {g, g->city_newest};
-    bool equal = false;
     set_state(g, EDGE_COPYING, "");
-    log_event(LOG_INFO, "edge.copy", LOG_Z("city", g->city), LOG_I("received", g->received));
-    enum err err = compare(g, &d, &equal, e);
-    if (!err && !equal)
+    enum err err = compare(g, &d, equal, e);
+    if (!err && !*equal)
         err = exchange(g, &d, e);
     arena_release(&d.arena);
+    return err;
+}
+
+/*
+ * The city's journal counts from where it was when the session began; what it holds of before comes
+ * as states. If this breaks off the part is not noted, and the next session begins again.
+ */
+static enum err copy(struct edge *g, struct error *e)
+{
+    struct position p = {g, 0};
+    bool equal;
+    log_event(LOG_INFO, "edge.copy", LOG_Z("city", g->city), LOG_I("received", g->received));
+    g->received = g->city_newest;
+    enum err err = repair(g, &equal, e);
     if (err || stopping(g))
         return err;
+    p.received = g->received;
     err = store_write(g->sync->link->store, write_position, &p, e);
-    if (!err) {
-        g->received = p.received;
-        g->copy = false;
-    }
+    g->copy = err != OK;
     return err;
 }
 
@@ -663,14 +707,16 @@ static enum err exchange_changes(struct edge *g, struct error *e)
 static void verified(struct edge *g)
 {
     const struct link *l = g->sync->link;
-    g->unsettled = 0;
     g->verify_after = clock_steady(l->clock) + l->edge.verify_s * SECOND_US;
     pthread_mutex_lock(&g->lock);
     g->status.verified = clock_now(l->clock);
     pthread_mutex_unlock(&g->lock);
 }
 
-/* Do both sides hold the same? While changes come in between the answer is open. */
+/*
+ * Do both sides hold the same? When they do not although no row was under way while they were
+ * compared, something was lost: exchange states. Otherwise the answer is open until the next time.
+ */
 static enum err verify(struct edge *g, struct error *e)
 {
     struct digests d = {.arena = ARENA_INIT};
@@ -678,18 +724,18 @@ static enum err verify(struct edge *g, struct error *e)
     if (g->verify_after && clock_steady(g->sync->link->clock) < g->verify_after)
         return OK;
     enum err err = compare(g, &d, &equal, e);
-    if (!err && equal) {
-        verified(g);
-    } else if (!err) {
-        bool settled = d.own_at == g->sent && number_of(d.city, "at") == g->received;
-        if (settled || ++g->unsettled >= UNSETTLED_MAX) {
-            log_event(LOG_WARN, "edge.digests_differ", LOG_I("settled", settled));
-            g->unsettled = 0;
-            err = copy(g, e);
-        }
-    }
     arena_release(&d.arena);
-    return err;
+    if (err || equal) {
+        if (!err)
+            verified(g);
+        return err;
+    }
+    uint64_t moved = g->moved;
+    err = exchange_changes(g, e);
+    if (err || moved != g->moved || stopping(g))
+        return err;
+    log_event(LOG_WARN, "edge.digests_differ", LOG_Z("city", g->city));
+    return repair(g, &equal, e);
 }
 
 static enum err keep_contact(struct store_conn *c, void *ctx, struct error *e)

@@ -187,9 +187,10 @@ enum err states_write(struct sync *s, struct store_conn *c, int64_t tenant, cons
                       size_t n, struct buf *out, struct error *e)
 {
     struct arena a = ARENA_INIT;
-    enum err err = OK;
+    int64_t oldest, newest = 0;
+    enum err err = journal_range(c, tenant, &oldest, &newest, e);
     size_t written = 0;
-    buf_printf(out, "{\"node\":\"%s\",\"rows\":[", s->node);
+    buf_printf(out, "{\"node\":\"%s\",\"newest\":%lld,\"rows\":[", s->node, (long long)newest);
     for (size_t i = 0; !err && i < n; i++) {
         struct sync_piece piece;
         err = sync_state(s, c, &a, tenant, ids[i], &piece, e);

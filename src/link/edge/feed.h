@@ -46,7 +46,11 @@ enum err feed_parse(struct arena *a, const struct json *v, struct feed_message *
 /* Apply a message in one change and note how far it goes (upto 0: it is no part of the journal). */
 enum err feed_take(struct sync *s, int64_t tenant, const struct feed_message *m, struct error *e);
 
-/* A message (upto 0) with the whole states of entities; ids that never were are left out. */
+/*
+ * A message (without upto) with the whole states of entities; ids that never were are left out.
+ * Values that a state has seen are taken for known: the receiver must have all rows up to "newest"
+ * first, or what was replaced meanwhile never enters its history.
+ */
 enum err states_write(struct sync *s, struct store_conn *c, int64_t tenant, const struct str *ids,
                       size_t n, struct buf *out, struct error *e);
 
