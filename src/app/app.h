@@ -49,6 +49,7 @@ void health_routes(struct app *app, struct router *r);
 /* The commands; each returns the exit status. */
 int command_serve(struct app *app, int argc, char **argv);
 int command_import(struct app *app, int argc, char **argv);
+int command_migrate(struct app *app, int argc, char **argv);
 int command_backup(struct app *app, int argc, char **argv);
 int command_restore(struct app *app, int argc, char **argv);
 int command_check(struct app *app, int argc, char **argv);

@@ -11,6 +11,8 @@ static const struct {
 } commands[] = {
     {"serve", "", "serve the city until SIGTERM", command_serve},
     {"import", "FILE|URL --as KIND", "load open data, report each bad row", command_import},
+    {"migrate", "orion --from URL", "copy a running FIWARE Orion, report what differs",
+     command_migrate},
     {"backup", "FILE", "write a consistent copy while the city is in use", command_backup},
     {"restore", "FILE [--force]", "put a backup in place of an empty store", command_restore},
     {"check", "", "check rows, journal and indexes, also while the city is in use", command_check},

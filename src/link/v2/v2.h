@@ -217,6 +217,7 @@ enum v2_action {
     V2_APPEND_STRICT,
     V2_UPDATE,
     V2_REPLACE,
+    V2_PUT, /* create, or replace all attributes */
     V2_REPLACE_ATTR,
     V2_SET_VALUE,
     V2_DELETE,

@@ -16,6 +16,14 @@
 #include "forward.h"
 #include "v2.h"
 
+/* --- documents: v2_registrations.c --- */
+
+/* The known members of what a broker shows; NULL with ERR_INVALID. */
+const struct json *v2_registration_doc(struct arena *a, const struct json *body, struct error *e);
+/* Make or replace the row of an id; inside a change. */
+enum err v2_registration_put(struct store_conn *c, struct arena *a, int64_t tenant, struct str id,
+                             struct str path, const struct json *doc, int64_t now, struct error *e);
+
 /* --- which --- */
 
 struct v2_provider {

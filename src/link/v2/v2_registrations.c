@@ -147,6 +147,18 @@ static const struct json *laid_over(struct arena *a, const struct json *doc,
     return out;
 }
 
+const struct json *v2_registration_doc(struct arena *a, const struct json *body, struct error *e)
+{
+    const struct json *doc = laid_over(a, NULL, body);
+    struct str status = json_text(json_get(doc, S("status")));
+    if (str_eq(status, S("failed")) || str_eq(status, S("expired"))) {
+        struct json *active = ARENA_NEW(a, struct json);
+        *active = json_with(a, doc, S("status"), json_v_str(S("active")));
+        doc = active;
+    }
+    return check(a, doc, e) ? NULL : doc;
+}
+
 /* --- showing --- */
 
 static void write_time(struct json_writer *w, struct str key, int64_t at)
@@ -327,21 +339,28 @@ struct write_call {
     struct error error;
 };
 
-static enum err create_row(struct store_conn *c, struct write_call *w, int64_t tenant,
-                           struct error *e)
+enum err v2_registration_put(struct store_conn *c, struct arena *a, int64_t tenant, struct str id,
+                             struct str path, const struct json *doc, int64_t now, struct error *e)
 {
-    struct arena *a = w->api.arena;
-    const struct json *doc = laid_over(a, NULL, w->api.body);
     int64_t rid;
     enum err err = store_get_int(
         c, &rid,
         "INSERT INTO v2_registration(tenant, id, service_path, doc, sent, last_forwarding,"
         " last_success, last_failure, created, modified)"
-        " VALUES ($1, $2, $3, $4, 0, 0, 0, 0, $5, $5) RETURNING rid",
-        SV(SV_INT(tenant), SV_TEXT(w->id), SV_TEXT(w->path), SV_TEXT(json_to_text(a, doc)),
-           SV_INT(clock_now(w->api.link->clock))),
+        " VALUES ($1, $2, $3, $4, 0, 0, 0, 0, $5, $5)"
+        " ON CONFLICT (tenant, id) DO UPDATE SET service_path = excluded.service_path,"
+        " doc = excluded.doc, modified = excluded.modified RETURNING rid",
+        SV(SV_INT(tenant), SV_TEXT(id), SV_TEXT(path), SV_TEXT(json_to_text(a, doc)), SV_INT(now)),
         e);
     return err ? err : v2_provider_keys(c, a, tenant, rid, doc, e);
+}
+
+static enum err create_row(struct store_conn *c, struct write_call *w, int64_t tenant,
+                           struct error *e)
+{
+    struct arena *a = w->api.arena;
+    return v2_registration_put(c, a, tenant, w->id, w->path, laid_over(a, NULL, w->api.body),
+                               clock_now(w->api.link->clock), e);
 }
 
 /* The row of the call's id; ERR_NOT_FOUND goes to the result. */

@@ -3,7 +3,7 @@
  * metadata, depends on what is there, so both are settled on the writer thread:
  *
  *   found          CREATE -> exists; all others go on with the stored id
- *   not found      CREATE, UPSERT, UPSERT_STRICT -> a new entity; all others -> not found
+ *   not found      CREATE, UPSERT, UPSERT_STRICT, PUT -> a new entity; all others -> not found
  *   several found  -> conflict
  */
 #include "v2.h"
@@ -17,7 +17,8 @@ struct settling {
 
 static bool makes_entity(enum v2_action action)
 {
-    return action == V2_CREATE || action == V2_UPSERT || action == V2_UPSERT_STRICT;
+    return action == V2_CREATE || action == V2_UPSERT || action == V2_UPSERT_STRICT ||
+           action == V2_PUT;
 }
 
 /* --- input in stored form --- */
@@ -196,6 +197,7 @@ static void settle_found(struct settling *s)
         settle_fragment(s, OP_UPDATE);
         break;
     case V2_REPLACE:
+    case V2_PUT:
         settle_replace(s);
         break;
     case V2_REPLACE_ATTR:
