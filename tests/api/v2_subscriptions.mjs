@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { eventually, sleep } from '../lib/city.mjs';
 import { startReceiver } from '../lib/receiver.mjs';
-import { run, test } from '../lib/tap.mjs';
+import { haveBroker, startBroker } from '../lib/broker.mjs';
+import { run, skip, test } from '../lib/tap.mjs';
 import { assertError, startV2 } from '../lib/v2.mjs';
 
 const v2 = await startV2({ args: ['--allow-private', '--link.notify_retry_max_s=1'] });
@@ -332,6 +333,48 @@ test('custom notifications: no payload, json, ngsi, default body', async () => {
     assert.deepEqual(body.body, { subscriptionId: subs[3].id, data: [{ id: 'J1', type: 'Room', a: 7, obj: { k: 1 } }] });
     assert.equal(body.headers['ngsiv2-attrsformat'], 'keyValues');
     for (const s of subs) await s.end();
+});
+
+test('mqtt and mqttCustom: topic, QoS, retain, user; the password is not shown', async () => {
+    if (!haveBroker) skip('mosquitto is not installed');
+    const broker = await startBroker({ user: 'us er', password: 'p@ss:w' });
+    const heard = await broker.listen('#');
+    const to = { url: `mqtt://127.0.0.1:${broker.port}`, user: 'us er', passwd: 'p@ss:w' };
+    const make = async (notification) => {
+        const res = await v2.post('/subscriptions', { subject: { entities: [{ id: 'Q1' }] }, notification });
+        assert.equal(res.status, 201, res.text);
+        return res.headers.get('location').slice(3);
+    };
+    const plain = await make({ mqtt: { ...to, topic: 'city/plain', qos: 1 }, attrsFormat: 'keyValues' });
+    const custom = await make({ mqttCustom: { ...to, topic: 'city/${type}/${id}', qos: 2, json: { v: '${a}' } } });
+    const text = await make({ mqttCustom: { ...to, topic: 'city/text', payload: '%22${a}%22' } });
+    await v2.create({ id: 'Q1', type: 'Quay', a: { value: 7 } });
+    await eventually(() => heard.all.length === 3);
+    const by = (topic) => heard.all.find((m) => m.topic === topic);
+    assert.deepEqual(by('city/plain').json, { subscriptionId: plain.split('/').pop(), data: [{ id: 'Q1', type: 'Quay', a: 7 }] });
+    assert.equal(by('city/plain').qos, 1);
+    assert.deepEqual(by('city/Quay/Q1').json, { v: 7 });
+    assert.equal(by('city/Quay/Q1').qos, 2);
+    assert.equal(by('city/text').text, '"7"');
+    const shown = await eventually(async () => {
+        const { notification } = (await v2.get(plain)).json;
+        return notification.lastSuccess && notification;
+    });
+    assert.deepEqual(shown.mqtt, { ...to, passwd: '*****', topic: 'city/plain', qos: 1 });
+    assert.equal(shown.lastSuccessCode, undefined);
+    assert.ok(!(await v2.city.get('/link/v1/deliveries')).text.includes('p@ss'));
+    for (const path of [plain, custom, text]) assert.equal((await v2.delete(path)).status, 204);
+    await broker.stop();
+});
+
+test('what is refused of mqtt', async () => {
+    const to = { url: 'mqtt://127.0.0.1:1', topic: 't' };
+    const cases = [[{ ...to, url: 'http://127.0.0.1' }, /mqtt:/], [{ ...to, url: 'mqtt://127.0.0.1/path' }, /host and port/],
+        [{ url: to.url }, /topic/], [{ ...to, topic: '' }, /topic/], [{ ...to, topic: 'a/#' }, /topic/], [{ ...to, qos: 3 }, /qos/],
+        [{ ...to, retain: 1 }, /retain/], [{ ...to, user: 'x' }, /passwd/]];
+    for (const [mqtt, why] of cases)
+        assertError(await v2.post('/subscriptions', { subject: subject(), notification: { mqtt } }), 400, 'BadRequest', why);
+    assertError(await v2.post('/subscriptions', { subject: subject(), notification: { mqttCustom: { ...to, payload: 'a', json: {} } } }), 400, 'BadRequest', /only one of payload/);
 });
 
 test('a template that makes no URL is not sent, counts as a failure and holds nobody up', async () => {

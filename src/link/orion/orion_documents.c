@@ -204,6 +204,12 @@ static enum err look(struct documents *d, struct document *x, struct orion_count
         refused(d, x, n, &why);
         return OK;
     }
+    struct str which, hidden = json_text(json_get(v2_sub_endpoint(x->doc, &which), S("passwd")));
+    if (str_eq(hidden, S(V2_HIDDEN))) {
+        n->differ++;
+        orion_differs(d->m, what_of(d), x->id, STR_NONE, x->path,
+                      "its MQTT password is not told: set it here");
+    }
     enum err err = compare(d, x, e);
     n->made += x->state == DOC_NEW;
     n->changed += x->state == DOC_CHANGED;

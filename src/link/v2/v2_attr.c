@@ -412,7 +412,7 @@ enum err v2_attrs_in(struct arena *a, const struct json *body, bool whole, bool 
                                  STR_A(name));
             continue;
         }
-        if (lenient && is_builtin(name))
+        if (lenient && !str_eq(name, S("dateExpires")) && v2_is_builtin(name))
             continue;
         if (str_eq(name, S("dateExpires"))) {
             if (take_expires(a, &m->value, key_values, out, e))

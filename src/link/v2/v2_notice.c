@@ -36,11 +36,17 @@ static enum v2_format format_of(const struct json *notification)
     return f < V2_FORMATS ? f : V2_FORMAT_NORMALIZED;
 }
 
+static const struct json *custom_of(const struct json *notification)
+{
+    const struct json *http = json_get(notification, S("httpCustom"));
+    return http ? http : json_get(notification, S("mqttCustom"));
+}
+
 struct v2_notice *v2_notice_new(struct arena *a, const struct json *doc, struct str sub_id,
                                 struct str service)
 {
     const struct json *notification = json_get(doc, S("notification"));
-    const struct json *custom = json_get(notification, S("httpCustom"));
+    const struct json *custom = custom_of(notification);
     struct v2_notice *n = ARENA_NEW(a, struct v2_notice);
     n->format = format_of(notification);
     n->sub_id = str_dup(a, sub_id);
@@ -49,6 +55,7 @@ struct v2_notice *v2_notice_new(struct arena *a, const struct json *doc, struct 
         struct json *copy = ARENA_NEW(a, struct json);
         *copy = json_copy(a, custom);
         n->custom = copy;
+        n->mqtt = json_get(notification, S("mqttCustom")) != NULL;
     }
     struct v2_view *v = &n->view;
     v->head = true;
@@ -79,7 +86,7 @@ struct str v2_notice_key(struct arena *a, const struct json *doc, struct str sub
         if (v)
             json_write(&key, v);
     }
-    if (json_get(notification, S("httpCustom")))
+    if (custom_of(notification))
         buf_printf(&key, "\n%" STR_F " %" STR_F, STR_A(service), STR_A(sub_id));
     struct str out = buf_dup(&key, a);
     buf_release(&key);
@@ -329,7 +336,9 @@ static void custom_request(struct buf *out, struct arena *a, const struct v2_not
     set_header(&h, S("Fiware-ServicePath"), m.path);
     set_header(&h, S("Ngsiv2-AttrsFormat"), body.format);
     own_headers(&h, a, given, &m);
-    struct str url = custom_url(a, n->custom, &m);
+    struct str topic = json_text(json_get(n->custom, S("topic")));
+    struct str url = n->mqtt ? v2_mqtt_url(a, n->custom, v2_expand(a, topic, &m, S("")))
+                             : custom_url(a, n->custom, &m);
     pack(out, method.n ? method : S("POST"));
     pack(out, m.over ? S("") : url); /* no URL: it is never sent, and counted as a failure */
     pack(out, body.text.p ? S("1") : S(""));

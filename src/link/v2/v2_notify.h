@@ -13,6 +13,8 @@
 #include "subscription_impl.h"
 #include "v2.h"
 
+#define V2_HIDDEN "*****" /* what is shown in place of a password */
+
 /* --- model: v2_subscription_model.c --- */
 
 /* The known members of a body; NULL with ERR_INVALID. patch: only what is there. */
@@ -25,6 +27,8 @@ const struct json *v2_sub_patched(struct arena *a, const struct json *doc,
 enum err v2_sub_check(struct arena *a, const struct json *doc, struct error *e);
 /* The object that says where to: http, httpCustom, mqtt or mqttCustom; *name is which. */
 const struct json *v2_sub_endpoint(const struct json *doc, struct str *name);
+/* The URL of a topic at an endpoint of MQTT, with its user and password. */
+struct str v2_mqtt_url(struct arena *a, const struct json *endpoint, struct str topic);
 /* As its owner reads it. */
 struct v2_sub_shown {
     struct str id;
@@ -68,7 +72,8 @@ extern const struct str v2_formats[V2_FORMATS];
 struct v2_notice {
     enum v2_format format;
     struct v2_view view;
-    const struct json *custom;  /* httpCustom; NULL: http */
+    const struct json *custom; /* httpCustom or mqttCustom; NULL: http or mqtt */
+    bool mqtt;
     struct str sub_id, service; /* of a custom one, which shares its text with nobody */
 };
 

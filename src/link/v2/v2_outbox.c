@@ -124,6 +124,18 @@ static enum err take_condition(struct arena *a, struct outbox_sub *o, const stru
     return take_expression(a, o, json_get(condition, S("expression")), e);
 }
 
+/* The message is the body alone, in the version that Orion speaks. */
+static void take_mqtt(struct arena *a, const struct json *endpoint, struct sub_spec *s)
+{
+    int64_t qos = 0;
+    json_i64(json_get(endpoint, S("qos")), &qos);
+    s->uri = keep(a, v2_mqtt_url(a, endpoint, json_text(json_get(endpoint, S("topic")))));
+    s->mqtt = (struct outbound_mqtt){.version = MQTT_311,
+                                     .qos = (int)qos,
+                                     .retain = json_true(json_get(endpoint, S("retain"))),
+                                     .bare = true};
+}
+
 static void take_notification(struct arena *a, const struct sub_source *src, struct sub_spec *s)
 {
     const struct json *notification = json_get(src->doc, S("notification"));
@@ -132,6 +144,8 @@ static void take_notification(struct arena *a, const struct sub_source *src, str
     int64_t seconds = 0;
     s->name = keep(a, str_cut(json_text(json_get(src->doc, S("description"))), 80));
     s->uri = keep(a, json_text(json_get(endpoint, S("url"))));
+    if (str_starts(which, S("mqtt")))
+        take_mqtt(a, endpoint, s);
     json_i64(json_get(endpoint, S("timeout")), &s->timeout_ms);
     json_i64(json_get(notification, S("maxFailsLimit")), &s->fails_max);
     json_i64(json_get(src->doc, S("throttling")), &seconds);

@@ -3,6 +3,7 @@
  * comes back. Members that nobody knows are passed over, as Orion does.
  */
 #include "core/regex.h"
+#include "link/outbound.h"
 #include "v2_notify.h"
 
 enum {
@@ -303,6 +304,31 @@ const struct json *v2_sub_endpoint(const struct json *doc, struct str *name)
     return NULL;
 }
 
+struct str v2_mqtt_url(struct arena *a, const struct json *endpoint, struct str topic)
+{
+    struct str url = json_text(json_get(endpoint, S("url")));
+    struct str user = json_text(json_get(endpoint, S("user")));
+    struct str password = json_text(json_get(endpoint, S("passwd")));
+    ptrdiff_t slashes = str_find(url, S("://"));
+    size_t at = slashes < 0 ? 0 : (size_t)slashes + 3;
+    struct buf b = BUF_INIT;
+    while (str_ends(url, S("/")) && url.n > at)
+        url = str_sub(url, 0, url.n - 1);
+    buf_str(&b, str_sub(url, 0, at));
+    if (user.n) {
+        buf_str(&b, url_encode(a, user));
+        buf_char(&b, ':');
+        buf_str(&b, url_encode(a, password));
+        buf_char(&b, '@');
+    }
+    buf_str(&b, str_from(url, at));
+    buf_char(&b, '/');
+    buf_str(&b, url_encode(a, topic));
+    struct str text = buf_dup(&b, a);
+    buf_release(&b);
+    return text;
+}
+
 static bool is_http(struct str url)
 {
     return (str_starts(url, S("http://")) && url.n > 7) ||
@@ -372,14 +398,10 @@ static enum err check_ngsi(const struct json *ngsi, struct error *e)
     return OK;
 }
 
-static enum err check_custom(const struct json *c, struct error *e)
+static enum err check_payload(const struct json *c, struct error *e)
 {
     const struct json *payload = json_get(c, S("payload")), *tree = json_get(c, S("json"));
     const struct json *ngsi = json_get(c, S("ngsi"));
-    if (check_method(json_get(c, S("method")), e) ||
-        check_texts(json_get(c, S("headers")), "headers", true, e) ||
-        check_texts(json_get(c, S("qs")), "qs", false, e))
-        return ERR_INVALID;
     if (!!payload + !!tree + !!ngsi > 1)
         return FAIL("only one of payload, json or ngsi accepted at the same time");
     if (payload && !json_is(payload, JSON_STRING) && !json_is(payload, JSON_NULL))
@@ -391,7 +413,49 @@ static enum err check_custom(const struct json *c, struct error *e)
     return ngsi ? check_ngsi(ngsi, e) : OK;
 }
 
-static enum err check_endpoint(const struct json *doc, struct error *e)
+static enum err check_custom(const struct json *c, struct error *e)
+{
+    if (check_method(json_get(c, S("method")), e) ||
+        check_texts(json_get(c, S("headers")), "headers", true, e) ||
+        check_texts(json_get(c, S("qs")), "qs", false, e))
+        return ERR_INVALID;
+    return check_payload(c, e);
+}
+
+static bool is_text(const struct json *v)
+{
+    return json_is(v, JSON_STRING) && v->n;
+}
+
+static enum err check_mqtt(struct arena *a, const struct json *endpoint, bool custom,
+                           struct error *e)
+{
+    const struct json *url = json_get(endpoint, S("url")), *topic = json_get(endpoint, S("topic"));
+    const struct json *user = json_get(endpoint, S("user"));
+    const struct json *password = json_get(endpoint, S("passwd"));
+    struct str text = json_text(url);
+    struct error why = {0};
+    if (!json_is(url, JSON_STRING) ||
+        !(str_starts(text, S("mqtt://")) || str_starts(text, S("mqtts://"))))
+        return FAIL("mqtt url must begin with mqtt://");
+    if (!is_text(topic))
+        return FAIL("mqtt topic must be a text that is not empty");
+    if (!user != !password || (user && (!is_text(user) || !is_text(password))))
+        return FAIL("mqtt user and passwd go together and are texts");
+    struct str host = str_from(text, (size_t)str_find(text, S("://")) + 3);
+    ptrdiff_t slash = str_find_char(host, '/');
+    if (slash >= 0 && (size_t)slash + 1 < host.n)
+        return FAIL("mqtt url: only host and port are expected");
+    /* what a template makes is known when it is sent */
+    bool plain = !custom || str_find(json_text(topic), S("${")) < 0;
+    if (outbound_check_url(v2_mqtt_url(a, endpoint, plain ? json_text(topic) : S("t")), &why))
+        return FAIL("%s", why.text);
+    if (check_number(endpoint, S("qos"), 0, 2, e) || check_bool(endpoint, S("retain"), e))
+        return ERR_INVALID;
+    return custom ? check_payload(endpoint, e) : OK;
+}
+
+static enum err check_endpoint(struct arena *a, const struct json *doc, struct error *e)
 {
     struct str which;
     const struct json *notification = json_get(doc, S("notification"));
@@ -401,12 +465,12 @@ static enum err check_endpoint(const struct json *doc, struct error *e)
         n += json_get(notification, endpoints[i]) != NULL;
     if (n != 1)
         return FAIL(n ? "only one of http, httpCustom, mqtt and mqttCustom accepted"
-                      : "no endpoint: http or httpCustom is expected");
-    if (str_starts(which, S("mqtt")))
-        return FAIL("%" STR_F ": notifications go by http and httpCustom", STR_A(which));
+                      : "no endpoint: http, httpCustom, mqtt or mqttCustom is expected");
     if (!json_is(endpoint, JSON_OBJECT))
         return FAIL("%" STR_F " is not an object", STR_A(which));
-    bool custom = str_eq(which, S("httpCustom"));
+    bool custom = str_ends(which, S("Custom"));
+    if (str_starts(which, S("mqtt")))
+        return check_mqtt(a, endpoint, custom, e);
     enum err err = check_url(endpoint, custom, e);
     return err || !custom ? err : check_custom(endpoint, e);
 }
@@ -425,7 +489,7 @@ static enum err check_format(const struct json *v, struct error *e)
              : OK;
 }
 
-static enum err check_notification(const struct json *doc, struct error *e)
+static enum err check_notification(struct arena *a, const struct json *doc, struct error *e)
 {
     const struct json *n = json_get(doc, S("notification"));
     const struct json *attrs = json_get(n, S("attrs")), *except = json_get(n, S("exceptAttrs"));
@@ -444,7 +508,7 @@ static enum err check_notification(const struct json *doc, struct error *e)
         return ERR_INVALID;
     if (json_true(json_get(n, S("covered"))) && (!attrs || !attrs->n))
         return FAIL("covered true cannot be used if notification attributes list is empty");
-    return check_endpoint(doc, e);
+    return check_endpoint(a, doc, e);
 }
 
 static enum err check_status(const struct json *v, struct error *e)
@@ -466,7 +530,7 @@ enum err v2_sub_check(struct arena *a, const struct json *doc, struct error *e)
         return FAIL("max description length exceeded");
     if (description && !is_clean(description))
         return FAIL("Invalid characters in description");
-    if (check_subject(a, json_get(doc, S("subject")), e) || check_notification(doc, e) ||
+    if (check_subject(a, json_get(doc, S("subject")), e) || check_notification(a, doc, e) ||
         check_status(json_get(doc, S("status")), e) ||
         check_number(doc, S("throttling"), 0, THROTTLING_MAX_S, e))
         return ERR_INVALID;
@@ -517,7 +581,7 @@ static void write_subject(struct json_writer *w, const struct json *subject)
     json_w_end(w);
 }
 
-static void write_counters(struct json_writer *w, const struct v2_sub_shown *s)
+static void write_counters(struct json_writer *w, const struct v2_sub_shown *s, bool http)
 {
     if (s->n.sent)
         json_w_ki64(w, S("timesSent"), s->n.sent);
@@ -525,19 +589,35 @@ static void write_counters(struct json_writer *w, const struct v2_sub_shown *s)
         json_w_ki64(w, S("failsCounter"), s->n.fails);
     write_time(w, S("lastNotification"), s->n.last_notification);
     write_time(w, S("lastFailure"), s->n.last_failure);
-    if (s->n.last_failure && s->error.n && str_is_utf8(s->error))
+    if (http && s->n.last_failure && s->error.n && str_is_utf8(s->error))
         json_w_kstr(w, S("lastFailureReason"), s->error);
     write_time(w, S("lastSuccess"), s->n.last_success);
-    if (s->n.success_code)
+    if (http && s->n.success_code)
         json_w_ki64(w, S("lastSuccessCode"), s->n.success_code);
 }
 
-static void write_notification(struct json_writer *w, const struct v2_sub_shown *s)
+/* A password is never shown. */
+static void write_endpoint(struct json_writer *w, struct arena *a, const struct json *n,
+                           struct str name)
+{
+    const struct json *endpoint = json_get(n, name);
+    if (!json_get(endpoint, S("passwd"))) {
+        write_member(w, n, name);
+        return;
+    }
+    struct json hidden = json_with(a, endpoint, S("passwd"), json_v_str(S(V2_HIDDEN)));
+    json_w_key(w, name);
+    json_w_value(w, &hidden);
+}
+
+static void write_notification(struct json_writer *w, struct arena *a, const struct v2_sub_shown *s)
 {
     const struct json *n = json_get(s->doc, S("notification"));
+    struct str which;
+    v2_sub_endpoint(s->doc, &which);
     json_w_key(w, S("notification"));
     json_w_object(w);
-    write_counters(w, s);
+    write_counters(w, s, str_starts(which, S("http")));
     if (json_get(n, S("attrs")) || json_get(n, S("exceptAttrs"))) {
         write_member(w, n, S("attrs"));
         write_member(w, n, S("exceptAttrs"));
@@ -550,7 +630,7 @@ static void write_notification(struct json_writer *w, const struct v2_sub_shown 
     struct str format = json_text(json_get(n, S("attrsFormat")));
     json_w_kstr(w, S("attrsFormat"), format.p ? format : S("normalized"));
     for (size_t i = 0; i < 4; i++)
-        write_member(w, n, endpoints[i]);
+        write_endpoint(w, a, n, endpoints[i]);
     write_member(w, n, S("metadata"));
     json_w_kbool(w, S("covered"), json_true(json_get(n, S("covered"))));
     write_member(w, n, S("maxFailsLimit"));
@@ -568,7 +648,7 @@ void v2_sub_show(struct json_writer *w, struct arena *a, const struct v2_sub_sho
         write_time(w, S("expires"), at);
     json_w_kstr(w, S("status"), s->status);
     write_subject(w, json_get(s->doc, S("subject")));
-    write_notification(w, s);
+    write_notification(w, a, s);
     write_member(w, s->doc, S("throttling"));
     json_w_end(w);
 }
