@@ -188,10 +188,10 @@ test('scripts and styles: kept for ever, compressed, typed', async () => {
 
 // --- the console's door ---
 
-const consolePages = ['', '/import', '/import/1', '/import/1/progress', '/sources', '/subscriptions'];
+const consolePages = ['', '/import', '/import/1', '/import/1/progress', '/sources', '/subscriptions', '/subscriptions/urn:x:1'];
 
 test('this machine may enter; others are led to the login, whatever header they invent', async () => {
-    for (const page of consolePages.filter((path) => !path.includes('/1'))) assert.equal((await city.get(`/en/console${page}`, html)).status, 200, page);
+    for (const page of consolePages.filter((path) => !path.includes('1'))) assert.equal((await city.get(`/en/console${page}`, html)).status, 200, page);
     const lies = [{ 'X-Forwarded-For': '127.0.0.1' }, { 'X-Forwarded-For': '192.0.2.7' }, { Forwarded: 'for=127.0.0.1' }, { 'X-Real-IP': '127.0.0.1' }, { Via: '1.1 proxy' }];
     for (const lie of lies)
         for (const page of consolePages) {

@@ -1,7 +1,6 @@
 #include "console.h"
 #include "core/log.h"
 #include "crypto/hash.h"
-#include "link/subscription.h"
 #include "look.h"
 #include <stdlib.h>
 #include <string.h>
@@ -138,7 +137,7 @@ static bool too_many_bad(struct console *c, bool another)
     return too_many;
 }
 
-static struct str form_field(const struct request *req, const char *name)
+struct str console_field(const struct request *req, const char *name)
 {
     const struct http_pair *pairs;
     size_t n = request_form(req, &pairs);
@@ -178,7 +177,7 @@ static enum http_answer get_login(struct request *req, struct response *res, voi
 static enum http_answer post_login(struct request *req, struct response *res, void *ctx)
 {
     struct portal *portal = ctx;
-    struct str given = form_field(req, "token");
+    struct str given = console_field(req, "token");
     struct str token = str_c(portal->options->console_token);
     struct page p;
     if (!page_begin(&p, portal, req, res, "console"))
@@ -207,7 +206,8 @@ static enum http_answer post_login(struct request *req, struct response *res, vo
 static enum http_answer post_logout(struct request *req, struct response *res, void *ctx)
 {
     struct page p;
-    if (!console_begin(&p, ctx, req, res, "none") || !console_form_ok(&p, form_field(req, "csrf")))
+    if (!console_begin(&p, ctx, req, res, "none") ||
+        !console_form_ok(&p, console_field(req, "csrf")))
         return HTTP_DONE;
     buf_release(&p.data);
     response_cookie(req, res, cookie_name, S(""), 0, false);
@@ -291,73 +291,10 @@ static enum http_answer get_sources(struct request *req, struct response *res, v
     return page_send(&p, "console-sources", S("sources.title"));
 }
 
-/* --- subscriptions and their deliveries --- */
-
-struct sub_list {
-    struct page *page;
-    int64_t all, failing;
-    bool write;
-};
-
-static void write_instant(struct page *p, struct str key, int64_t at)
-{
-    if (at)
-        json_w_kstr(&p->w, key, locale_datetime(p->locale, p->arena, at));
-}
-
 static void write_count(struct page *p, struct str key, int64_t n)
 {
     json_w_kstr(&p->w, key,
                 locale_number(p->locale, p->arena, str_printf(p->arena, "%lld", (long long)n)));
-}
-
-static bool take_sub(void *ctx, const struct subscription_status *s)
-{
-    static const char *const states[] = {[SUB_ACTIVE] = "active",
-                                         [SUB_PAUSED] = "paused",
-                                         [SUB_EXPIRED] = "expired",
-                                         [SUB_RETRYING] = "retrying"};
-    struct sub_list *l = ctx;
-    struct page *p = l->page;
-    l->all++;
-    l->failing += s->state == SUB_RETRYING;
-    if (!l->write)
-        return true;
-    json_w_object(&p->w);
-    json_w_kstr(&p->w, S("name"), s->name.n ? s->name : s->id);
-    json_w_kstr(&p->w, S("endpoint"), s->endpoint);
-    json_w_kstr(&p->w, S("state"), str_c(states[s->state]));
-    json_w_kstr(&p->w, S("label"),
-                page_text(p, str_c(arena_printf(p->arena, "subscription.%s", states[s->state]))));
-    write_count(p, S("sent"), s->sent);
-    write_count(p, S("failed"), s->failed);
-    write_count(p, S("lag"), s->lag);
-    write_instant(p, S("success"), s->last_success);
-    write_instant(p, S("failure"), s->last_failure);
-    write_instant(p, S("next"), s->next_attempt);
-    json_w_kstr(&p->w, S("error"), s->last_error);
-    json_w_end(&p->w);
-    return true;
-}
-
-static void each_sub(struct sub_list *l)
-{
-    struct subscriptions *all = l->page->portal->city.link->subscriptions;
-    if (all)
-        subscriptions_each(all, PORTAL_TENANT, take_sub, l);
-}
-
-static enum http_answer get_subscriptions(struct request *req, struct response *res, void *ctx)
-{
-    struct page p;
-    if (!console_begin(&p, ctx, req, res, "subscriptions"))
-        return HTTP_DONE;
-    struct sub_list l = {.page = &p, .write = true};
-    json_w_key(&p.w, S("subscriptions"));
-    json_w_array(&p.w);
-    each_sub(&l);
-    json_w_end(&p.w);
-    return page_send(&p, "console-subscriptions", S("subscriptions.title"));
 }
 
 /* --- overview --- */
@@ -377,14 +314,11 @@ static enum http_answer get_console(struct request *req, struct response *res, v
     if (err)
         return page_fail(&p, &e);
     struct source_list sources = {.page = &p};
-    struct sub_list subs = {.page = &p};
     each_source(&sources);
-    each_sub(&subs);
     write_count(&p, S("changes"), newest);
     write_count(&p, S("sourceCount"), sources.all);
     json_w_ki64(&p.w, S("staleCount"), sources.stale);
-    write_count(&p, S("subscriptionCount"), subs.all);
-    json_w_ki64(&p.w, S("failingCount"), subs.failing);
+    console_count_subscriptions(&p);
     json_w_kbool(&p.w, S("degraded"), store_degraded(p.portal->city.store, &e));
     json_w_kstr(&p.w, S("store"), str_c(store_engine(p.portal->city.store)));
     console_write_jobs(&p);
@@ -397,7 +331,9 @@ const struct route console_routes[] = {
     {"POST", "/{lang}/console/login", post_login, ROUTE_HIDDEN},
     {"POST", "/{lang}/console/logout", post_logout, ROUTE_HIDDEN},
     {"GET", "/{lang}/console/sources", get_sources, ROUTE_HIDDEN},
-    {"GET", "/{lang}/console/subscriptions", get_subscriptions, ROUTE_HIDDEN},
+    {"GET", "/{lang}/console/subscriptions", console_get_subscriptions, ROUTE_HIDDEN},
+    {"GET", "/{lang}/console/subscriptions/{id}", console_get_delivery, ROUTE_HIDDEN},
+    {"POST", "/{lang}/console/subscriptions/{id}", console_post_delivery, ROUTE_HIDDEN},
     {"GET", "/{lang}/console/import", console_get_import, ROUTE_HIDDEN},
     {"POST", "/{lang}/console/import", console_post_import, ROUTE_HIDDEN | ROUTE_BIG_BODY},
     {"GET", "/{lang}/console/import/{id:int}", console_get_job, ROUTE_HIDDEN},

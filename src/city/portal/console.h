@@ -52,6 +52,15 @@ bool console_begin(struct page *p, struct portal *portal, struct request *req, s
 /* The token of a form; false: answered with 403. */
 bool console_form_ok(struct page *p, struct str token);
 
+/* A field of the form that was sent; absent when it is not there. */
+struct str console_field(const struct request *req, const char *name);
+
+/* console_delivery.c */
+enum http_answer console_get_subscriptions(struct request *req, struct response *res, void *ctx);
+enum http_answer console_get_delivery(struct request *req, struct response *res, void *ctx);
+enum http_answer console_post_delivery(struct request *req, struct response *res, void *ctx);
+void console_count_subscriptions(struct page *p); /* for the overview */
+
 /* console_import.c */
 enum http_answer console_get_import(struct request *req, struct response *res, void *ctx);
 enum http_answer console_post_import(struct request *req, struct response *res, void *ctx);
