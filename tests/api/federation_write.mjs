@@ -275,6 +275,28 @@ test('batches: one by one for a source that does not', async () => {
     });
 });
 
+test('purge', async () => {
+    const id = fresh('Bin');
+    await ld.create(vehicle(id));
+    await withReg({ type: 'Bin' }, {}, async () => {
+        source.reply('DELETE', '/a' + base + '/entities', 204);
+        assert.equal((await ld.delete('/entities?type=Bin&drop=speed')).status, 204);
+        assert.equal(one().target, `/a${base}/entities?type=Bin&drop=speed`);
+        assert.equal((await here(id)).json.speed, undefined);
+        assert.equal((await ld.delete('/entities?type=Bin&local=true')).status, 204);
+        assert.equal((await ld.delete('/entities?type=Other')).status, 204);
+        assert.equal(source.take().length, 0);
+    });
+    await ld.create(vehicle(id));
+    await withReg({ id, type: 'Bin' }, { mode: 'exclusive', propertyNames: ['fill'], operations: ['retrieveOps'] }, async (reg) => {
+        const res = await ld.delete('/entities?type=Bin');
+        assert.equal(res.status, 207, res.text);
+        assert.equal(res.json.errors[0].registrationId, reg);
+        assert.equal(res.json.errors[0].error.type, errors + 'Conflict');
+        assert.equal((await here(id)).status, 404);
+    });
+});
+
 test('evolution', async () => {
     const id = fresh();
     const at = '2026-01-01T00:00:00Z';

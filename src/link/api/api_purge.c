@@ -4,6 +4,7 @@
  */
 #include "api_select.h"
 #include "core/vec.h"
+#include "distribute.h"
 
 enum { PURGE_CHUNK = 500 };
 
@@ -135,6 +136,18 @@ static enum http_answer purge_entities(struct request *req, struct response *res
     if (p->n_keep && p->n_drop) {
         api_select_release(&p->select);
         return api_fail_text(&c, ERR_INVALID, "keep and drop exclude each other");
+    }
+    struct reg_ask about = {.ids = p->select.query.ids,
+                            .n_ids = p->select.query.n_ids,
+                            .id_pattern = request_query(req, "idPattern"),
+                            .types = p->select.query.types,
+                            .attrs = p->select.query.attrs,
+                            .n_attrs = p->select.query.n_attrs,
+                            .geo = p->select.query.geo};
+    if (distribute_purge(&c, &about, purge_run, p)) {
+        if (c.answer == HTTP_DONE)
+            api_select_release(&p->select);
+        return c.answer;
     }
     enum http_answer answer = api_slowly(&c, purge_run, p);
     if (answer == HTTP_DONE) /* refused */

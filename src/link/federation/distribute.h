@@ -96,6 +96,11 @@ struct dist_batch {
 /* false: only this store is concerned, nothing happened. true: c->answer is what to return. */
 bool distribute_batch(struct api *c, const struct dist_batch *b);
 
+/* A purge (clause 5.6.21) of what the ask is about. run() does this store's part on a pool thread,
+ * with ctx in ctx_then, and fills the response. Else as distribute(). */
+bool distribute_purge(struct api *c, const struct reg_ask *about, void (*run)(struct api *c),
+                      void *ctx);
+
 /* --- shared by the distribute_* files --- */
 
 /* An error as ProblemDetails (clause 5.2.6). */
