@@ -1,6 +1,7 @@
 /* Opening and closing the broker; its settings. */
 #include "link/link.h"
 #include "api.h"
+#include "distribute_subscription.h"
 #include "expiry.h"
 #include "forward.h"
 #include "http/mqtt.h"
@@ -103,6 +104,7 @@ enum err link_start(struct link *l, struct error *e)
         l->sync = sync_new(l, e);
     }
     if (l->sync && !sync_start(l->sync, e)) {
+        l->remote_subs = remote_subs_new(l);
         retention_start(l);
         expiry_start(l);
         return OK;
@@ -118,6 +120,7 @@ void link_stop(struct link *l)
     expiry_stop(l);
     retention_stop(l);
     sync_free(l->sync);
+    remote_subs_free(l->remote_subs);
     imports_free(l->imports);
     shown_free(l->shown);
     if (l->streams)
@@ -147,6 +150,7 @@ void link_routes(struct link *l, struct router *r)
     registrations_routes(l, r);
     subscriptions_routes(l, r);
     delivery_routes(l, r);
+    remote_subs_routes(l, r);
     streams_routes(l, r);
     imports_routes(l->imports, r);
     v2_routes(l, r);

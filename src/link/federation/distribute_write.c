@@ -7,6 +7,7 @@
  * counts the parts; who brings it to 0 has everything to himself.
  */
 #include "distribute.h"
+#include "tenants.h"
 
 #define ENTITIES "/ngsi-ld/v1/entities"
 #define TEMPORAL "/ngsi-ld/v1/temporal/entities"
@@ -81,6 +82,9 @@ static int64_t tenant_of(struct api *c)
     int64_t tenant = 1;
     struct error e = {0};
     if (!c->tenant.n)
+        return tenant;
+    tenant = tenants_find(c->link->tenants, c->tenant);
+    if (tenant)
         return tenant;
     struct store_conn *conn = store_read(c->link->store, &e);
     if (!conn || repo_tenant(conn, c->tenant, &tenant, &e))

@@ -249,8 +249,9 @@ static void put_headers(struct arena *a, struct link *l, const struct forward_ca
                          : f->context.p        ? f->context
                                                : cause->context;
     r->headers = room;
+    struct str via = f->via.n ? f->via : cause->via;
     put(r, room, "Via",
-        str_printf(a, "%" STR_F "%s1.1 %" STR_F, STR_A(cause->via), cause->via.n ? ", " : "",
+        str_printf(a, "%" STR_F "%s1.1 %" STR_F, STR_A(via), via.n ? ", " : "",
                    STR_A(forward_alias(a, l, cause->tenant))));
     put(r, room, "NGSILD-Tenant", reg->remote_tenant);
     put(r, room, "Accept",

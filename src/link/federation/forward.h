@@ -37,6 +37,7 @@ struct forward {
     struct str body;    /* absent: none */
     bool with_context;  /* the body holds its @context: application/ld+json, no Link header */
     struct str context; /* URL for the Link header; absent: the @context of the cause */
+    struct str via;     /* the way it came; absent: as the cause says */
     struct str accept;  /* absent: application/ld+json; contextSourceInfo wins */
     void *ctx;          /* the caller's */
     /* the answer; texts in the given arena */

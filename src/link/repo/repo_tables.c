@@ -96,6 +96,15 @@ static const char tables_delivery[] =
     " at {int} NOT NULL, action {text} NOT NULL, from_seq {int} NOT NULL, to_seq {int} NOT NULL,"
     " reason {text}, actor {text});"
     "CREATE INDEX delivery_action_of ON delivery_action(tenant, subscription, n);";
+/* Copies of subscriptions at context sources, and the ways that subscriptions came; see
+ * distribute_subscription.c. */
+static const char tables_remote[] =
+    "CREATE TABLE sub_remote(token {text} NOT NULL PRIMARY KEY, tenant {int} NOT NULL,"
+    " sub {text} NOT NULL, reg {text} NOT NULL, remote {text} NOT NULL, endpoint {text} NOT NULL,"
+    " tenant_there {text} NOT NULL, state {int} NOT NULL, modified {int} NOT NULL,"
+    " tries {int} NOT NULL, v {int} NOT NULL, UNIQUE(tenant, sub, reg));"
+    "CREATE TABLE sub_via(tenant {int} NOT NULL, sub {text} NOT NULL, via {text} NOT NULL,"
+    " PRIMARY KEY(tenant, sub));";
 
 static const struct store_migration migrations[] = {
     {1, "entities, indexes, history, contexts, subscriptions", tables_1,
@@ -109,6 +118,7 @@ static const struct store_migration migrations[] = {
     {7, "nodes and registers", tables_sync, SYNC_REGISTER("INTEGER", " WITHOUT ROWID"),
      SYNC_REGISTER("BIGINT", "")},
     {8, "what operators did to deliveries", tables_delivery, NULL, NULL},
+    {9, "subscriptions at sources", tables_remote, NULL, NULL},
 };
 
 const struct store_module link_module = {"link", migrations,

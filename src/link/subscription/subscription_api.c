@@ -5,6 +5,8 @@
  * client reads comes from the row, with the outbox's live counters.
  */
 #include "crypto/hash.h"
+#include "distribute_subscription.h"
+#include "forward.h"
 #include "subscription_write.h"
 #include <stdio.h>
 
@@ -206,7 +208,7 @@ static enum err create_row(struct store_conn *c, struct sub_write_call *w, struc
     w->result = compile(w, w->in, w->ctx, &w->error);
     if (w->result)
         return OK;
-    if (newest_row(c, w, e))
+    if (newest_row(c, w, e) || remote_subs_via(c, &w->api, w->tenant, w->id, e))
         return e->code;
     return store_get_int(
         c, &w->sid,
@@ -300,6 +302,9 @@ static enum err delete_row(struct store_conn *c, struct sub_write_call *w, struc
     enum err err = find_row(c, w, &doc, &context, e);
     if (err || w->result)
         return err;
+    if (store_exec(c, "DELETE FROM sub_via WHERE tenant = $1 AND sub = $2",
+                   SV(SV_INT(w->tenant), SV_TEXT(w->id)), NULL, e))
+        return e->code;
     return store_exec(c, "DELETE FROM subscription WHERE sid = $1", SV(SV_INT(w->sid)), NULL, e);
 }
 
@@ -362,6 +367,7 @@ static void written(void *ctx, enum err code, const struct error *e)
         api_fail(c, &told);
     } else {
         take_over(w);
+        remote_subs_poke(c);
         response_empty(c->res, w->kind == WRITE_CREATE ? 201 : 204);
         if (w->kind == WRITE_CREATE)
             response_header(c->req, c->res, "Location",
@@ -401,7 +407,7 @@ static enum http_answer create(struct request *req, struct response *res, void *
 {
     struct api c;
     struct error e = {0};
-    if (!api_open(&c, req, res, ctx, create, API_BODY, ""))
+    if (!api_open(&c, req, res, ctx, create, API_BODY, "") || forward_loops(&c))
         return c.answer;
     struct sub_write_call *w = ARENA_NEW(c.arena, struct sub_write_call);
     w->kind = WRITE_CREATE;

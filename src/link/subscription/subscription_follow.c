@@ -29,6 +29,7 @@ static struct metric rows_read = METRIC_COUNTER("marugoto_link_journal_rows_foll
 struct copied_row {
     int64_t seq, at;
     struct str body; /* absent: not of an entity */
+    struct str only; /* told by a source for this subscription alone; absent: for all */
 };
 
 struct chunk {
@@ -42,7 +43,9 @@ static bool copy_row(void *ctx, const struct journal_row *row)
     struct copied_row *r = vec_push(&c->arena, &c->rows);
     r->seq = row->seq;
     r->at = row->at;
-    if (str_eq(row->topic, S("entity")))
+    if (str_eq(row->topic, S("notified")))
+        r->only = str_dup(&c->arena, row->key);
+    if (r->only.p || str_eq(row->topic, S("entity")))
         r->body = str_dup(&c->arena, row->body);
     return true;
 }
@@ -80,6 +83,7 @@ struct offer {
     struct subscriptions *hub;
     struct arena *arena;
     bool live; /* to those that keep up, else to the sweep */
+    bool told; /* by a source that looked at the conditions itself */
     int64_t seq;
     struct sub_place place;
     VEC(struct candidate) list;
@@ -106,7 +110,7 @@ static void evaluate(struct offer *o, const struct entity_event *ev, int64_t at,
     for (size_t i = 0; i < o->list.n; i++) {
         struct candidate *c = &o->list.v[i];
         struct sub_group *g = c->spec->group;
-        if (!sub_concerns(c->spec, o->arena, ev))
+        if (!o->told && !sub_concerns(c->spec, o->arena, ev))
             continue;
         if (g->stamp != stamp) {
             g->stamp = stamp;
@@ -158,8 +162,14 @@ static void offer_row(struct subscriptions *h, struct arena *a, struct sub_tenan
                   LOG_I("seq", row->seq), LOG_Z("error", e.text));
     pthread_mutex_lock(&h->lock);
     if (readable) {
+        struct sub *only = row->only.p ? sub_find(h, t->tenant, row->only) : NULL;
+        struct sub_list one = {&only, 1, 1};
         stamp = ++h->stamp;
-        sub_index_find(&h->index, a, t->tenant, ev.doc, collect, &o);
+        o.told = only != NULL;
+        if (only)
+            collect(&o, &one);
+        else if (!row->only.p)
+            sub_index_find(&h->index, a, t->tenant, ev.doc, collect, &o);
     }
     if (o.list.n) {
         pthread_mutex_unlock(&h->lock);

@@ -51,6 +51,7 @@ struct streams;
 struct imports;
 struct shown;
 struct forwarding;
+struct remote_subs;
 struct mqtt;
 struct tenants;
 
@@ -71,6 +72,7 @@ struct link {
     struct tenants *tenants; /* may be NULL */
     struct sync *sync;       /* may be NULL */
     struct forwarding *forwarding;
+    struct remote_subs *remote_subs;
     int64_t started; /* steady clock, set by link_start() */
 };
 
