@@ -14,8 +14,14 @@ static const char tables_1[] =
     "CREATE TABLE log_state(one {int} NOT NULL PRIMARY KEY, size {int} NOT NULL);"
     "INSERT INTO log_state(one, size) VALUES (1, 0);";
 
+static const char tables_2[] =
+    /* wrapped: the subject's data key, NULL when it was erased at that instant */
+    "CREATE TABLE vault_key(subject {int} NOT NULL PRIMARY KEY, wrapped {blob},"
+    " erased {int} NOT NULL);";
+
 static const struct store_migration migrations[] = {
     {1, "the log", tables_1, NULL, NULL},
+    {2, "data keys", tables_2, NULL, NULL},
 };
 
 const struct store_module trust_module = {"trust", migrations,

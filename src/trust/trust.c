@@ -1,6 +1,7 @@
 /* Opening and closing; settings. */
 #include "trust/trust.h"
 #include "trust/log.h"
+#include "trust/vault.h"
 
 static const struct config_key keys[] = {
     CONFIG_STR("trust.log_origin", struct trust_options, log_origin, "marugoto.local/log",
@@ -10,19 +11,30 @@ static const struct config_key keys[] = {
                   "the log is new. Several processes on one database need the same"),
     CONFIG_INT("trust.log_sign_ms", struct trust_options, log_sign_ms, 1000, 10, 86400000,
                "pause between looks whether the log has something new to sign, milliseconds"),
+    CONFIG_SECRET("trust.vault_key", struct trust_options, vault_key, "",
+                  "key that the data keys of residents are wrapped with, 32 bytes as base64url; "
+                  "empty: vault.key in the data folder, made when nothing is sealed yet"),
 };
 const struct config_table trust_config = {"trust", keys, sizeof(keys) / sizeof(keys[0])};
 
 enum err trust_start(struct trust *t, struct error *e)
 {
-    t->log = log_open(t, e);
-    return t->log ? OK : e->code;
+    t->vault = vault_open(t, e);
+    if (t->vault)
+        t->log = log_open(t, e);
+    if (t->log)
+        return OK;
+    enum err err = e->code;
+    trust_stop(t);
+    return err;
 }
 
 void trust_stop(struct trust *t)
 {
     log_close(t->log);
+    vault_close(t->vault);
     t->log = NULL;
+    t->vault = NULL;
 }
 
 void trust_routes(struct trust *t, struct router *r)

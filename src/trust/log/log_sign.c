@@ -3,17 +3,12 @@
  * who copies the database cannot sign for the city. Several processes on one database need the same
  * key.
  */
+#include "../key_file.h"
 #include "core/log.h"
 #include "log_impl.h"
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #define KEY_FILE "log.key"
-enum { KEY_FILE_BYTES = 1024 };
 
 /* --- checkpoints --- */
 
@@ -39,41 +34,20 @@ enum err log_checkpoint_parse(struct arena *a, struct str text, struct str *orig
 
 /* --- the key --- */
 
-static enum err write_key(const char *path, struct str text, struct error *e)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return error_set(e, errno == EEXIST ? ERR_EXISTS : ERR_IO, "cannot make %s: %s", path,
-                         strerror(errno));
-    bool good = write(fd, text.p, text.n) == (ssize_t)text.n && fsync(fd) == 0;
-    if (close(fd) || !good)
-        return error_set(e, ERR_IO, "cannot write %s: %s", path, strerror(errno));
-    return OK;
-}
-
 static enum err read_key(struct arena *a, const char *path, struct note_key *out, struct error *e)
 {
-    char text[KEY_FILE_BYTES];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return error_set(e, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot open %s: %s", path,
-                         strerror(errno));
-    ssize_t n = read(fd, text, sizeof(text));
-    close(fd);
-    if (n < 0)
-        return error_set(e, ERR_IO, "cannot read %s: %s", path, strerror(errno));
-    enum err err = note_key_parse(a, str_trim(str_n(text, (size_t)n)), out, e);
-    explicit_bzero(text, sizeof(text));
-    if (!err && !out->signs)
-        err = error_set(e, ERR_INVALID, "%s holds a public key", path);
-    return err;
+    struct str text;
+    enum err err = key_file_read(a, path, &text, e);
+    if (!err)
+        err = note_key_parse(a, text, out, e);
+    return err || out->signs ? err : error_set(e, ERR_INVALID, "%s holds a public key", path);
 }
 
 enum err log_key_find(struct arena *a, const struct trust_options *o, const char *data_dir,
                       struct note_key *out, struct error *e)
 {
     if (!o->log_key[0])
-        return read_key(a, arena_printf(a, "%s/" KEY_FILE, data_dir), out, e);
+        return read_key(a, key_file_path(a, data_dir, KEY_FILE), out, e);
     enum err err = note_key_parse(a, str_c(o->log_key), out, e);
     return err || out->signs ? err : error_set(e, ERR_INVALID, "trust.log_key is a public key");
 }
@@ -99,7 +73,7 @@ static enum err is_unsigned(struct audit_log *l, bool *out, struct error *e)
 static enum err need_key(struct audit_log *l, struct error *e)
 {
     bool fresh;
-    const char *dir = l->trust->data_dir, *path = arena_printf(&l->arena, "%s/" KEY_FILE, dir);
+    const char *dir = l->trust->data_dir, *path = key_file_path(&l->arena, dir, KEY_FILE);
     enum err err = log_key_find(&l->arena, &l->trust->options, dir, &l->key, e);
     if (err != ERR_NOT_FOUND)
         return err;
@@ -111,7 +85,7 @@ static enum err need_key(struct audit_log *l, struct error *e)
     }
     err = note_key_make(&l->arena, l->origin, &l->key, e);
     if (!err)
-        err = write_key(path, note_key_secret(&l->arena, &l->key), e);
+        err = key_file_write(path, note_key_secret(&l->arena, &l->key), e);
     return err == ERR_EXISTS ? read_key(&l->arena, path, &l->key, e) : err; /* by another process */
 }
 

@@ -21,7 +21,7 @@ static int open_log(void **state)
     fake = clock_fake_at(INT64_C(1700000000) * SECOND_US);
     trust = (struct trust){.clock = &fake.base,
                            .data_dir = f->folder,
-                           .options = {"city.example/log", "", 3600000}};
+                           .options = {"city.example/log", "", 3600000, ""}};
     if (store_open(&trust.store, &f->options, &fake.base, &trust_module, 1, &e))
         fail_msg("%s", e.text);
     trust.pool = pool_new(1, 10);

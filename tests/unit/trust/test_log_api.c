@@ -37,7 +37,7 @@ static int open_city(void **state)
     outgoing.allow_private = true;
     trust = (struct trust){.clock = &clock_system,
                            .data_dir = f->folder,
-                           .options = {"city.example/log", "", 3600000}};
+                           .options = {"city.example/log", "", 3600000, ""}};
     if (store_open(&trust.store, &f->options, &clock_system, &trust_module, 1, &e))
         fail_msg("%s", e.text);
     trust.pool = pool_new(1, 10);

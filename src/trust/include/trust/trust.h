@@ -13,11 +13,13 @@ struct trust_options {
     const char *log_origin; /* name of the log, as checkpoints carry it */
     const char *log_key;    /* secret key of the log; "": a file in the data folder */
     int64_t log_sign_ms;    /* pause between looks whether there is something new to sign */
+    const char *vault_key;  /* key-encryption key; "": a file in the data folder */
 };
 extern const struct config_table trust_config;
 extern const struct store_module trust_module; /* migrations of all tables of trust */
 
 struct audit_log;
+struct vault;
 
 struct trust {
     struct store *store;
@@ -26,6 +28,7 @@ struct trust {
     const char *data_dir;
     struct trust_options options;
     struct audit_log *log;
+    struct vault *vault;
 };
 
 /* Everything given must outlive it. */
