@@ -2,7 +2,9 @@
  * Who should report how often, and what went stale.
  *
  * Sources are read from the entities once; from then on the journal tells of new ones and of every
- * change of a covered entity, so a round costs what was changed and not what there is.
+ * change of a covered entity, so a round costs what was changed and not what there is. Alerts are
+ * read like sources: which one is open is what the entities say, whoever opened it. Of several
+ * processes on one store all know what is stale, and one has the duty to say it.
  */
 #include "link/freshness.h"
 #include "core/log.h"
@@ -32,7 +34,7 @@ struct source {
     int64_t last_update; /* instant, 0: never */
     int64_t noted;       /* lastUpdate as written in the entity */
     int64_t stale_since; /* instant, 0: not stale */
-    int64_t alerted;     /* stale_since of the open alert, 0: none */
+    int64_t alerted;     /* stale_since of the open alert, its seconds; 0: none */
     struct str status;   /* as written in the entity */
     bool counted;        /* last_update is known */
 };
@@ -158,8 +160,24 @@ struct reading {
     struct arena arena;
     int64_t tenant, pos;
     size_t n;
-    struct str source_type;
+    struct str source_type, alert_type;
 };
+
+/* An alert that was opened, or closed: at the source that it is about. Under the lock. */
+static void note_alert(struct reading *r, const struct json *doc, bool gone)
+{
+    struct arena *a = &r->arena;
+    const struct json *source = instance_default(entity_attr(doc, term(a, "source")));
+    int64_t since = instant_of(value_of(doc, a, "validFrom"));
+    bool open = !gone && !entity_attr(doc, term(a, "validTo"));
+    if (!str_eq(json_text(value_of(doc, a, "subCategory")), S("stale")))
+        return;
+    struct source *s = *find(r->f, r->tenant, json_text(json_get(source, S("object"))));
+    if (s && open)
+        s->alerted = since;
+    else if (s && s->alerted / SECOND_US == since / SECOND_US)
+        s->alerted = 0;
+}
 
 static bool take_row(void *ctx, const struct journal_row *row)
 {
@@ -176,6 +194,8 @@ static bool take_row(void *ctx, const struct journal_row *row)
     pthread_mutex_lock(&r->f->lock);
     if (entity_has_type(ev.doc, r->source_type))
         put_source(r->f, r->tenant, entity_id(ev.doc), gone ? NULL : source_of(r->tenant, ev.doc));
+    if (entity_has_type(ev.doc, r->alert_type))
+        note_alert(r, ev.doc, gone);
     for (struct source *s = r->f->sources; s && !gone; s = s->next)
         if (s->tenant == r->tenant && row->at > s->last_update && covers(s, ev.doc))
             s->last_update = row->at;
@@ -194,21 +214,50 @@ static bool take_entity(void *ctx, const struct entity_row *row, const struct js
     return true;
 }
 
+static bool take_alert(void *ctx, const struct entity_row *row, const struct json *stored)
+{
+    struct reading *r = ctx;
+    (void)row;
+    pthread_mutex_lock(&r->f->lock);
+    note_alert(r, stored, false);
+    pthread_mutex_unlock(&r->f->lock);
+    return true;
+}
+
+static enum err
+read_type(struct freshness *f, struct store_conn *c, struct reading *r, struct str type,
+          bool (*take)(void *ctx, const struct entity_row *row, const struct json *stored),
+          struct error *e)
+{
+    struct repo_result result;
+    struct arena a = ARENA_INIT;
+    const struct type_node *types = query_parse_types(&a, type, ld_core(), &QUERY_DEFAULT, e);
+    struct entity_query q = {.types = types};
+    struct repo_query rq = {.query = &q,
+                            .tenant = r->tenant,
+                            .limit = UINT64_MAX / 2,
+                            .clock = f->link->clock};
+    enum err err = types ? repo_query(c, &rq, take, r, &result, e) : e->code;
+    arena_release(&a);
+    return err;
+}
+
+static void forget_alerts(struct freshness *f, int64_t tenant)
+{
+    for (struct source *s = f->sources; s; s = s->next)
+        if (s->tenant == tenant)
+            s->alerted = 0;
+}
+
 /* All sources of a tenant, as of the newest journal row. */
 static enum err read_sources(struct freshness *f, struct followed *t, struct store_conn *c,
                              struct reading *r, struct error *e)
 {
     int64_t oldest, newest;
-    struct repo_result result;
-    const struct type_node *types =
-        query_parse_types(&r->arena, r->source_type, ld_core(), &QUERY_DEFAULT, e);
-    struct entity_query q = {.types = types};
-    struct repo_query rq = {.query = &q,
-                            .tenant = t->tenant,
-                            .limit = UINT64_MAX / 2,
-                            .clock = f->link->clock};
-    if (!types || journal_range(c, t->tenant, &oldest, &newest, e) ||
-        repo_query(c, &rq, take_entity, r, &result, e))
+    forget_alerts(f, t->tenant);
+    if (journal_range(c, t->tenant, &oldest, &newest, e) ||
+        read_type(f, c, r, r->source_type, take_entity, e) ||
+        read_type(f, c, r, r->alert_type, take_alert, e))
         return e->code;
     r->pos = newest;
     return OK;
@@ -265,6 +314,7 @@ static enum err follow(struct freshness *f, struct followed *t, struct error *e)
     struct reading r = {.f = f, .tenant = t->tenant, .pos = t->pos};
     struct arena names = ARENA_INIT;
     r.source_type = term(&names, "DataSource");
+    r.alert_type = term(&names, "Alert");
     do {
         struct store_conn *c = store_read(f->link->store, e);
         r.n = 0;
@@ -421,15 +471,18 @@ struct op_list {
     VEC(struct op) ops;
 };
 
-/* What has to be written about one source. */
-static void compare(struct freshness *f, struct source *s, struct arena *a, struct op_list *list)
+/* What has to be written about one source, when it is ours to write. */
+static void compare(struct freshness *f, struct source *s, bool ours, struct arena *a,
+                    struct op_list *list)
 {
     int64_t now = clock_now(f->link->clock);
     struct verdict v = judge(s, now);
     pthread_mutex_lock(&f->lock);
     s->stale_since = v.since;
     pthread_mutex_unlock(&f->lock);
-    if (s->alerted && s->alerted != v.since) {
+    if (!ours)
+        return;
+    if (s->alerted && s->alerted / SECOND_US != v.since / SECOND_US) {
         *vec_push(a, &list->ops) = alert_closed(a, s, s->alerted);
         s->alerted = 0;
     }
@@ -446,19 +499,14 @@ static void compare(struct freshness *f, struct source *s, struct arena *a, stru
     }
 }
 
-static void forget_said(struct source *s)
+static void say(struct freshness *f, struct followed *t, struct error *e)
 {
-    s->alerted = 0;
-    s->status = STR_NONE;
-}
-
-static void say(struct freshness *f, const struct followed *t, struct error *e)
-{
+    bool ours = store_duty(f->link->store, "freshness") != 0;
     struct arena a = ARENA_INIT;
     struct op_list list = {VEC_INIT};
     for (struct source *s = f->sources; s; s = s->next)
         if (s->tenant == t->tenant && s->counted)
-            compare(f, s, &a, &list);
+            compare(f, s, ours, &a, &list);
     struct ops ops = {.arena = &a,
                       .tenant = t->name,
                       .actor = S("freshness"),
@@ -466,8 +514,7 @@ static void say(struct freshness *f, const struct followed *t, struct error *e)
                       .n = list.ops.n};
     if (list.ops.n && ops_run(f->link, &ops, e)) {
         log_event(LOG_WARN, "link.freshness", LOG_Z("error", e->text));
-        for (struct source *s = f->sources; s; s = s->next)
-            forget_said(s);
+        t->pos = -1; /* what is said stands in the entities */
     }
     arena_release(&a);
 }

@@ -76,6 +76,15 @@ static const struct config_key keys[] = {
 };
 const struct config_table link_config = {"link", keys, sizeof(keys) / sizeof(keys[0])};
 
+/* The store may have lost commits that were shown already: numbers may come again. */
+static void forget_seen(void *ctx, struct str key)
+{
+    struct link *l = ctx;
+    (void)key;
+    shown_forget(l->shown);
+    tenants_forget(l->tenants);
+}
+
 enum err link_start(struct link *l, struct error *e)
 {
     static const struct ld_limits limits = {.max_terms = 20000,
@@ -96,6 +105,7 @@ enum err link_start(struct link *l, struct error *e)
         goto failed;
     l->shown = shown_new(l->options.shown);
     l->tenants = tenants_new();
+    store_heed(l->store, "seen", forget_seen, l);
     l->subscriptions = subscriptions_new(l, e);
     if (l->subscriptions)
         l->streams = streams_new(l, e);
@@ -122,6 +132,7 @@ void link_stop(struct link *l)
     sync_free(l->sync);
     remote_subs_free(l->remote_subs);
     imports_free(l->imports);
+    store_unheed(l->store, forget_seen, l);
     shown_free(l->shown);
     if (l->streams)
         streams_free(l->streams);

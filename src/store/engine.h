@@ -133,6 +133,11 @@ struct store_engine {
     /* End rows that a change left open, so that the transaction can go on. */
     void (*end_all)(struct store_conn *c);
 
+    /* --- several processes; NULL: there is only one --- */
+
+    int64_t (*duty)(struct store *s, const char *duty);
+    enum err (*tell)(struct store_conn *c, const char *topic, struct str key);
+
     /* --- scripts and keeping --- */
 
     /* Several statements without parameters, in the caller's transaction if there is one. */
@@ -203,6 +208,11 @@ struct store {
         void (*fn)(void *ctx);
         void *ctx;
     } listeners[JOURNAL_LISTENERS];
+    struct {
+        const char *topic;
+        void (*fn)(void *ctx, struct str key);
+        void *ctx;
+    } heeders[JOURNAL_LISTENERS]; /* under listeners_lock too */
 
     pthread_mutex_t health_lock;
     _Atomic bool degraded;
@@ -235,6 +245,8 @@ bool journal_heads_dirty(const struct journal_heads *h);
 /* Write the heads of the batch into their table, just before the commit. */
 enum err journal_heads_flush(struct store_conn *c);
 void journal_wake(struct store *s);
+/* A hint of another process: to those who heed its topic. Absent texts: to all. */
+void hints_heard(struct store *s, struct str topic, struct str key);
 /* Verify the chain of every tenant. */
 size_t journal_check(struct store_conn *c, void (*report)(void *ctx, const char *what), void *ctx);
 

@@ -314,3 +314,55 @@ enum err store_get_int(struct store_conn *c, int64_t *out, const char *sql,
         err = error_set(e, ERR_NOT_FOUND, "no such row");
     return err;
 }
+
+/* --- several processes --- */
+
+int64_t store_duty(struct store *s, const char *duty)
+{
+    return s->engine->duty ? s->engine->duty(s, duty) : 1;
+}
+
+enum err store_tell(struct store_conn *c, const char *topic, struct str key, struct error *e)
+{
+    if (!c->store->engine->tell)
+        return OK;
+    enum err err = writer_allows(c, "NOTIFY")
+                       ? c->store->engine->tell(c, topic, key)
+                       : conn_fail(c, ERR_INTERNAL, "a hint outside of a change: %.80s", topic);
+    if (err && e)
+        *e = c->error;
+    return err;
+}
+
+void store_heed(struct store *s, const char *topic, void (*fn)(void *ctx, struct str key),
+                void *ctx)
+{
+    pthread_mutex_lock(&s->listeners_lock);
+    for (size_t i = 0; i < JOURNAL_LISTENERS; i++) {
+        if (!s->heeders[i].fn) {
+            s->heeders[i].topic = topic;
+            s->heeders[i].fn = fn;
+            s->heeders[i].ctx = ctx;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&s->listeners_lock);
+}
+
+void store_unheed(struct store *s, void (*fn)(void *ctx, struct str key), void *ctx)
+{
+    pthread_mutex_lock(&s->listeners_lock);
+    for (size_t i = 0; i < JOURNAL_LISTENERS; i++)
+        if (s->heeders[i].fn == fn && s->heeders[i].ctx == ctx)
+            s->heeders[i].fn = NULL;
+    pthread_mutex_unlock(&s->listeners_lock);
+}
+
+void hints_heard(struct store *s, struct str topic, struct str key)
+{
+    pthread_mutex_lock(&s->listeners_lock);
+    for (size_t i = 0; i < JOURNAL_LISTENERS; i++)
+        if (s->heeders[i].fn && (!topic.p || str_eq(topic, str_c(s->heeders[i].topic))))
+            s->heeders[i].fn(s->heeders[i].ctx, key);
+    pthread_mutex_unlock(&s->listeners_lock);
+}

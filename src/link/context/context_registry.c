@@ -10,9 +10,13 @@
  *   3. A retired context stays readable while it is held, and for LD_RETIRED_US, because requests
  *      that do not hold it may still read it.
  *   4. Compiling happens without the lock; text of documents is copied out under it.
+ *   5. Another process on the store may add and delete documents: its hint makes ours stale, and
+ * who asks next reads the rows again before.
  */
 #include "context_impl.h"
 
+#include "core/log.h"
+#include "core/vec.h"
 #include "crypto/hash.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -44,7 +48,11 @@ struct ld_contexts {
     struct compiled *retired;
     size_t bytes; /* of compiled contexts that are not retired */
     uint64_t generation;
+    uint64_t written; /* documents that we added or deleted */
+    atomic_bool stale;
 };
+
+static const char topic[] = "context";
 
 /* --- documents; the lock is held --- */
 
@@ -170,6 +178,89 @@ static const struct ld_context *use(struct ld_contexts *c, struct str key, int64
     return k ? k->ctx : NULL;
 }
 
+/* --- what other processes wrote --- */
+
+struct row {
+    struct str url, body;
+    int64_t kind, created;
+};
+
+struct rows {
+    struct arena arena;
+    VEC(struct row) list;
+    struct map by_url;
+};
+
+static enum err read_rows(struct ld_contexts *c, struct rows *out, struct error *e)
+{
+    struct store_conn *conn = store_read(c->store, e);
+    struct store_rows r;
+    if (!conn)
+        return e ? e->code : ERR_UNAVAILABLE;
+    store_query(conn, &r, "SELECT url, kind, body, created FROM ld_context ORDER BY created, url",
+                SV_EMPTY);
+    while (store_next(&r))
+        *vec_push(&out->arena, &out->list) = (struct row){str_dup(&out->arena, store_text(&r, 0)),
+                                                          str_dup(&out->arena, store_text(&r, 2)),
+                                                          store_int(&r, 1), store_int(&r, 3)};
+    enum err err = store_end(&r, e);
+    store_read_done(conn);
+    for (size_t i = 0; i < out->list.n; i++)
+        map_put(&out->by_url, out->list.v[i].url, &out->list.v[i]);
+    return err;
+}
+
+/* The documents become what the rows say. Under the lock. */
+static void take_rows(struct ld_contexts *c, const struct rows *rows)
+{
+    bool differs = false;
+    for (struct document *d = c->first, *next; d; d = next) {
+        next = d->next;
+        const struct row *r = map_get(&rows->by_url, d->entry.url);
+        if (d->entry.kind == LD_IMPLICIT || (r && str_eq(r->body, d->entry.body)))
+            continue;
+        if (!differs)
+            retire_all(c, clock_now(c->clock));
+        differs = true;
+        drop_document(c, d->entry.url);
+        next = c->first; /* retiring dropped others, too */
+    }
+    for (size_t i = 0; i < rows->list.n; i++) {
+        const struct row *r = &rows->list.v[i];
+        if (!map_get(&c->documents, r->url))
+            add_document(c, r->url, (enum ld_kind)r->kind, r->body, r->created);
+    }
+}
+
+static void catch_up(struct ld_contexts *c)
+{
+    struct error e = {0};
+    struct rows rows = {.list = VEC_INIT};
+    if (!atomic_load(&c->stale) || !atomic_exchange(&c->stale, false))
+        return;
+    pthread_mutex_lock(&c->lock);
+    uint64_t written = c->written;
+    pthread_mutex_unlock(&c->lock);
+    enum err err = read_rows(c, &rows, &e);
+    pthread_mutex_lock(&c->lock);
+    if (!err && written == c->written)
+        take_rows(c, &rows);
+    else
+        atomic_store(&c->stale, true);
+    pthread_mutex_unlock(&c->lock);
+    if (err)
+        log_event(LOG_WARN, "link.contexts_unreadable", LOG_Z("error", e.text));
+    map_release(&rows.by_url);
+    arena_release(&rows.arena);
+}
+
+static void heard(void *ctx, struct str key)
+{
+    struct ld_contexts *c = ctx;
+    (void)key;
+    atomic_store(&c->stale, true);
+}
+
 /* --- asking for a context --- */
 
 static enum err source_document(void *ctx, struct arena *a, struct str url, struct str *body,
@@ -271,6 +362,7 @@ enum err ld_context_get(struct ld_contexts *c, struct arena *a, const struct jso
     struct str key, text = STR_NONE;
     *missing = STR_NONE;
     *out = ld_core();
+    catch_up(c);
     value = value ? reduced(a, value) : NULL;
     if (!value)
         return OK;
@@ -299,25 +391,24 @@ enum err ld_context_get(struct ld_contexts *c, struct arena *a, const struct jso
 
 /* --- keeping documents --- */
 
-struct row {
-    struct str url, body;
-    int64_t kind, created;
-};
-
 static enum err store_row(struct store_conn *conn, void *ctx, struct error *e)
 {
     const struct row *r = ctx;
-    return store_exec(conn,
-                      "INSERT INTO ld_context(url, kind, body, created) VALUES ($1, $2, $3, $4)"
-                      " ON CONFLICT(url) DO UPDATE SET kind = $2, body = $3",
-                      SV(SV_TEXT(r->url), SV_INT(r->kind), SV_TEXT(r->body), SV_INT(r->created)),
-                      NULL, e);
+    enum err err =
+        store_exec(conn,
+                   "INSERT INTO ld_context(url, kind, body, created) VALUES ($1, $2, $3, $4)"
+                   " ON CONFLICT(url) DO UPDATE SET kind = $2, body = $3",
+                   SV(SV_TEXT(r->url), SV_INT(r->kind), SV_TEXT(r->body), SV_INT(r->created)), NULL,
+                   e);
+    return err ? err : store_tell(conn, topic, r->url, e);
 }
 
 static enum err delete_row(struct store_conn *conn, void *ctx, struct error *e)
 {
     const struct row *r = ctx;
-    return store_exec(conn, "DELETE FROM ld_context WHERE url = $1", SV(SV_TEXT(r->url)), NULL, e);
+    enum err err =
+        store_exec(conn, "DELETE FROM ld_context WHERE url = $1", SV(SV_TEXT(r->url)), NULL, e);
+    return err ? err : store_tell(conn, topic, r->url, e);
 }
 
 static enum err check_document(const struct ld_contexts *c, struct str body, struct error *e)
@@ -354,6 +445,7 @@ enum err ld_context_add(struct ld_contexts *c, struct str url, enum ld_kind kind
     if (err)
         return err;
     pthread_mutex_lock(&c->lock);
+    c->written++;
     const struct document *before = map_get(&c->documents, url);
     int64_t created = before ? before->entry.created_at : row.created;
     if (before) {
@@ -369,6 +461,7 @@ enum err ld_context_delete(struct ld_contexts *c, struct str url, struct error *
 {
     if (ld_is_core_url(url))
         return error_set(e, ERR_INVALID, "the core context cannot be deleted");
+    catch_up(c);
     pthread_mutex_lock(&c->lock);
     bool there = map_get(&c->documents, url) != NULL;
     pthread_mutex_unlock(&c->lock);
@@ -380,6 +473,7 @@ enum err ld_context_delete(struct ld_contexts *c, struct str url, struct error *
     if (err)
         return err;
     pthread_mutex_lock(&c->lock);
+    c->written++;
     retire_all(c, clock_now(c->clock));
     drop_document(c, url);
     pthread_mutex_unlock(&c->lock);
@@ -389,6 +483,7 @@ enum err ld_context_delete(struct ld_contexts *c, struct str url, struct error *
 void ld_context_each(struct ld_contexts *c, bool (*each)(void *ctx, const struct ld_entry *e),
                      void *ctx)
 {
+    catch_up(c);
     pthread_mutex_lock(&c->lock);
     for (const struct document *d = c->first; d && each(ctx, &d->entry); d = d->next)
         ;
@@ -397,6 +492,7 @@ void ld_context_each(struct ld_contexts *c, bool (*each)(void *ctx, const struct
 
 bool ld_context_find(struct ld_contexts *c, struct arena *a, struct str url, struct ld_entry *out)
 {
+    catch_up(c);
     pthread_mutex_lock(&c->lock);
     const struct document *d = find_document(c, url);
     if (d) {
@@ -412,20 +508,12 @@ bool ld_context_find(struct ld_contexts *c, struct arena *a, struct str url, str
 
 static enum err load(struct ld_contexts *c, struct error *e)
 {
-    struct store_conn *conn = store_read(c->store, e);
-    struct store_rows r;
-    if (!conn)
-        return e ? e->code : ERR_UNAVAILABLE;
-    store_query(conn, &r, "SELECT url, kind, body, created FROM ld_context ORDER BY created, url",
-                SV_EMPTY);
-    while (store_next(&r)) {
-        struct str url = store_text(&r, 0);
-        if (!map_get(&c->documents, url))
-            add_document(c, url, (enum ld_kind)store_int(&r, 1), store_text(&r, 2),
-                         store_int(&r, 3));
-    }
-    enum err err = store_end(&r, e);
-    store_read_done(conn);
+    struct rows rows = {.list = VEC_INIT};
+    enum err err = read_rows(c, &rows, e);
+    if (!err)
+        take_rows(c, &rows);
+    map_release(&rows.by_url);
+    arena_release(&rows.arena);
     return err;
 }
 
@@ -443,6 +531,8 @@ struct ld_contexts *ld_contexts_new(struct store *s, const struct clock *clock,
         ld_contexts_free(c);
         return NULL;
     }
+    if (s)
+        store_heed(s, topic, heard, c);
     return c;
 }
 
@@ -450,6 +540,8 @@ void ld_contexts_free(struct ld_contexts *c)
 {
     if (!c)
         return;
+    if (c->store)
+        store_unheed(c->store, heard, c);
     retire_all(c, 0);
     free_retired(c, INT64_MAX);
     while (c->first)

@@ -1,7 +1,8 @@
 /*
  * Transient entities: those whose expiresAt has passed are not shown from that instant on, and once
  * a minute they are deleted like by a client, so that subscribers hear of it and the history has an
- * end. A few hundred in one change, so that no other write waits long.
+ * end. A few hundred in one change, so that no other write waits long. Of several processes on one
+ * store one has the duty.
  */
 #include "expiry.h"
 #include "core/log.h"
@@ -90,11 +91,14 @@ void expiry_run(struct link *l)
 
 static void job(void *ctx)
 {
-    expiry_run(ctx);
+    struct link *l = ctx;
+    if (store_duty(l->store, "expiry"))
+        expiry_run(l);
 }
 
 void expiry_start(struct link *l)
 {
+    store_duty(l->store, "expiry"); /* enter for it */
     pool_every(l->pool, EVERY_MS, job, l);
 }
 

@@ -3,7 +3,7 @@
  * thousand in one change so that no other write waits long. Who follows the journal from a position
  * that is gone is told so: a subscription shows the gap and sends everything afresh, a stream gets
  * "reset". What another node still has to fetch stays (link/edge.h). History and entities are not
- * touched.
+ * touched. Of several processes on one store one has the duty.
  */
 #include "retention.h"
 #include "core/log.h"
@@ -95,11 +95,14 @@ void retention_run(struct link *l)
 
 static void job(void *ctx)
 {
-    retention_run(ctx);
+    struct link *l = ctx;
+    if (store_duty(l->store, "retention"))
+        retention_run(l);
 }
 
 void retention_start(struct link *l)
 {
+    store_duty(l->store, "retention"); /* enter for it */
     pool_every(l->pool, EVERY_MS, job, l);
 }
 

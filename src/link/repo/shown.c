@@ -58,6 +58,17 @@ void shown_free(struct shown *s)
     free(s);
 }
 
+void shown_forget(struct shown *s)
+{
+    for (size_t i = 0; s && i < s->n; i++) {
+        pthread_mutex_t *lock = &s->locks[i % LOCKS];
+        pthread_mutex_lock(lock);
+        free(s->places[i]);
+        s->places[i] = NULL;
+        pthread_mutex_unlock(lock);
+    }
+}
+
 bool shown_fits(const struct shown *s, const struct entity_view *v)
 {
     return s && s->n && !v->geojson && !v->lang.n && !v->pick && !v->omit && !v->datasets &&

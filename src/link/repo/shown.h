@@ -19,6 +19,7 @@ struct shown;
 /* Room for so many entities, rounded up to a power of two; 0 keeps none. */
 struct shown *shown_new(int64_t entities);
 void shown_free(struct shown *s);
+void shown_forget(struct shown *s); /* everything; s may be NULL */
 
 /* Can texts of this view be kept? NULL keeps none. */
 bool shown_fits(const struct shown *s, const struct entity_view *v);

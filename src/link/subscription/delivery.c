@@ -66,6 +66,7 @@ void subscriptions_each(struct subscriptions *h, int64_t tenant,
 {
     bool go = true;
     pthread_mutex_lock(&h->lock);
+    h->looked_at = true;
     for (size_t i = 0; go && i < h->all.n; i++) {
         struct subscription_status st;
         if (h->all.v[i]->spec->tenant != tenant)
@@ -80,6 +81,7 @@ bool subscriptions_one(struct subscriptions *h, struct arena *a, int64_t tenant,
                        struct subscription_status *st)
 {
     pthread_mutex_lock(&h->lock);
+    h->looked_at = true;
     const struct sub *s = sub_find(h, tenant, id);
     if (s) {
         fill_status(h, s, st);
@@ -142,6 +144,8 @@ static enum err write_down(struct store_conn *c, void *ctx, struct error *e)
 {
     const struct doing *d = ctx;
     const struct delivery_order *o = d->order;
+    if (sub_tell_order(c, d->tenant, d->id, (int)o->action, d->to, e))
+        return e->code;
     return store_exec(c,
                       "INSERT INTO delivery_action(tenant, subscription, at, action, from_seq,"
                       " to_seq, reason, actor) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -269,6 +273,17 @@ static enum err with_sub(struct doing *d, bool now, struct error *e)
         perform(h, s, d);
     pthread_mutex_unlock(&h->lock);
     return err;
+}
+
+void delivery_heard(struct subscriptions *h, int64_t tenant, struct str id, int64_t action,
+                    int64_t to)
+{
+    struct error e = {0};
+    struct delivery_order order = {.action = (enum delivery_action)action};
+    struct doing d = {.link = h->link, .tenant = tenant, .id = id, .order = &order, .to = to};
+    if (action < 0 || action >= DELIVERY_ACTIONS || with_sub(&d, true, &e) == OK)
+        return;
+    log_event(LOG_WARN, "link.delivery_order", LOG_S("subscription", id), LOG_Z("error", e.text));
 }
 
 enum err delivery_do(struct link *l, int64_t tenant, struct str id,

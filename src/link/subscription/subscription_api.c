@@ -16,6 +16,7 @@ static void live_counters(struct subscriptions *h, int64_t tenant, struct str id
                           struct sub_counters *n, const char **status)
 {
     pthread_mutex_lock(&h->lock);
+    h->looked_at = true;
     const struct sub *s = sub_find(h, tenant, id);
     *n = s ? s->count : (struct sub_counters){0};
     *status = s ? sub_status(s) : "paused";
@@ -320,13 +321,17 @@ static enum err apply(struct store_conn *c, void *ctx, struct error *e)
         return err;
     switch (w->kind) {
     case WRITE_CREATE:
-        return create_row(c, w, e);
+        err = create_row(c, w, e);
+        break;
     case WRITE_PATCH:
-        return patch_row(c, w, e);
+        err = patch_row(c, w, e);
+        break;
     case WRITE_DELETE:
-        return delete_row(c, w, e);
+        err = delete_row(c, w, e);
+        break;
     }
-    return ERR_INTERNAL;
+    struct sub_written told = {w->tenant, w->id, w->cursor, w->wakes};
+    return err || w->result ? err : sub_tell(c, &told, e);
 }
 
 /* The outbox learns what was committed. */
@@ -334,10 +339,10 @@ static void take_over(struct sub_write_call *w)
 {
     struct subscriptions *h = w->api.link->subscriptions;
     pthread_mutex_lock(&h->lock);
-    struct sub *s = w->kind == WRITE_CREATE ? NULL : sub_find(h, w->tenant, w->id);
+    struct sub *s = sub_find(h, w->tenant, w->id);
     if (w->kind == WRITE_DELETE && s)
         sub_delete(h, s);
-    if (w->kind == WRITE_PATCH && s) {
+    if (w->kind != WRITE_DELETE && s) { /* also a new one that was read from its row */
         if (w->wakes) {
             s->count.off = s->count.off == OFF_ITSELF ? OFF_NOT : s->count.off;
             s->count.fails = 0;
@@ -346,7 +351,7 @@ static void take_over(struct sub_write_call *w)
         sub_change(h, s, w->spec, w->cursor);
         w->spec = NULL;
     }
-    if (w->kind == WRITE_CREATE || (w->kind == WRITE_PATCH && !s)) {
+    if (w->kind != WRITE_DELETE && !s) {
         struct sub_new n = {.spec = w->spec, .sid = w->sid, .read = w->cursor};
         sub_enter(h, &n);
         w->spec = NULL;

@@ -569,7 +569,7 @@ static void *follower(void *ctx)
     struct subscriptions *h = ctx;
     bool closing = false;
     while (!closing) {
-        if (!sub_step(h, false))
+        if (!sub_share_round(h) || !sub_step(h, false))
             wait_for_work(h);
         pthread_mutex_lock(&h->lock);
         closing = h->closing;
@@ -604,6 +604,7 @@ struct subscriptions *sub_hub_new(struct link *l, const struct sub_net *net, str
     pthread_cond_init(&h->wake, &monotonic);
     pthread_cond_init(&h->idle, &monotonic);
     pthread_condattr_destroy(&monotonic);
+    sub_share_init(h);
     if (!sub_load(h, e))
         return h;
     sub_hub_unref(h);
@@ -634,8 +635,10 @@ struct subscriptions *subscriptions_new(struct link *l, struct error *e)
         return NULL;
     h->threaded = true;
     journal_listen(l->store, on_journal, h);
+    sub_share_start(h);
     if (!pthread_create(&h->thread, NULL, follower, h))
         return h;
+    sub_share_stop(h);
     journal_unlisten(l->store, on_journal, h);
     sub_hub_unref(h);
     error_set(e, ERR_INTERNAL, "cannot start the thread that follows the journal");
@@ -656,8 +659,10 @@ static void wait_for_answers(struct subscriptions *h)
 void subscriptions_free(struct subscriptions *h)
 {
     struct error e = {0};
-    if (h->threaded)
+    if (h->threaded) {
+        sub_share_stop(h);
         journal_unlisten(h->link->store, on_journal, h);
+    }
     pthread_mutex_lock(&h->lock);
     h->closing = true;
     pthread_cond_broadcast(&h->wake);

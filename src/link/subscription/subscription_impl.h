@@ -11,6 +11,7 @@
  *     outbound.c             the transports: HTTP, MQTT
  *     subscription_follow.c  the follower: journal, sweeps, periods, cursors on disk
  *     subscription_store.c   rows of the subscription table
+ *     subscription_share.c   several processes on one store: who notifies
  *     subscription_api.c     /ngsi-ld/v1/subscriptions, /link/v1/deliveries
  */
 #ifndef LINK_SUBSCRIPTION_IMPL_H
@@ -418,6 +419,15 @@ struct subscriptions {
     int64_t flying;                            /* requests on their way */
     size_t queued_bytes;
     bool hungry; /* somebody in ST_BEHIND may want a sweep */
+
+    /* subscription_share.c */
+    bool standby;                        /* another process notifies */
+    bool stale;                          /* all rows are to be read again */
+    int64_t term;                        /* of our duty, 0: none yet */
+    struct sub_hint *hints, **last_hint; /* subscriptions that others wrote, oldest first */
+    size_t n_hints;
+    bool looked_at;       /* somebody asked for counters since they were read */
+    int64_t refreshed_at; /* steady */
     int64_t stamp;
     int64_t flushed_at, counted_at; /* steady */
 };
@@ -494,17 +504,45 @@ struct subscriptions *sub_hub_new(struct link *l, const struct sub_net *net, str
 
 /* --- store --- */
 
-/* All rows of the table. */
+/* All rows of the table, in place of what is there. */
 enum err sub_load(struct subscriptions *h, struct error *e);
-/* Cursors and counters that moved, in one change. */
+/* Cursors and counters that moved, in one change; nothing while another process notifies. */
 enum err sub_flush(struct subscriptions *h, bool all, struct error *e);
 /* One of them compiled, for somebody who looks; of its own slab and in no group. NULL: see e. Give
  * back with sub_spec_drop(). */
 struct sub_spec *sub_spec_of(struct link *l, struct store_conn *c, int64_t tenant, struct str id,
                              struct error *e);
 void sub_spec_drop(struct sub_spec *s);
+struct sub_written {
+    int64_t tenant;
+    struct str id;
+    int64_t cursor; /* newest journal row then */
+    bool wakes;     /* it works again if it had switched off */
+};
+/* One row that was written or deleted: as it is now. */
+enum err sub_reload(struct subscriptions *h, const struct sub_written *w, struct error *e);
+/* Counters and positions as the process that notifies wrote them. */
+enum err sub_refresh(struct subscriptions *h, struct error *e);
 /* The state column. */
 struct str sub_counters_text(struct arena *a, const struct sub_counters *c);
 struct sub_counters sub_counters_parse(struct arena *a, struct str text);
+
+/* --- share --- */
+
+void sub_share_init(struct subscriptions *h);
+void sub_share_start(struct subscriptions *h);
+void sub_share_stop(struct subscriptions *h);
+void sub_share_free(struct subscriptions *h);
+/* The follower's, before each round: what others did. True: it is ours to notify. */
+bool sub_share_round(struct subscriptions *h);
+/* Is it ours to notify now? */
+bool sub_has_duty(const struct subscriptions *h);
+/* An order of an operator that another process took: done here, where it is ours to notify. */
+void delivery_heard(struct subscriptions *h, int64_t tenant, struct str id, int64_t action,
+                    int64_t to);
+enum err sub_tell_order(struct store_conn *c, int64_t tenant, struct str id, int action, int64_t to,
+                        struct error *e);
+/* In the change that writes or deletes a subscription: tell other processes. */
+enum err sub_tell(struct store_conn *c, const struct sub_written *w, struct error *e);
 
 #endif

@@ -402,6 +402,8 @@ static void send_head(struct subscriptions *h, struct sub *s)
 
 void sub_pump(struct subscriptions *h)
 {
+    if (!h->hosts_first || !sub_has_duty(h))
+        return;
     /* Hosts in turn, one request each, so that a long list does not keep a short one waiting. */
     while (!h->closing && h->hosts_first && h->flying < h->link->options.notify_parallel) {
         struct sub_host *host = h->hosts_first;

@@ -587,6 +587,7 @@ void sub_hub_unref(struct subscriptions *h)
         return;
     sub_free_all(h);
     pthread_mutex_destroy(&h->flushing);
+    sub_share_free(h);
     pthread_mutex_destroy(&h->lock);
     pthread_cond_destroy(&h->wake);
     pthread_cond_destroy(&h->idle);

@@ -67,6 +67,7 @@ struct sub_counters sub_counters_parse(struct arena *a, struct str text)
 
 struct loading {
     struct subscriptions *hub;
+    struct sub_slabs slabs;
     struct arena scratch;
 };
 
@@ -128,30 +129,45 @@ struct sub_spec *sub_spec_of(struct link *l, struct store_conn *c, int64_t tenan
     return spec;
 }
 
-static void load_row(struct loading *l, const struct store_rows *r)
+static struct sub_spec *loaded_spec(struct loading *l, const struct store_rows *r)
 {
-    struct arena *a = &l->scratch;
     struct error e = {0};
-    struct sub_slab *slab = sub_slab_take(&l->hub->slabs);
-    struct sub_spec *spec = compile_row(l->hub->link, a, slab, r, &e);
+    struct sub_slab *slab = sub_slab_take(&l->slabs);
+    struct sub_spec *spec = compile_row(l->hub->link, &l->scratch, slab, r, &e);
     sub_slab_unref(slab);
-    if (!spec) {
+    if (!spec)
         log_event(LOG_ERROR, "link.subscription_unreadable",
                   LOG_S("subscription", store_text(r, 3)), LOG_Z("error", e.text));
+    return spec;
+}
+
+static void load_row(struct loading *l, const struct store_rows *r)
+{
+    struct sub_spec *spec = loaded_spec(l, r);
+    if (!spec)
         return;
-    }
     bool pending = store_int(r, 8) != 0;
     int64_t cursor = store_int(r, 7), position = store_int(r, 9);
     struct sub_new n = {.spec = spec,
                         .sid = store_int(r, 0),
                         .read = pending || cursor > position ? cursor : position,
-                        .count = sub_counters_parse(a, store_text(r, 6))};
+                        .count = sub_counters_parse(&l->scratch, store_text(r, 6))};
     struct sub *s = sub_enter(l->hub, &n);
     s->disk_pending = pending;
     s->disk_cursor = cursor;
     if (position > s->tenant->pos)
         s->tenant->pos = position;
     s->tenant->disk_pos = position;
+}
+
+static void drop_all(struct subscriptions *h)
+{
+    while (h->all.n)
+        sub_delete(h, h->all.v[h->all.n - 1]);
+    for (struct sub_tenant *t = h->tenants; t; t = t->next) {
+        t->pos = t->disk_pos = 0;
+        t->sweep = -1;
+    }
 }
 
 enum err sub_load(struct subscriptions *h, struct error *e)
@@ -162,6 +178,7 @@ enum err sub_load(struct subscriptions *h, struct error *e)
     if (!c)
         return e->code;
     pthread_mutex_lock(&h->lock);
+    drop_all(h);
     store_query(c, &r, "SELECT " ROW_COLUMNS " ORDER BY s.sid", SV_EMPTY);
     while (store_next(&r)) {
         load_row(&l, &r);
@@ -170,7 +187,81 @@ enum err sub_load(struct subscriptions *h, struct error *e)
     enum err err = store_end(&r, e);
     pthread_mutex_unlock(&h->lock);
     store_read_done(c);
+    sub_slabs_release(&l.slabs);
     arena_release(&l.scratch);
+    return err;
+}
+
+/* One that was changed is what its row says, counters that others may set included. */
+static void take_row(struct loading *l, const struct store_rows *r, const struct sub_written *w)
+{
+    struct sub *s = sub_find(l->hub, w->tenant, w->id);
+    struct sub_spec *spec = s ? loaded_spec(l, r) : NULL;
+    if (!s)
+        load_row(l, r);
+    if (!spec)
+        return;
+    if (w->wakes) {
+        s->count.off = s->count.off == OFF_ITSELF ? OFF_NOT : s->count.off;
+        s->count.fails = 0;
+    }
+    sub_change(l->hub, s, spec, w->cursor);
+}
+
+enum err sub_reload(struct subscriptions *h, const struct sub_written *w, struct error *e)
+{
+    struct loading l = {.hub = h};
+    struct store_rows r;
+    struct store_conn *c = store_read(h->link->store, e);
+    if (!c)
+        return e->code;
+    pthread_mutex_lock(&h->lock);
+    store_query(c, &r, "SELECT " ROW_COLUMNS " WHERE s.tenant = $1 AND s.id = $2",
+                SV(SV_INT(w->tenant), SV_TEXT(w->id)));
+    bool there = store_next(&r);
+    if (there)
+        take_row(&l, &r, w);
+    enum err err = store_end(&r, e);
+    struct sub *gone = err || there ? NULL : sub_find(h, w->tenant, w->id);
+    if (gone)
+        sub_delete(h, gone);
+    pthread_mutex_unlock(&h->lock);
+    store_read_done(c);
+    sub_slabs_release(&l.slabs);
+    arena_release(&l.scratch);
+    return err;
+}
+
+enum err sub_refresh(struct subscriptions *h, struct error *e)
+{
+    struct arena a = ARENA_INIT;
+    struct store_rows r;
+    struct store_conn *c = store_read(h->link->store, e);
+    if (!c)
+        return e->code;
+    pthread_mutex_lock(&h->lock);
+    store_query(c, &r,
+                "SELECT s.tenant, s.id, s.state, s.cursor, s.pending, COALESCE(p.pos, 0)"
+                " FROM subscription s LEFT JOIN notify_position p ON p.tenant = s.tenant",
+                SV_EMPTY);
+    while (store_next(&r)) {
+        struct sub *s = sub_find(h, store_int(&r, 0), store_text(&r, 1));
+        int64_t position = store_int(&r, 5);
+        if (s) {
+            struct sub_counters n = sub_counters_parse(&a, store_text(&r, 2));
+            if (n.off != s->count.off)
+                h->stale = true; /* its state is another one now */
+            s->count = n;
+            s->count.last_error = STR_NONE;
+            s->read = store_int(&r, 4) ? store_int(&r, 3) : position;
+            s->tenant->pos = position;
+        }
+        arena_reset(&a);
+    }
+    enum err err = store_end(&r, e);
+    pthread_mutex_unlock(&h->lock);
+    store_read_done(c);
+    arena_release(&a);
     return err;
 }
 
@@ -277,7 +368,8 @@ enum err sub_flush(struct subscriptions *h, bool all, struct error *e)
     enum err err = OK;
     pthread_mutex_lock(&h->flushing); /* what is newer is written later */
     pthread_mutex_lock(&h->lock);
-    gather(h, &f, all);
+    if (!h->standby)
+        gather(h, &f, all);
     pthread_mutex_unlock(&h->lock);
     if (f.subs.n || f.tenants.n)
         err = store_write(h->link->store, write_moved, &f, e);

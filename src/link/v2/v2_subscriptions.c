@@ -28,6 +28,7 @@ static void show_row(struct api *c, struct json_writer *w, const struct store_ro
     if (!shown.doc)
         return;
     pthread_mutex_lock(&h->lock);
+    h->looked_at = true;
     const struct sub *s = sub_find(h, tenant, shown.id);
     shown.status = str_dup(a, status_of(s, shown.doc));
     if (s) {

@@ -149,7 +149,7 @@ static enum err engine_open(struct store *s, struct error *e)
     struct pg_data *d = calloc(1, sizeof(*d));
     if (!d)
         abort();
-    d->stop_fd = -1;
+    pg_listen_init(d);
     s->engine_data = d;
     return OK;
 }
@@ -159,6 +159,7 @@ static void engine_close(struct store *s)
     if (!s->engine_data)
         return;
     pg_listen_stop(s);
+    pthread_mutex_destroy(&((struct pg_data *)s->engine_data)->duty_lock);
     free(s->engine_data);
     s->engine_data = NULL;
 }
@@ -551,6 +552,8 @@ const struct store_engine store_engine_postgres = {
     .get_text = pg_get_text,
     .end = pg_end,
     .end_all = pg_end_all,
+    .duty = pg_duty,
+    .tell = pg_tell,
     .script = script,
     .lock_schema = lock_schema,
     .unlock_schema = unlock_schema,

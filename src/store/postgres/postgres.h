@@ -6,14 +6,26 @@
 #include "engine.h"
 #include <libpq-fe.h>
 
+enum { PG_DUTIES = 16 };
+
 /* The engine's part of a store. */
 struct pg_data {
     char channel[40]; /* of NOTIFY; one per schema */
-    char self[33];    /* what our own notifications say */
+    char self[33];    /* what our own notifications begin with */
     pthread_t listener;
     bool running;
     PGconn *listening; /* the listener's, once it runs; NULL while it is lost */
-    int stop_fd;       /* eventfd; written once */
+    int wake_fd;       /* eventfd */
+    atomic_bool stopping;
+
+    pthread_mutex_t duty_lock;
+    struct {
+        const char *name;
+        int64_t term; /* 0: we do not have it */
+    } duties[PG_DUTIES];
+    int n_duties;
+    int64_t terms;
+    int64_t confirmed; /* steady: when the database was last asked and answered later */
 };
 
 struct pg_statement {
@@ -112,8 +124,11 @@ void pg_bulk_forget(struct pg_conn *q); /* rows that wait and what is known */
 void pg_bulk_free(struct pg_conn *q);
 
 /* --- listen.c --- */
+void pg_listen_init(struct pg_data *d);
 enum err pg_listen_start(struct store *s, struct error *e);
 void pg_listen_stop(struct store *s);
+int64_t pg_duty(struct store *s, const char *duty);
+enum err pg_tell(struct store_conn *c, const char *topic, struct str key);
 
 /* --- dump.c --- */
 enum err pg_backup(struct store *s, const char *path, struct error *e);

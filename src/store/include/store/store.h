@@ -214,6 +214,31 @@ enum err store_put(struct store_conn *c, const struct store_bulk *bulk,
 void store_ahead(struct store_conn *c, const struct store_bulk *bulk,
                  const struct store_value *values, size_t n);
 
+/* --- several processes on one store (PostgreSQL; on SQLite there is only ever one) --- */
+
+/*
+ * A duty is what one process does for all: notifying, expiring, trimming. Its name is static. The
+ * answer is 0, or a number while this process has the duty; another number means that it was lost
+ * in between, and that somebody else may have had it. The first question enters for it: the answer
+ * is 0 until the database has said yes, some milliseconds later, when the journal's listeners are
+ * woken. A process that ends loses its duties at once, killed or not, and another one has them
+ * within a second. One that hangs or is cut off knows after 4 s that it has none, and others get
+ * them after 8 s. On SQLite the answer is always 1. Any thread; cheap.
+ */
+int64_t store_duty(struct store *s, const char *duty);
+
+/*
+ * Hints: what a process keeps in memory of rows that another one may change. store_tell() in
+ * apply() tells the other processes once the change is committed; store_heed() hears: fn runs on a
+ * thread of the store and must not wait. An absent key says that anything may have changed: hints
+ * were missed while the database was away, or the server has lost commits that nobody was told of.
+ * At most 16 hear; removal waits until no call is running.
+ */
+enum err store_tell(struct store_conn *c, const char *topic, struct str key, struct error *e);
+void store_heed(struct store *s, const char *topic, void (*fn)(void *ctx, struct str key),
+                void *ctx);
+void store_unheed(struct store *s, void (*fn)(void *ctx, struct str key), void *ctx);
+
 /* --- keeping --- */
 
 /* A consistent copy while the store is in use: one file for SQLite, a dump for PostgreSQL. */
