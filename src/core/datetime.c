@@ -228,6 +228,11 @@ bool datetime_parse(struct str s, int64_t *instant)
     return true;
 }
 
+bool datetime_parse_utc(struct str s, int64_t *instant)
+{
+    return str_ends(s, S("Z")) && datetime_parse(s, instant);
+}
+
 bool date_parse(struct str s, struct civil *out)
 {
     struct civil c = {0};

@@ -277,12 +277,14 @@ test('an empty id in the path is a wrong request', async () => {
     assert.equal((await ld.get('/entities//attrs/a')).status, 405);
 });
 
-test('offsets of date-times are taken, and answered as UTC', async () => {
-    const e = room({ warmth: { type: 'Property', value: 1, observedAt: '2026-01-01T09:00:00+09:00' }, expiresAt: '2100-01-01T00:00:00+09:00' });
+test('date-times are UTC with Z (clause 4.6.3)', async () => {
+    for (const at of ['2026-01-01T09:00:00+09:00', '2026-01-01T00:00:00', '2026-01-01', 'now', '2026-13-01T00:00:00Z']) {
+        assertError(await ld.post('/entities', room({ warmth: { type: 'Property', value: 1, observedAt: at } })), 400, 'BadRequestData');
+        assertError(await ld.post('/entities', room({ expiresAt: at })), 400, 'BadRequestData');
+    }
+    const e = room({ warmth: { type: 'Property', value: '2026-01-01T09:00:00+09:00', observedAt: '2026-01-01T00:00:00.5Z' } });
     await ld.create(e);
-    const read = await ld.read(e.id, '?options=sysAttrs');
-    assert.equal(read.warmth.observedAt, '2026-01-01T00:00:00.000Z');
-    assert.equal(read.expiresAt, '2099-12-31T15:00:00.000Z');
+    assert.deepEqual((await ld.read(e.id)).warmth, e.warmth, 'a value is what it is');
 });
 
 test('HEAD and OPTIONS', async () => {

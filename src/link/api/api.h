@@ -146,6 +146,8 @@ size_t api_list(struct api *c, struct str list, const struct str **items);
 bool api_number(struct api *c, const char *name, int64_t preset, int64_t min, int64_t max,
                 int64_t *out);
 /* A query parameter that must be true or false; false: the response is filled. */
+/* lang= and observedAt= of a merge (clauses 5.6.17, 5.6.20); false: the response is filled. */
+bool api_merge_hints(struct api *c, struct merge_hints *h);
 bool api_bool(struct api *c, const char *name, bool *out);
 /* Is name one of the words, which stand between blanks? */
 bool api_among(struct str words, struct str name);

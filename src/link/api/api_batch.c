@@ -13,6 +13,7 @@ struct unreachable {
 struct batch {
     enum batch_kind kind;
     enum op_kind op_kind;
+    struct merge_hints hints;
     enum entity_in mode;
     uint32_t next; /* item of the body to take */
     struct op *ops;
@@ -208,7 +209,7 @@ static bool take_entities(struct api *c, struct batch *b)
 {
     for (; b->next < c->body->n; b->next++) {
         const struct json *entity = &c->body->items[b->next];
-        struct op op = {.kind = b->op_kind};
+        struct op op = {.kind = b->op_kind, .hints = b->hints};
         op.result = expand(c, b, entity, &op);
         if (op.result == ERR_UNAVAILABLE && b->missing.p)
             return false;
@@ -241,11 +242,12 @@ static void fetch_and_take(void *ctx)
 }
 
 static enum http_answer entities(struct api *c, enum batch_kind kind, enum op_kind op_kind,
-                                 enum entity_in mode)
+                                 enum entity_in mode, struct merge_hints hints)
 {
     struct batch *b = start(c, kind);
     if (!b)
         return c->answer;
+    b->hints = hints;
     b->op_kind = op_kind;
     b->mode = mode;
     if (take_entities(c, b))
@@ -257,6 +259,11 @@ static enum http_answer entities(struct api *c, enum batch_kind kind, enum op_ki
     return HTTP_LATER;
 }
 
+#define NO_HINTS                                                                                   \
+    (struct merge_hints)                                                                           \
+    {                                                                                              \
+        0                                                                                          \
+    }
 #define BATCH_PARAMS "options format local"
 
 static enum http_answer batch_create(struct request *req, struct response *res, void *ctx)
@@ -264,7 +271,7 @@ static enum http_answer batch_create(struct request *req, struct response *res, 
     struct api c;
     if (!api_open(&c, req, res, ctx, batch_create, API_BODY, BATCH_PARAMS))
         return c.answer;
-    return entities(&c, BATCH_CREATE, OP_CREATE, ENTITY_WHOLE);
+    return entities(&c, BATCH_CREATE, OP_CREATE, ENTITY_WHOLE, NO_HINTS);
 }
 
 static enum http_answer batch_upsert(struct request *req, struct response *res, void *ctx)
@@ -273,7 +280,8 @@ static enum http_answer batch_upsert(struct request *req, struct response *res, 
     if (!api_open(&c, req, res, ctx, batch_upsert, API_BODY, BATCH_PARAMS))
         return c.answer;
     bool update = api_option(&c, "options", "update");
-    return entities(&c, BATCH_UPSERT, update ? OP_UPSERT_UPDATE : OP_UPSERT, ENTITY_WHOLE);
+    return entities(&c, BATCH_UPSERT, update ? OP_UPSERT_UPDATE : OP_UPSERT, ENTITY_WHOLE,
+                    NO_HINTS);
 }
 
 static enum http_answer batch_update(struct request *req, struct response *res, void *ctx)
@@ -282,15 +290,17 @@ static enum http_answer batch_update(struct request *req, struct response *res, 
     if (!api_open(&c, req, res, ctx, batch_update, API_BODY, BATCH_PARAMS))
         return c.answer;
     bool keep = api_option(&c, "options", "noOverwrite");
-    return entities(&c, BATCH_UPDATE, keep ? OP_APPEND_NEW : OP_APPEND, ENTITY_FRAGMENT);
+    return entities(&c, BATCH_UPDATE, keep ? OP_APPEND_NEW : OP_APPEND, ENTITY_FRAGMENT, NO_HINTS);
 }
 
 static enum http_answer batch_merge(struct request *req, struct response *res, void *ctx)
 {
     struct api c;
-    if (!api_open(&c, req, res, ctx, batch_merge, API_BODY, BATCH_PARAMS " lang observedAt"))
+    struct merge_hints hints;
+    if (!api_open(&c, req, res, ctx, batch_merge, API_BODY, BATCH_PARAMS " lang observedAt") ||
+        !api_merge_hints(&c, &hints))
         return c.answer;
-    return entities(&c, BATCH_MERGE, OP_MERGE, ENTITY_MERGE);
+    return entities(&c, BATCH_MERGE, OP_MERGE, ENTITY_MERGE, hints);
 }
 
 /* The body is a list of ids; any JSON type will do, because there is nothing to expand. */

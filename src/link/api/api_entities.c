@@ -240,7 +240,7 @@ static enum http_answer write_entity(struct api *c, enum op_kind kind, enum dist
                       .id = id,
                       .input = in,
                       .if_version = request_header_all(c->req, "If-Match")};
-    if (!api_type_of(c, &op->types))
+    if (!api_type_of(c, &op->types) || (kind == OP_MERGE && !api_merge_hints(c, &op->hints)))
         return c->answer;
     return distribute_write(c, dist, op, api_written_empty);
 }

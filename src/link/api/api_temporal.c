@@ -75,11 +75,11 @@ static bool read_relation(const struct time_source *s, struct history_query *q)
         q->relation = TIME_BETWEEN;
     else
         return bad_time(s->c, "timerel is before, after or between");
-    if (!datetime_parse(at, &q->from))
+    if (!datetime_parse_utc(at, &q->from))
         return bad_time(s->c, "timeAt must be a date-time such as 2026-01-01T00:00:00Z");
     if (q->relation != TIME_BETWEEN) /* history.h reads before's instant from the same place */
         return !end.p || bad_time(s->c, "endTimeAt goes with between only");
-    if (!datetime_parse(end, &q->to))
+    if (!datetime_parse_utc(end, &q->to))
         return bad_time(s->c, "endTimeAt must be a date-time such as 2026-01-01T00:00:00Z");
     return true;
 }

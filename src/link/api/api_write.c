@@ -47,3 +47,20 @@ void api_written_empty(struct api *c)
     if (!api_write_failed(c))
         response_empty(c->res, 204);
 }
+
+bool api_merge_hints(struct api *c, struct merge_hints *h)
+{
+    int64_t at;
+    struct str list = request_query(c->req, "lang"), first;
+    *h = (struct merge_hints){.observed = request_query(c->req, "observedAt")};
+    if (h->observed.p && !datetime_parse_utc(h->observed, &at)) {
+        api_fail_text(c, ERR_INVALID, "observedAt must be a date-time in UTC");
+        return false;
+    }
+    if (list.p && str_split(&list, ',', &first)) {
+        h->lang = str_trim(first);
+        ptrdiff_t weight = str_find_char(h->lang, ';');
+        h->lang = weight < 0 ? h->lang : str_sub(h->lang, 0, (size_t)weight);
+    }
+    return true;
+}

@@ -40,6 +40,7 @@ static const struct rule sub_partial = {.add = true, .overwrite = true, .erase =
 struct change {
     struct arena *arena;
     const struct rule *rule;
+    const struct merge_hints *hints; /* NULL: none */
     struct json now;
     struct entity_delta *out;
     struct error *e;
@@ -274,13 +275,25 @@ static enum err make_instance(const struct change *x, struct str attr, const str
     return OK;
 }
 
+/* A text among others of a languageMap. */
+static const struct json *one_language(const struct change *x, const struct json *text)
+{
+    struct json *map = ARENA_NEW(x->arena, struct json);
+    struct json_member *m = ARENA_NEW(x->arena, struct json_member);
+    *m = json_m(x->hints && x->hints->lang.n ? x->hints->lang : S("@none"), *text);
+    *map = json_v_object(m, 1);
+    return map;
+}
+
 /* A value whose kind was left open takes the kind of the instance that is there. */
 static enum err adapt_value(const struct change *x, struct str attr, enum kind kind,
                             const struct json *v, struct json_member *out)
 {
     struct error why;
     struct json checked;
-    if (kind != KIND_PROPERTY && kind != KIND_GEO && kind != KIND_RELATIONSHIP)
+    if (kind == KIND_LANGUAGE && json_is(v, JSON_STRING))
+        v = one_language(x, v);
+    if (kind >= KINDS || kind == KIND_VOCAB) /* its names would need the context */
         return error_set(x->e, ERR_INVALID,
                          "attribute %" STR_F ": a bare value cannot change a %" STR_F, QUOTE(attr),
                          STR_A(kind_names[kind]));
@@ -288,6 +301,18 @@ static enum err adapt_value(const struct change *x, struct str attr, enum kind k
         return fail(x, attr, ERR_INVALID, why.text);
     *out = plain(kind_members[kind], checked);
     return OK;
+}
+
+/* Is there something to delete inside a value? Depth is that of parsed JSON. */
+static bool holds_null(const struct json *v)
+{
+    for (uint32_t i = 0; json_is(v, JSON_ARRAY) && i < v->n; i++)
+        if (holds_null(&v->items[i]))
+            return true;
+    for (uint32_t i = 0; json_is(v, JSON_OBJECT) && i < v->n; i++)
+        if (holds_null(&v->members[i].value))
+            return true;
+    return json_is_null_text(v);
 }
 
 static enum err merged_value(const struct change *x, struct str attr, const struct inst *was,
@@ -305,6 +330,8 @@ static enum err merged_value(const struct change *x, struct str attr, const stru
     *out = *in->slot[SLOT_VALUE];
     if (given == KIND_NONE && adapt_value(x, attr, kind, &in->slot[SLOT_VALUE]->value, out))
         return ERR_INVALID;
+    if (!x->rule->deep && holds_null(&out->value))
+        return fail(x, attr, ERR_INVALID, NGSI_NULL " is not permitted inside a value here");
     if (merges_deeply(kind))
         out->value = merge_value(x->arena, x->rule->deep ? &old : NULL, &out->value);
     return OK;
@@ -332,6 +359,7 @@ static enum err merge_subs(const struct change *x, const struct inst *was, const
 {
     struct change sub = *x;
     enum err err = OK;
+    sub.hints = NULL;
     sub.rule = x->rule->deep ? x->rule : &sub_partial;
     for (uint32_t i = 0; !err && was->subs && i < was->n_subs; i++) {
         const struct json_member *s = &was->subs[i];
@@ -364,6 +392,11 @@ static enum err merge_instance(const struct change *x, struct str attr, const st
     enum err err = merged_value(x, attr, &was, &in, &m[n++]);
     if (err)
         return err;
+    struct json_member observed = plain(S("observedAt"), json_v_str(STR_NONE));
+    if (x->hints && x->hints->observed.p && was.slot[SLOT_OBSERVED] && !in.slot[SLOT_OBSERVED]) {
+        observed.value = json_v_str(x->hints->observed);
+        in.slot[SLOT_OBSERVED] = &observed;
+    }
     for (int s = SLOT_OBJECT_TYPE; s <= SLOT_EXPIRES; s++)
         n = put_slot(m, n, in.slot[s] ? &in : &was, (enum slot)s);
     n = put_times(x, m, n, &was);
@@ -669,11 +702,11 @@ static void delta_clear(struct entity_delta *out)
     memset(out, 0, sizeof(*out));
 }
 
-enum err entity_apply(struct arena *a, enum entity_op op, const struct json *before,
-                      const struct json *input, int64_t now, struct entity_delta *out,
-                      struct error *e)
+static enum err apply(struct arena *a, enum entity_op op, const struct json *before,
+                      const struct json *input, const struct merge_hints *hints, int64_t now,
+                      struct entity_delta *out, struct error *e)
 {
-    struct change x = {a, &rules[op], json_v_str(datetime_text(a, now)), out, e};
+    struct change x = {a, &rules[op], hints, json_v_str(datetime_text(a, now)), out, e};
     bool anew = op == ENTITY_CREATE || op == ENTITY_REPLACE;
     x.now.flags = JSON_PLAIN;
     delta_clear(out);
@@ -697,11 +730,25 @@ enum err entity_apply(struct arena *a, enum entity_op op, const struct json *bef
     return OK;
 }
 
+enum err entity_apply(struct arena *a, enum entity_op op, const struct json *before,
+                      const struct json *input, int64_t now, struct entity_delta *out,
+                      struct error *e)
+{
+    return apply(a, op, before, input, NULL, now, out, e);
+}
+
+enum err entity_merge(struct arena *a, const struct json *before, const struct json *input,
+                      const struct merge_hints *hints, int64_t now, struct entity_delta *out,
+                      struct error *e)
+{
+    return apply(a, ENTITY_MERGE_PATCH, before, input, hints, now, out, e);
+}
+
 enum err entity_delete_attr(struct arena *a, const struct json *before, struct str attr,
                             struct str dataset, bool all, int64_t now, struct entity_delta *out,
                             struct error *e)
 {
-    struct change x = {a, &rules[ENTITY_PARTIAL], json_v_str(datetime_text(a, now)), out, e};
+    struct change x = {a, &rules[ENTITY_PARTIAL], NULL, json_v_str(datetime_text(a, now)), out, e};
     delta_clear(out);
     if (!before)
         return error_set(e, ERR_NOT_FOUND, "the entity does not exist");

@@ -200,25 +200,21 @@ static enum err bare_value(const struct expansion *x, struct str name, const str
     return set_value(x, d, kind, S("value"), v);
 }
 
-/* Date-times are UTC (clause 4.6.3): one with an offset is taken, and kept as the same instant. */
-static bool take_datetime(const struct expansion *x, const struct json *v, struct json *out)
+/* Date-times are UTC, with Z (clause 4.6.3). */
+static bool is_datetime(const struct json *v)
 {
     int64_t at;
-    if (!json_is(v, JSON_STRING) || !datetime_parse(json_text(v), &at))
-        return false;
-    *out = str_ends(json_text(v), S("Z")) ? *v : json_v_str(datetime_text(x->arena, at));
-    return true;
+    return json_is(v, JSON_STRING) && datetime_parse_utc(json_text(v), &at);
 }
 
 static enum err put_datetime(const struct expansion *x, struct draft *d, enum slot s,
                              const struct json_member *m)
 {
-    struct json at = m->value;
     bool erase = x->partial && json_is_null_text(&m->value);
-    if (!erase && !take_datetime(x, &m->value, &at))
+    if (!erase && !is_datetime(&m->value))
         return error_set(x->e, ERR_INVALID, "attribute %" STR_F ": %" STR_F " is not a date-time",
                          QUOTE(x->attribute), STR_A(json_key(m)));
-    put(d, s, json_key(m), at);
+    put(d, s, json_key(m), m->value);
     return OK;
 }
 
@@ -575,11 +571,10 @@ static enum err put_type(const struct expansion *x, struct entity_draft *d, cons
 
 static enum err put_expiry(const struct expansion *x, struct entity_draft *d, const struct json *v)
 {
-    struct json at = *v;
     bool erase = x->mode != ENTITY_WHOLE && json_is_null_text(v);
-    if (!erase && !take_datetime(x, v, &at))
+    if (!erase && !is_datetime(v))
         return error_set(x->e, ERR_INVALID, "expiresAt is not a date-time");
-    put_head(d, HEAD_EXPIRES, S("expiresAt"), at);
+    put_head(d, HEAD_EXPIRES, S("expiresAt"), *v);
     return OK;
 }
 
@@ -587,15 +582,14 @@ static enum err put_expiry(const struct expansion *x, struct entity_draft *d, co
 static enum err put_time(const struct expansion *x, struct entity_draft *d,
                          const struct json_member *m)
 {
-    struct json at;
     bool created = str_eq(json_key(m), S("createdAt"));
     if (!x->times || (!created && !str_eq(json_key(m), S("modifiedAt"))))
         return OK;
-    if (!take_datetime(x, &m->value, &at))
+    if (!is_datetime(&m->value))
         return error_set(x->e, ERR_INVALID, "%s is not a date-time",
                          created ? "createdAt" : "modifiedAt");
     put_head(d, created ? HEAD_CREATED : HEAD_MODIFIED, created ? S("createdAt") : S("modifiedAt"),
-             at);
+             m->value);
     return OK;
 }
 

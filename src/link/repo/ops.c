@@ -54,6 +54,8 @@ static enum err work_out(struct ops *o, struct op *op, const struct json *before
     if (!before && makes_entities(op->kind))
         return entity_apply(o->arena, ENTITY_CREATE, NULL, op->input, now, &op->delta, e);
     enum entity_op as = gone ? ENTITY_REPLACE : apply_as[op->kind];
+    if (as == ENTITY_MERGE_PATCH)
+        return entity_merge(o->arena, before, op->input, &op->hints, now, &op->delta, e);
     return entity_apply(o->arena, as, before, op->input, now, &op->delta, e);
 }
 

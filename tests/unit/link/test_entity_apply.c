@@ -256,7 +256,6 @@ static void merge_patch(void **state)
     assert_true(d.scope_changed);
     refused(ENTITY_MERGE_PATCH, v, "{'at':{'value':1}}", ERR_INVALID);
     refused(ENTITY_MERGE_PATCH, v, "{'at':'not a uri'}", ERR_INVALID);
-    refused(ENTITY_MERGE_PATCH, v, "{'name':'bare'}", ERR_INVALID);
     refused(ENTITY_MERGE_PATCH, v, "{'brandnew':{'unitCode':'C'}}", ERR_INVALID);
 }
 

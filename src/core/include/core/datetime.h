@@ -33,7 +33,8 @@ int civil_weekday(int year, int month, int day); /* 0 = Sunday */
  * are small letters and 24:00.
  */
 bool datetime_parse(struct str s, int64_t *instant);
-bool date_parse(struct str s, struct civil *out); /* YYYY-MM-DD */
+bool datetime_parse_utc(struct str s, int64_t *instant); /* with 'Z' only: NGSI-LD, 4.6.3 */
+bool date_parse(struct str s, struct civil *out);        /* YYYY-MM-DD */
 bool time_parse(struct str s, struct civil *out); /* hh:mm[:ss[.f]][Z], only the time is set */
 
 /*

@@ -103,6 +103,15 @@ enum entity_op {
 enum err entity_apply(struct arena *a, enum entity_op op, const struct json *before,
                       const struct json *input, int64_t now, struct entity_delta *out,
                       struct error *e);
+/* What a merge patch says of all its attributes (clause 5.6.17); both may be absent. */
+struct merge_hints {
+    struct str lang;     /* the entry of a languageMap that a bare text replaces */
+    struct str observed; /* observedAt of those that had one and are given none */
+};
+/* ENTITY_MERGE_PATCH with them. */
+enum err entity_merge(struct arena *a, const struct json *before, const struct json *input,
+                      const struct merge_hints *hints, int64_t now, struct entity_delta *out,
+                      struct error *e);
 /* Delete an attribute: the instance of dataset (absent: the default one), or all of them. */
 enum err entity_delete_attr(struct arena *a, const struct json *before, struct str attr,
                             struct str dataset, bool all, int64_t now, struct entity_delta *out,

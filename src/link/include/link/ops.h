@@ -37,6 +37,7 @@ struct op {
     size_t input_bytes; /* upper bound of the input's text; 0: small, known to be harmless */
     struct str attr, dataset;
     bool all_datasets;
+    struct merge_hints hints;      /* of OP_MERGE */
     struct str if_version;         /* If-Match header: an ETag must be the entity's ("*": any) */
     const struct type_node *types; /* the entity must meet them, else it is not found; or NULL */
     /*
