@@ -50,6 +50,21 @@ static bool guarded(struct str path)
            str_starts(path, S("/link/"));
 }
 
+/* false: the response is filled. */
+static bool within_quota(struct access *x, const struct access_who *who, struct request *req,
+                         struct response *res)
+{
+    struct error e = {0};
+    int64_t wait = 1;
+    if (!access_rate(x, who, req, !reads(req), &wait, &e))
+        return true;
+    response_error(req, res, &e);
+    for (size_t i = 0; i < res->n_headers; i++)
+        if (str_eq_nocase(res->headers[i].name, S("Retry-After")))
+            res->headers[i].value = str_printf(req->arena, "%lld", (long long)wait);
+    return false;
+}
+
 static bool has_token(const struct gate_options *o, const struct request *req)
 {
     struct str sent = request_header(req, "Authorization");
@@ -58,9 +73,43 @@ static bool has_token(const struct gate_options *o, const struct request *req)
     return bytes_equal(str_trim(str_from(sent, 7)), str_c(o->token));
 }
 
-bool gate_allows(const struct gate_options *o, struct request *req, struct response *res)
+static bool refuse_key(struct request *req, struct response *res, const struct error *e)
 {
-    if (reads(req) || !guarded(req->path) || !strcmp(o->writers, "anyone") || has_token(o, req))
+    if (e->code == ERR_UNAUTHENTICATED)
+        response_header(req, res, "WWW-Authenticate", S("Bearer error=\"invalid_token\""));
+    response_error(req, res, e);
+    return false;
+}
+
+/* Who asks, for the handlers and the journal. false: the response is filled. */
+static bool identify(const struct gate_options *o, struct access *x, struct request *req,
+                     struct response *res, struct access_who *who)
+{
+    struct error e = {0};
+    *who = (struct access_who){.kind = WHO_PUBLIC};
+    if (has_token(o, req))
+        *who = (struct access_who){.kind = WHO_CITY, .actor = S("city")};
+    else if (access_identify(x, req, who, &e))
+        return refuse_key(req, res, &e);
+    if (who->kind == WHO_PUBLIC)
+        who->manages = strcmp(o->writers, "token") && request_is_local(req);
+    req->identity = who;
+    req->user = who->actor;
+    if (!within_quota(x, who, req, res))
+        return false;
+    if (!reads(req) && access_enter(x, who, req, &e))
+        return refuse_key(req, res, &e);
+    return true;
+}
+
+bool gate_allows(const struct gate_options *o, struct access *x, struct request *req,
+                 struct response *res)
+{
+    struct access_who *who = ARENA_NEW(req->arena, struct access_who);
+    if (guarded(req->path) && !identify(o, x, req, res, who))
+        return false;
+    if (reads(req) || !guarded(req->path) || !strcmp(o->writers, "anyone") ||
+        who->kind != WHO_PUBLIC)
         return true;
     if (!strcmp(o->writers, "private") && request_is_private(req))
         return true;
@@ -68,7 +117,8 @@ bool gate_allows(const struct gate_options *o, struct request *req, struct respo
         return true;
     if (o->token[0])
         response_header(req, res, "WWW-Authenticate", S("Bearer"));
-    response_problem(req, res, o->token[0] ? 401 : 403, NULL, NULL,
-                     S("writing from this address needs the city's token, see gate.writers"));
+    response_problem(
+        req, res, o->token[0] ? 401 : 403, NULL, NULL,
+        S("writing from this address needs a key or the city's token, see gate.writers"));
     return false;
 }

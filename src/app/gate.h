@@ -1,15 +1,19 @@
 /*
- * gate.h - who may change the town's facts before there are accounts.
+ * gate.h - who asks, and who may change the town's facts without a key.
  *
- * Reading shared data is open. Writing (anything but GET, HEAD, OPTIONS and queries by POST under
- * /ngsi-ld, /v2 and /link) is for those whom gate.writers names, and for whoever sends the token
- * of gate.token as "Authorization: Bearer TOKEN". Pages guard themselves.
+ * Whoever shows a key (link/access.h) or the token of gate.token ("Authorization: Bearer TOKEN") is
+ * known from here on: to the handlers as request.identity, to the journal as request.user. A key
+ * that is not good is refused for reading too. Without one, reading shared data is open as far as
+ * policies let it be, and writing (anything but GET, HEAD, OPTIONS and queries by POST under
+ * /ngsi-ld, /v2 and /link) is for those whom gate.writers names. Pages guard themselves. Quotas of
+ * requests are taken here.
  */
 #ifndef APP_GATE_H
 #define APP_GATE_H
 
 #include "core/config.h"
 #include "http/http.h"
+#include "link/access.h"
 
 struct gate_options {
     const char *writers; /* "loopback", "private" (default), "token" or "anyone" */
@@ -20,6 +24,7 @@ extern const struct config_table gate_config;
 /* ERR_INVALID for an unknown word in gate.writers. */
 enum err gate_check(const struct gate_options *o, struct error *e);
 /* True when the request may go on; else the response is filled (401 or 403). */
-bool gate_allows(const struct gate_options *o, struct request *req, struct response *res);
+bool gate_allows(const struct gate_options *o, struct access *x, struct request *req,
+                 struct response *res);
 
 #endif

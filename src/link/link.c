@@ -5,6 +5,7 @@
 #include "expiry.h"
 #include "forward.h"
 #include "http/mqtt.h"
+#include "link/access.h"
 #include "link/delivery.h"
 #include "link/import.h"
 #include "link/subscription.h"
@@ -55,6 +56,8 @@ static const struct config_key keys[] = {
                "pause between heartbeats of live streams, seconds"),
     CONFIG_INT("link.journal_hours", struct link_options, journal_hours, 168, 1, 876000,
                "hours for which changes are kept for followers: notifications, streams"),
+    CONFIG_BOOL("link.access_deny", struct link_options, access_deny, "false",
+                "nothing is open to read or write without a policy that allows it"),
     CONFIG_BOOL("link.tenants_auto", struct link_options, tenants_auto, "true",
                 "writing to an unknown tenant makes it"),
     CONFIG_STR("link.public_url", struct link_options, public_url, "",
@@ -103,6 +106,9 @@ enum err link_start(struct link *l, struct error *e)
         goto failed;
     if (l->client && !(l->mqtt = mqtt_new(client_settings(l->client), e)))
         goto failed;
+    l->access = access_new(l, e);
+    if (!l->access)
+        goto failed;
     l->shown = shown_new(l->options.shown);
     l->tenants = tenants_new();
     store_heed(l->store, "seen", forget_seen, l);
@@ -142,6 +148,7 @@ void link_stop(struct link *l)
     registrations_free(l->registrations);
     if (l->mqtt)
         mqtt_free(l->mqtt);
+    access_free(l->access);
     if (l->contexts)
         ld_contexts_free(l->contexts);
     tenants_free(l->tenants);
@@ -166,4 +173,5 @@ void link_routes(struct link *l, struct router *r)
     imports_routes(l->imports, r);
     v2_routes(l, r);
     sync_routes(l->sync, r);
+    access_routes(l, r);
 }

@@ -54,6 +54,7 @@ struct store_conn {
     uint64_t commit;    /* store's commit counter before the snapshot was taken */
     int64_t idle_since; /* steady clock, while pooled */
     bool shrunk;        /* idle memory was given back */
+    const void *view;   /* see store_set_view() */
     struct store_conn *next;
 };
 

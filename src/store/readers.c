@@ -107,9 +107,20 @@ struct store_conn *store_read(struct store *s, struct error *e)
     if (!c->in_snapshot)
         c->commit = commits;
     c->failed = OK;
+    c->view = NULL;
     c->next = NULL;
     c->shrunk = false;
     return c;
+}
+
+void store_set_view(struct store_conn *c, const void *view)
+{
+    c->view = view;
+}
+
+const void *store_view(const struct store_conn *c)
+{
+    return c->view;
 }
 
 void store_read_done(struct store_conn *c)

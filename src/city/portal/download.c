@@ -121,7 +121,7 @@ static bool make_more(struct download *d)
         write_head(d);
         return true;
     }
-    struct store_conn *c = store_read(d->city->store, &e);
+    struct store_conn *c = portal_read(d->city, &e);
     if (!c)
         return false;
     struct scan s = {.iri = d->iri, .after = d->after, .limit = CHUNK};
@@ -212,7 +212,7 @@ static void prepare(void *ctx)
     struct request *req = d->req;
     struct response *res = d->res;
     struct error e = {0};
-    struct store_conn *c = store_read(d->city->store, &e);
+    struct store_conn *c = portal_read(d->city, &e);
     enum err err = c ? repo_names(c, PORTAL_TENANT, false, find_type, d, &e) : e.code;
     if (!err && !d->iri.p)
         err = error_set(&e, ERR_NOT_FOUND, "no data set %" STR_F, STR_A(d->name));

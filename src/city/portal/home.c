@@ -89,7 +89,7 @@ struct str home_city(struct home *h, struct portal *p, struct arena *a, const st
     pthread_mutex_lock(&h->lock);
     if (!h->city_at || now - h->city_at > CITY_S * SECOND_US) {
         struct scan s = {.iri = ld_expand(ld_core(), a, S("AdministrativeArea")), .limit = 100};
-        struct store_conn *c = store_read(p->city.store, &e);
+        struct store_conn *c = portal_read(&p->city, &e);
         h->city_at = now;
         if (c && !scan_type(c, p->city.clock, &s, take_city, h, NULL, &e) && !h->city[0])
             h->city_at = 0; /* it may be loaded any moment */

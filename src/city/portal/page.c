@@ -151,7 +151,7 @@ struct str page_href(struct page *p, const char *fmt, ...)
 struct store_conn *page_reader(struct page *p)
 {
     struct error e = {0};
-    struct store_conn *c = store_read(p->portal->city.store, &e);
+    struct store_conn *c = portal_read(&p->portal->city, &e);
     if (!c)
         page_fail(p, &e);
     return c;

@@ -1,4 +1,5 @@
 /* The portal as a service: what can be set, its parts opened and closed, its routes. */
+#include "link/access.h"
 #include "portal_impl.h"
 #include "tiles.h"
 #include <stdlib.h>
@@ -20,6 +21,12 @@ static const struct config_key keys[] = {
                "map zoom below which neighbouring points are drawn as one with their number"),
 };
 static const struct config_table table = {"portal", keys, COUNT(keys)};
+
+struct store_conn *portal_read(const struct city *city, struct error *e)
+{
+    static const struct access_who everybody = {.kind = WHO_PUBLIC};
+    return access_read(city->link, &everybody, PORTAL_TENANT, e);
+}
 
 /* "/" knows no language yet: the last one used, else what the browser asks for. */
 static enum http_answer get_root(struct request *req, struct response *res, void *ctx)

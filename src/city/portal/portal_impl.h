@@ -47,6 +47,9 @@ struct portal {
 
 enum { PORTAL_TENANT = 1 }; /* pages show the default tenant */
 
+/* A reader of the store that sees what everybody may see; like store_read(). */
+struct store_conn *portal_read(const struct city *city, struct error *e);
+
 /* --- one page (page.c) --- */
 
 struct page {

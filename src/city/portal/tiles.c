@@ -60,6 +60,14 @@ static void touch(struct tiles *t, struct str type, int64_t seq)
     t->newest = seq;
 }
 
+static void all_is_new(struct tiles *t, int64_t newest)
+{
+    map_release(&t->versions);
+    arena_release(&t->arena);
+    t->base = t->newest = t->seen = newest;
+    t->started = true;
+}
+
 static bool follow(void *ctx, const struct journal_row *row)
 {
     struct tiles *t = ctx;
@@ -67,6 +75,8 @@ static bool follow(void *ctx, const struct journal_row *row)
     struct entity_event ev = {0};
     struct error e = {0};
     t->seen = row->seq;
+    if (str_eq(row->topic, S("access"))) /* other things may be open now */
+        all_is_new(t, row->seq);
     if (str_eq(row->topic, S("entity")) && !entity_event_parse(&a, row->body, &ev, &e)) {
         bool visible = ev.op != EVENT_UPDATED;
         for (size_t i = 0; !visible && i < ev.changes.n; i++)
@@ -79,19 +89,11 @@ static bool follow(void *ctx, const struct journal_row *row)
     return true;
 }
 
-static void all_is_new(struct tiles *t, int64_t newest)
-{
-    map_release(&t->versions);
-    arena_release(&t->arena);
-    t->base = t->newest = t->seen = newest;
-    t->started = true;
-}
-
 /* Under the lock. */
 static enum err catch_up(struct tiles *t, struct error *e)
 {
     int64_t oldest, newest;
-    struct store_conn *c = store_read(t->city->store, e);
+    struct store_conn *c = portal_read(t->city, e);
     if (!c)
         return e->code;
     enum err err = journal_range(c, PORTAL_TENANT, &oldest, &newest, e);
@@ -354,7 +356,7 @@ static enum err read_tile(struct tiles *t, struct making *m, const struct str *t
         err = e->code;
         goto out;
     }
-    c = store_read(t->city->store, e);
+    c = portal_read(t->city, e);
     if (!c) {
         err = e->code;
         goto out;

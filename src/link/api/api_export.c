@@ -6,6 +6,7 @@
  */
 #include "api_select.h"
 #include "core/map.h"
+#include "link/access.h"
 
 enum { EXPORT_CHUNK = 64, EXPORT_COLUMNS = 500, EXPORT_LOOK = 200 };
 
@@ -144,6 +145,8 @@ static enum err query(struct export *x, uint64_t limit,
     if (!conn)
         return e->code;
     enum err err = repo_tenant(conn, x->c.tenant, &tenant, e);
+    if (!err)
+        store_set_view(conn, access_view(l->access, access_asks(x->c.req), tenant));
     struct repo_query q = {.query = &x->select.query,
                            .tenant = tenant,
                            .after = x->last,

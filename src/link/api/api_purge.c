@@ -5,6 +5,7 @@
 #include "api_select.h"
 #include "core/vec.h"
 #include "distribute.h"
+#include "link/access.h"
 
 enum { PURGE_CHUNK = 500 };
 
@@ -77,6 +78,8 @@ static enum err purge_chunk(struct purge *p, bool *more, struct error *e)
     if (!conn)
         return e->code;
     enum err err = repo_tenant(conn, p->c->tenant, &tenant, e);
+    if (!err)
+        store_set_view(conn, access_view(l->access, access_asks(p->c->req), tenant));
     struct repo_query q = {.query = &p->select.query,
                            .tenant = tenant,
                            .after = p->last,
@@ -94,6 +97,7 @@ static enum err purge_chunk(struct purge *p, bool *more, struct error *e)
     struct ops ops = {.arena = &p->arena,
                       .tenant = p->c->tenant,
                       .actor = p->c->req->user,
+                      .who = access_asks(p->c->req),
                       .ops = p->ops.v,
                       .n = p->ops.n};
     err = ops_run(l, &ops, e);

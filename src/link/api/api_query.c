@@ -10,6 +10,7 @@
 #include "api_select.h"
 #include "crypto/hash.h"
 #include "distribute_read.h"
+#include "link/access.h"
 #include "shown.h"
 #include <stdlib.h>
 
@@ -165,7 +166,7 @@ static void show(struct page *p, const struct entity_row *row, const struct json
     }
     size_t begin = p->out.n;
     entity_write(&p->out, p->c->arena, stored, &p->view);
-    if (p->shown)
+    if (p->shown && !row->partial)
         shown_put(p->shown, row->eid, row->version, &p->view, stored,
                   str_from(buf_view(&p->out), begin));
     if (p->join.kind == JOIN_FLAT)

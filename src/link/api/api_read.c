@@ -1,5 +1,6 @@
 /* Reading: parameters, media types, representations, answers. */
 #include "api.h"
+#include "link/access.h"
 #include <stdio.h>
 
 #define CONTEXT_REL "http://www.w3.org/ns/json-ld#context"
@@ -13,6 +14,8 @@ struct store_conn *api_reader(struct api *c, int64_t *tenant)
         return NULL;
     }
     enum err err = repo_tenant(conn, c->tenant, tenant, &e);
+    if (!err)
+        store_set_view(conn, access_view(c->link->access, access_asks(c->req), *tenant));
     if (!err)
         return conn;
     store_read_done(conn);
@@ -171,7 +174,9 @@ bool api_accept(struct api *c, bool offer_geojson)
     /* GeoJSON carries the @context unless "Prefer: body=json" */
     c->embed = accepted == 1 || (accepted == 2 && str_find(request_header_all(c->req, "Prefer"),
                                                            S("body=json")) < 0);
-    response_header(c->req, c->res, "Vary", S("Accept, Link, Prefer, NGSILD-Tenant"));
+    response_header(
+        c->req, c->res, "Vary",
+        S("Accept, Link, Prefer, NGSILD-Tenant, Authorization, X-API-Key, X-Auth-Token"));
     return true;
 }
 

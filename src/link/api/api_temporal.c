@@ -7,6 +7,7 @@
  */
 #include "api_temporal.h"
 #include "api_select.h"
+#include "link/access.h"
 
 #define TIME_PARAMS                                                                                \
     "timerel timeAt endTimeAt timeproperty lastN aggrMethods aggrPeriodDuration options format"    \
@@ -185,6 +186,12 @@ static enum err load_gone(struct store_conn *conn, struct arena *a, int64_t tena
     return err == ERR_NOT_FOUND ? OK : err; /* trimmed */
 }
 
+/* Does an entity that is not there now show to who asks? */
+static bool shows_gone(const struct store_conn *conn, const struct temporal_entity *t)
+{
+    return access_sees(access_of(conn), t->stored, t->types, STR_NONE);
+}
+
 static bool stop_at_once(void *ctx, const struct history_row *row)
 {
     (void)row;
@@ -239,7 +246,11 @@ static enum err find_entity(struct api *c, struct store_conn *conn, int64_t tena
     err = has_history(conn, row.eid, &any, e);
     if (!err && !any)
         return error_set(e, ERR_NOT_FOUND, "no entity %" STR_F, STR_A(t->id));
-    return err ? err : load_gone(conn, c->arena, tenant, row.version, t, e);
+    if (!err)
+        err = load_gone(conn, c->arena, tenant, row.version, t, e);
+    return err || shows_gone(conn, t)
+               ? err
+               : error_set(e, ERR_NOT_FOUND, "no entity %" STR_F, STR_A(t->id));
 }
 
 /* None of the attributes that were named ever was, or pick and omit leave nothing (4.21, 5.7.3.4).
@@ -446,6 +457,7 @@ static bool each_gone(struct evolution_query *x, struct temporal_entity *t, int6
     struct json head = json_v_object(m, scope ? 3 : 2);
     if (!x->err)
         x->err = query_holds(&narrow, &head, &hit, x->e);
+    hit = hit && shows_gone(x->conn, t);
     if (!x->err && hit)
         x->err = api_select_any(&x->select, &head, &hit);
     return x->err || !hit ? !x->err : consider(x, t);

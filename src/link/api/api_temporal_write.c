@@ -7,6 +7,8 @@
  */
 #include "api_temporal.h"
 #include "distribute.h"
+#include "history_impl.h"
+#include "link/access.h"
 
 /* One attribute instance in stored form. */
 struct new_instance {
@@ -29,6 +31,7 @@ struct change {
     bool all_datasets;
     int64_t seq; /* of the instance; 0: all */
     bool made;   /* the entity was not there before */
+    bool no_tenant;
 };
 
 /* --- in the transaction --- */
@@ -147,6 +150,28 @@ static enum err apply_replace(struct store_conn *conn, struct change *x, int64_t
     return err ? err : journal_instance(conn, x, tenant, now, "replace", &n, &of, e);
 }
 
+/* The rights of who asks on each attribute that is named, else on the entity. */
+static enum err may_change(struct store_conn *conn, const struct change *x, int64_t tenant,
+                           struct error *e)
+{
+    const struct access_view *v = access_view(x->c->link->access, access_asks(x->c->req), tenant);
+    struct history_past past = {.types = x->types};
+    struct entity_row row;
+    if (!v)
+        return OK;
+    enum err err = repo_get(conn, x->c->arena, tenant, x->id, &row, e);
+    if (!err || (err == ERR_NOT_FOUND && row.eid))
+        err = history_past(conn, x->c->arena, row.eid, &past, e);
+    if (err && err != ERR_NOT_FOUND)
+        return err;
+    if (row.eid && !access_sees(v, past.stored, past.types, STR_NONE))
+        return error_set(e, ERR_NOT_FOUND, "no history of %" STR_F, STR_A(x->id));
+    for (size_t i = 0; i < x->instances.n; i++)
+        if (access_change_past(v, past.stored, past.types, x->instances.v[i].attr, e))
+            return e->code;
+    return x->instances.n ? OK : access_change_past(v, past.stored, past.types, x->attr, e);
+}
+
 static enum err apply(struct store_conn *conn, void *ctx, struct error *e)
 {
     struct change *x = ctx;
@@ -155,8 +180,11 @@ static enum err apply(struct store_conn *conn, void *ctx, struct error *e)
     enum err err = x->types && l->options.tenants_auto
                        ? repo_tenant_make(conn, x->c->tenant, now, &tenant, e)
                        : repo_tenant(conn, x->c->tenant, &tenant, e);
+    x->no_tenant = err == ERR_NOT_FOUND;
+    if (!err)
+        err = may_change(conn, x, tenant, e);
     if (err)
-        return err == ERR_NOT_FOUND ? error_set(e, ERR_FORBIDDEN, "no tenant") : err;
+        return err;
     switch (x->kind) {
     case CHANGE_ADD:
         return apply_add(conn, x, tenant, now, e);
@@ -187,7 +215,7 @@ static void done(void *ctx, enum err code, const struct error *e)
         dist_local_done(x->dist, code, e, NULL);
         return;
     }
-    if (code == ERR_FORBIDDEN)
+    if (x->no_tenant)
         api_no_tenant(c);
     else if (code)
         api_fail(c, e);

@@ -1,5 +1,6 @@
 /* Writing: operations handed to the writer thread, the answer after their commit. */
 #include "api.h"
+#include "link/access.h"
 
 static void ops_done(struct ops *ops, enum err code, const struct error *e)
 {
@@ -23,6 +24,7 @@ enum http_answer api_write(struct api *c, struct op *ops, size_t n, void (*then)
     kept->ops = (struct ops){.arena = c->arena,
                              .tenant = c->tenant,
                              .actor = c->req->user,
+                             .who = access_asks(c->req),
                              .ops = ops,
                              .n = n,
                              .done = ops_done,

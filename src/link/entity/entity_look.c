@@ -138,6 +138,8 @@ bool entity_is_member(struct str key)
         return memcmp(key.p, "type", 4) == 0;
     case 5:
         return memcmp(key.p, "scope", 5) == 0;
+    case 8:
+        return memcmp(key.p, "@creator", 8) == 0;
     case 9:
         return memcmp(key.p, "createdAt", 9) == 0 || memcmp(key.p, "expiresAt", 9) == 0 ||
                memcmp(key.p, "deletedAt", 9) == 0;

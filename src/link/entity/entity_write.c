@@ -350,7 +350,7 @@ static void write_head(struct json_writer *w, struct arena *a, const struct json
     } else if (str_eq(key, S("scope"))) {
         if (wanted(key, v))
             write_scope(w, &m->value);
-    } else if (v->sys_attrs) {
+    } else if (v->sys_attrs && key.p[0] != '@') {
         json_w_key(w, key);
         json_w_value(w, &m->value);
     }

@@ -7,6 +7,7 @@
  * Threads and the end of it: as in distribute_write.c.
  */
 #include "distribute.h"
+#include "link/access.h"
 
 #define PATH "/ngsi-ld/v1/entityOperations/"
 
@@ -477,6 +478,7 @@ static void launch(struct dist_batch_run *r)
     r->ops = (struct ops){.arena = &r->memory,
                           .tenant = c->tenant,
                           .actor = c->req->user,
+                          .who = access_asks(c->req),
                           .ops = r->local,
                           .n = r->n_local,
                           .done = local_done,

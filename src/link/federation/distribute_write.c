@@ -7,6 +7,7 @@
  * counts the parts; who brings it to 0 has everything to himself.
  */
 #include "distribute.h"
+#include "link/access.h"
 #include "tenants.h"
 
 #define ENTITIES "/ngsi-ld/v1/entities"
@@ -394,6 +395,7 @@ static enum err op_start(void *ctx, struct dist *d, struct arena *memory, struct
     p->ops = (struct ops){.arena = memory,
                           .tenant = p->c->tenant,
                           .actor = p->c->req->user,
+                          .who = access_asks(p->c->req),
                           .ops = p->op,
                           .n = 1,
                           .done = op_done,

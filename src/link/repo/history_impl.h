@@ -18,6 +18,15 @@ struct series {
 
 typedef VEC(struct series) series_list;
 
+/* Whose history it is, now or before it was deleted, as far as that is known. */
+struct history_past {
+    struct arena *arena;
+    struct str id;
+    const struct json *stored, *types; /* NULL: not known */
+};
+enum err history_past(struct store_conn *c, struct arena *a, int64_t eid, struct history_past *p,
+                      struct error *e);
+
 /* The series of an entity that the query asks for, by name; texts in the arena. */
 enum err history_series(struct store_conn *c, struct arena *a, int64_t eid,
                         const struct history_query *q, series_list *out, struct error *e);

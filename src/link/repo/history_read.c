@@ -5,6 +5,7 @@
  * not per attribute: whoever asks again from there on gets the rest of all of them.
  */
 #include "history_impl.h"
+#include "link/access.h"
 
 /* --- series --- */
 
@@ -16,10 +17,53 @@ static bool asked_for(struct str name, const struct str *names, size_t n)
     return names == NULL;
 }
 
+/* The journal row of a deletion holds the state before it. */
+static bool keep_state(void *ctx, const struct journal_row *row)
+{
+    struct history_past *p = ctx;
+    struct entity_event event;
+    if (str_eq(row->topic, S("entity")) && str_eq(row->key, p->id) &&
+        !entity_event_parse(p->arena, str_dup(p->arena, row->body), &event, NULL)) {
+        p->stored = event.doc;
+        p->types = entity_types(event.doc);
+    }
+    return false;
+}
+
+enum err history_past(struct store_conn *c, struct arena *a, int64_t eid, struct history_past *p,
+                      struct error *e)
+{
+    struct store_rows r;
+    int64_t tenant = 0, version = 0;
+    *p = (struct history_past){.arena = a};
+    store_query(c, &r, "SELECT tenant, id, doc, version FROM entity WHERE eid = $1",
+                SV(SV_INT(eid)));
+    if (store_next(&r)) {
+        tenant = store_int(&r, 0);
+        p->id = str_dup(a, store_text(&r, 1));
+        version = store_int(&r, 3);
+        if (!store_is_null(&r, 2))
+            p->stored = json_parse(a, str_dup(a, store_text(&r, 2)), &JSON_DEFAULT, NULL);
+        p->types = entity_types(p->stored);
+    }
+    enum err err = store_end(&r, e);
+    if (!err && !p->types)
+        err = history_types(c, a, eid, &p->types, e);
+    if (err || p->types || version < 1)
+        return err;
+    err = journal_read(c, tenant, version - 1, 1, keep_state, p, e);
+    return err == ERR_NOT_FOUND ? OK : err; /* trimmed */
+}
+
 enum err history_series(struct store_conn *c, struct arena *a, int64_t eid,
                         const struct history_query *q, series_list *out, struct error *e)
 {
     struct store_rows r;
+    struct history_past past = {0};
+    const struct access_view *view = access_of(c);
+    enum err err = view ? history_past(c, a, eid, &past, e) : OK;
+    if (err)
+        return err;
     store_query(c, &r,
                 "SELECT attr, dataset, iri, dataset_uri FROM hist_attr"
                 " WHERE eid = $1 AND attr <> 0 ORDER BY iri, dataset_uri NULLS FIRST",
@@ -27,6 +71,8 @@ enum err history_series(struct store_conn *c, struct arena *a, int64_t eid,
     while (store_next(&r)) {
         bool is_default = store_is_null(&r, 3);
         struct str dataset = is_default ? S("@none") : store_text(&r, 3);
+        if (view && !access_sees(view, past.stored, past.types, store_text(&r, 2)))
+            continue;
         if (!asked_for(store_text(&r, 2), q->attrs, q->n_attrs) ||
             !asked_for(dataset, q->datasets, q->n_datasets))
             continue;

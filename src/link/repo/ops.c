@@ -3,6 +3,7 @@
  * writing it happen in one transaction, so that two operations on one entity never miss each other.
  */
 #include "link/ops.h"
+#include "link/access.h"
 #include "link/edge.h"
 #include "tenants.h"
 #include <stdio.h>
@@ -75,6 +76,27 @@ static enum err check_size(struct ops *o, struct op *op, const struct entity_row
                 : OK;
 }
 
+/* The creator, the rights of who asks, the quotas; else op->result says why not. */
+static enum err may_change(struct ops *o, struct op *op, const struct entity_row *row,
+                           const struct json *before, bool gone, int64_t tenant)
+{
+    struct access *x = o->link->access;
+    struct entity_delta *d = &op->delta;
+    d->after =
+        access_signed(o->arena, gone ? NULL : before, d->after, o->who ? o->actor : STR_NONE);
+    if (o->who)
+        op->result = access_change(access_view(x, o->who, tenant), before, d->after, d->changes.v,
+                                   d->changes.n, &op->error);
+    if (op->result || !x)
+        return op->result;
+    struct access_growth growth = {.entities = (d->after != NULL) - (before != NULL),
+                                   .bytes = (int64_t)op->input_bytes};
+    if (!d->after)
+        growth.bytes = -(int64_t)row->doc.n;
+    op->result = access_room(x, tenant, o->actor, growth, &op->error);
+    return op->result;
+}
+
 /* One operation. Errors of its own go to op->error; the return value is the store's. */
 static enum err apply_op(struct store_conn *c, struct ops *o, struct op *op, int64_t tenant,
                          int64_t now, struct error *e)
@@ -118,6 +140,8 @@ static enum err apply_op(struct store_conn *c, struct ops *o, struct op *op, int
     if (op->result || op->delta.after == before) /* nothing changed */
         return OK;
     op->created = !before || gone;
+    if (may_change(o, op, &row, before, gone, tenant))
+        return OK;
     struct repo_options options = {.history = o->link->options.history};
     struct repo_put put = {.arena = o->arena,
                            .options = &options,

@@ -3,6 +3,7 @@
 #include "core/datetime.h"
 #include "core/geo.h"
 #include "keys.h"
+#include "link/access.h"
 #include "link/query.h"
 
 struct str index_text(struct str s)
@@ -102,7 +103,10 @@ void index_expiry(struct index_rows *out, const struct json *stored)
 
 void index_entity(struct index_rows *out, const struct json *stored)
 {
+    struct str creator = json_text(json_get(stored, S(ACCESS_CREATOR)));
     add(out, INDEX_KEY, KEY_ALL, S(""));
+    if (creator.n)
+        add(out, INDEX_KEY, KEY_CREATOR, creator);
     index_expiry(out, stored);
     index_types(out, entity_types(stored));
     index_scopes(out, json_get(stored, S("scope")));

@@ -15,6 +15,9 @@ struct index_row {
     struct str text; /* INDEX_TEXT */
 };
 
+/* The types in the text of a stored form, without reading all of it: they stand near its begin. */
+const struct json *repo_row_types(struct arena *a, struct str doc);
+
 struct index_rows {
     struct arena *arena;
     int64_t tenant;
@@ -37,9 +40,10 @@ enum {
     KEY_TIME = 'd',
     KEY_BOOL = 'b',
     KEY_TEXT = 's',
-    KEY_SCOPE = 'c', /* name empty */
-    KEY_POINT = 'g', /* geometries that are one point: leaf cells only */
-    KEY_SHAPE = 'G'  /* other geometries: cells of any level */
+    KEY_CREATOR = 'k', /* who made the entity */
+    KEY_SCOPE = 'c',   /* name empty */
+    KEY_POINT = 'g',   /* geometries that are one point: leaf cells only */
+    KEY_SHAPE = 'G'    /* other geometries: cells of any level */
 };
 
 /* What the text index holds of s: at most INDEX_TEXT_CHARS code points, cut at U+0000. Cutting by

@@ -1,11 +1,82 @@
 /* Tenants, and the names of types and attributes in use. */
 #include "keys.h"
+#include "link/access.h"
 #include "link/repo.h"
 #include "repo_index.h"
+
+static bool stop_at_first(void *ctx, const struct entity_row *row, const struct json *stored)
+{
+    (void)row, (void)stored;
+    *(bool *)ctx = true;
+    return false;
+}
+
+/* How many entities of that type show through the connection's view; of an attribute: does one? */
+static enum err count_shown(struct store_conn *c, int64_t tenant, bool attribute, struct str iri,
+                            int64_t *n, struct error *e)
+{
+    struct arena a = ARENA_INIT;
+    struct entity_query q = {.attrs = &iri, .n_attrs = attribute ? 1 : 0};
+    struct repo_query rq = {.query = &q, .tenant = tenant, .limit = attribute, .count = !attribute};
+    struct repo_result result = {0};
+    bool any = false;
+    enum err err = OK;
+    if (!attribute) {
+        q.types = query_parse_types(&a, iri, ld_core(), &QUERY_DEFAULT, e);
+        err = q.types ? OK : e->code;
+    }
+    if (!err)
+        err = repo_query(c, &rq, stop_at_first, &any, &result, e);
+    *n = attribute ? any : (int64_t)result.count;
+    arena_release(&a);
+    return err;
+}
+
+struct seen_name {
+    struct str iri;
+    int64_t entities;
+};
+
+struct seen_names {
+    struct arena arena;
+    VEC(struct seen_name) list;
+};
+
+static bool keep_name(void *ctx, struct str iri, int64_t entities)
+{
+    struct seen_names *n = ctx;
+    *vec_push(&n->arena, &n->list) = (struct seen_name){str_dup(&n->arena, iri), entities};
+    return true;
+}
+
+static enum err all_names(struct store_conn *c, int64_t tenant, bool attributes,
+                          bool (*each)(void *ctx, struct str iri, int64_t entities), void *ctx,
+                          struct error *e);
 
 enum err repo_names(struct store_conn *c, int64_t tenant, bool attributes,
                     bool (*each)(void *ctx, struct str iri, int64_t entities), void *ctx,
                     struct error *e)
+{
+    struct seen_names n = {.list = VEC_INIT};
+    bool go_on = true;
+    if (!access_of(c))
+        return all_names(c, tenant, attributes, each, ctx, e);
+    enum err err = all_names(c, tenant, attributes, keep_name, &n, e);
+    for (size_t i = 0; !err && go_on && i < n.list.n; i++) {
+        struct json type = json_v_str(n.list.v[i].iri), types = json_v_array(&type, 1);
+        int64_t shown = n.list.v[i].entities;
+        if (attributes || access_sight(access_of(c), &types) != SIGHT_ALL)
+            err = count_shown(c, tenant, attributes, n.list.v[i].iri, &shown, e);
+        if (!err && shown)
+            go_on = each(ctx, n.list.v[i].iri, shown);
+    }
+    arena_release(&n.arena);
+    return err;
+}
+
+static enum err all_names(struct store_conn *c, int64_t tenant, bool attributes,
+                          bool (*each)(void *ctx, struct str iri, int64_t entities), void *ctx,
+                          struct error *e)
 {
     struct store_rows r;
     bool go_on = true;

@@ -4,6 +4,7 @@
  * touches the index of one attribute.
  */
 #include "keys.h"
+#include "link/access.h"
 #include "link/edge.h"
 #include "link/history.h"
 #include "link/repo.h"
@@ -23,6 +24,47 @@ void repo_get_ahead(struct store_conn *c, int64_t tenant, struct str id)
     store_ahead(c, &get_entity, SV(SV_INT(tenant), SV_TEXT(id)));
 }
 
+const struct json *repo_row_types(struct arena *a, struct str doc)
+{
+    struct json_pull p;
+    struct error e;
+    json_pull_open(&p, a, doc, &JSON_DEFAULT, &e);
+    if (json_pull_next(&p) != JSON_EV_OBJECT)
+        return NULL;
+    while (json_pull_next(&p) == JSON_EV_KEY) {
+        bool types = str_eq(p.key, S("type"));
+        enum json_event ev = json_pull_next(&p);
+        if (types)
+            return json_pull_tree(&p, a, &e);
+        if (ev != JSON_EV_VALUE && !json_pull_skip(&p))
+            return NULL;
+    }
+    return NULL;
+}
+
+/* What shows of the row through the view of the connection. */
+static enum err look(struct store_conn *c, struct arena *a, struct entity_row *row, struct error *e)
+{
+    const struct access_view *view = access_of(c);
+    const struct json *types = view ? repo_row_types(a, row->doc) : NULL;
+    enum access_sight sight = access_sight(view, types);
+    if (sight == SIGHT_ALL)
+        return OK;
+    const struct json *stored =
+        sight == SIGHT_SOME ? json_parse(a, row->doc, &JSON_DEFAULT, e) : NULL;
+    if (sight == SIGHT_SOME && !stored)
+        return error_set(e, ERR_CORRUPT, "entity row %lld holds no JSON", (long long)row->eid);
+    const struct json *shown = stored ? access_see(view, a, stored) : NULL;
+    if (!shown) {
+        *row = (struct entity_row){.id = row->id};
+        return OK;
+    }
+    row->partial = shown != stored;
+    if (row->partial)
+        row->doc = json_to_text(a, shown);
+    return OK;
+}
+
 enum err repo_get(struct store_conn *c, struct arena *a, int64_t tenant, struct str id,
                   struct entity_row *row, struct error *e)
 {
@@ -36,6 +78,8 @@ enum err repo_get(struct store_conn *c, struct arena *a, int64_t tenant, struct 
         row->version = store_int(&r, 2);
     }
     enum err err = store_end(&r, e);
+    if (err == OK && row->doc.p && access_of(c))
+        err = look(c, a, row, e);
     if (err == OK && !row->doc.p)
         err = error_set(e, ERR_NOT_FOUND, "no entity %" STR_F, STR_A(id));
     return err;

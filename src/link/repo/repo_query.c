@@ -10,6 +10,7 @@
  */
 #include "core/clock.h"
 #include "keys.h"
+#include "link/access.h"
 #include "link/repo.h"
 #include "repo_index.h"
 
@@ -45,6 +46,7 @@ struct run {
     struct repo_result *result;
     uint64_t skipped, given;
     bool count_rows; /* the count comes from the index */
+    const struct access_view *view;
     bool stop;
 };
 
@@ -361,7 +363,8 @@ static enum err choose(struct run *r, struct error *e)
     if (n == 1 && is_walk(&hints[0])) { /* nothing to compare with */
         int64_t k[NAMES_MAX];
         r->plan.hint = name_keys(r, &hints[0], k) ? &hints[0] : NULL;
-        r->count_rows = r->q->count && r->plan.hint && only_a_type(r->q->query, &hints[0]);
+        r->count_rows =
+            r->q->count && !r->view && r->plan.hint && only_a_type(r->q->query, &hints[0]);
         return OK;
     }
     return choose_values(r, hints, n, e);
@@ -369,25 +372,32 @@ static enum err choose(struct run *r, struct error *e)
 
 /* --- evaluation --- */
 
-/* Does the row match? *stored is its tree, NULL when the caller knows the types. */
-static enum err evaluate(struct run *r, const struct entity_row *row, const struct json **stored,
+/* Does the row match, as it shows? *stored is its tree, NULL when the caller knows the types. */
+static enum err evaluate(struct run *r, struct entity_row *row, const struct json **stored,
                          bool *hit, struct error *e)
 {
     const struct entity_query *q = r->q->query;
     bool types_only = !q->id_pattern && !q->n_attrs && !q->q && !q->scope && !q->geo;
     if (r->q->types_of && types_only) {
         const struct json *types = r->q->types_of(r->ctx, row, &r->row);
-        *hit = types && (!q->types || query_types_hold(q->types, types));
-        if (types)
+        enum access_sight sight = types ? access_sight(r->view, types) : SIGHT_SOME;
+        *hit = types && sight == SIGHT_ALL && (!q->types || query_types_hold(q->types, types));
+        if (sight != SIGHT_SOME)
             return OK;
     }
-    *stored = json_parse(&r->row, row->doc, &JSON_DEFAULT, e);
-    if (!*stored)
+    const struct json *whole = json_parse(&r->row, row->doc, &JSON_DEFAULT, e);
+    if (!whole)
         return error_set(e, ERR_CORRUPT, "entity row %lld holds no JSON", (long long)row->eid);
+    *stored = access_see(r->view, &r->row, whole);
+    if (!*stored)
+        return OK;
+    row->partial = *stored != whole;
+    if (row->partial)
+        row->doc = json_to_text(&r->row, *stored);
     return query_holds(q, *stored, hit, e);
 }
 
-static enum err consider(struct run *r, const struct entity_row *row, struct error *e)
+static enum err consider(struct run *r, struct entity_row *row, struct error *e)
 {
     arena_reset(&r->row);
     if (!row->doc.p)
@@ -440,8 +450,10 @@ static enum err consider_rows(struct run *r, struct store_rows *rows, int64_t *s
 {
     enum err err = OK;
     while (!err && !r->stop && store_next(rows)) {
-        struct entity_row row = {store_int(rows, 0), store_text(rows, 1), store_text(rows, 2),
-                                 store_int(rows, 3)};
+        struct entity_row row = {.eid = store_int(rows, 0),
+                                 .id = store_text(rows, 1),
+                                 .doc = store_text(rows, 2),
+                                 .version = store_int(rows, 3)};
         ++*seen;
         *last = row.eid;
         err = consider(r, &row, e);
@@ -490,7 +502,8 @@ enum err repo_query(struct store_conn *c, const struct repo_query *q,
                     void *ctx, struct repo_result *result, struct error *e)
 {
     struct error local;
-    struct run r = {.c = c, .q = q, .each = each, .ctx = ctx, .result = result};
+    struct run r = {
+        .c = c, .q = q, .each = each, .ctx = ctx, .result = result, .view = access_of(c)};
     *result = (struct repo_result){0};
     if (!e)
         e = &local;

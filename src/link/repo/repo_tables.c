@@ -106,6 +106,17 @@ static const char tables_remote[] =
     "CREATE TABLE sub_via(tenant {int} NOT NULL, sub {text} NOT NULL, via {text} NOT NULL,"
     " PRIMARY KEY(tenant, sub));";
 
+/* Keys, and policies version by version; see access/access_keep.c. */
+static const char tables_access[] =
+    "CREATE TABLE access_key(n {id}, tenant {int} NOT NULL, name {text} NOT NULL,"
+    " digest {blob} NOT NULL UNIQUE, policies {text} NOT NULL, quota {text} NOT NULL,"
+    " created {int} NOT NULL, expires {int} NOT NULL, revoked {int} NOT NULL, used {int} NOT NULL);"
+    "CREATE TABLE access_policy(tenant {int} NOT NULL, name {text} NOT NULL,"
+    " version {int} NOT NULL, doc {text}, at {int} NOT NULL, actor {text},"
+    " PRIMARY KEY(tenant, name, version));"
+    "CREATE TABLE access_state(id {int} NOT NULL PRIMARY KEY, revision {int} NOT NULL);"
+    "INSERT INTO access_state(id, revision) VALUES (1, 1);";
+
 static const struct store_migration migrations[] = {
     {1, "entities, indexes, history, contexts, subscriptions", tables_1,
      INDEX_TABLES("INTEGER", "REAL", "TEXT", " WITHOUT ROWID"),
@@ -119,6 +130,7 @@ static const struct store_migration migrations[] = {
      SYNC_REGISTER("BIGINT", "")},
     {8, "what operators did to deliveries", tables_delivery, NULL, NULL},
     {9, "subscriptions at sources", tables_remote, NULL, NULL},
+    {10, "keys and policies", tables_access, NULL, NULL},
 };
 
 const struct store_module link_module = {"link", migrations,

@@ -39,6 +39,7 @@ static void fill_status(const struct subscriptions *h, const struct sub *s,
         .id = s->spec->id,
         .name = s->spec->name,
         .endpoint = s->spec->shown_uri,
+        .owner = s->spec->group->owner,
         .tenant = s->spec->tenant,
         .cursor = cursor,
         .lag = still || s->tenant->pos < cursor ? 0 : s->tenant->pos - cursor,
@@ -88,6 +89,7 @@ bool subscriptions_one(struct subscriptions *h, struct arena *a, int64_t tenant,
         st->id = str_dup(a, st->id);
         st->name = str_dup(a, st->name);
         st->endpoint = str_dup(a, st->endpoint);
+        st->owner = st->owner.p ? str_dup(a, st->owner) : STR_NONE;
         st->last_error = st->last_error.p ? str_dup(a, st->last_error) : STR_NONE;
     }
     pthread_mutex_unlock(&h->lock);

@@ -1,5 +1,6 @@
 /* /link/v1/deliveries: how receivers are being told, and orders of operators. */
 #include "api.h"
+#include "link/access.h"
 #include "link/delivery.h"
 #include "subscription_impl.h"
 
@@ -20,14 +21,24 @@ static void answer(struct api *c, struct buf *out)
     buf_release(out);
 }
 
+/* Theirs to see: their own, nobody's, and all for those who manage the tenant. */
+static bool is_theirs(const struct api *c, int64_t tenant, struct str owner)
+{
+    const struct access_who *who = access_asks(c->req);
+    return access_owns(access_view(c->link->access, who, tenant), who, owner);
+}
+
 struct listing {
     struct arena *arena;
+    const struct api *c;
     VEC(struct subscription_status) list;
 };
 
 static bool take_status(void *ctx, const struct subscription_status *st)
 {
     struct listing *l = ctx;
+    if (!is_theirs(l->c, st->tenant, st->owner))
+        return true;
     struct subscription_status *own = vec_push(l->arena, &l->list);
     *own = *st;
     own->id = str_dup(l->arena, st->id);
@@ -75,7 +86,7 @@ static enum http_answer list_all(struct request *req, struct response *res, void
     struct store_conn *conn = api_reader(&c, &tenant);
     if (!conn)
         return c.answer;
-    struct listing l = {.arena = c.arena};
+    struct listing l = {.arena = c.arena, .c = &c};
     struct buf out = BUF_INIT;
     struct json_writer w = json_writer(&out);
     subscriptions_each(c.link->subscriptions, tenant, take_status, &l);
@@ -125,7 +136,8 @@ static enum http_answer show_one(struct request *req, struct response *res, void
         return c.answer;
     struct buf out = BUF_INIT;
     struct json_writer w = json_writer(&out);
-    bool found = subscriptions_one(c.link->subscriptions, c.arena, tenant, id, &st);
+    bool found = subscriptions_one(c.link->subscriptions, c.arena, tenant, id, &st) &&
+                 is_theirs(&c, tenant, st.owner);
     if (found) {
         json_w_object(&w);
         write_status(&w, conn, clock_now(c.link->clock), &st);
@@ -193,6 +205,13 @@ static void find_waiting(struct api *c)
     struct store_conn *conn = api_reader(c, &tenant);
     if (!conn)
         return;
+    struct subscription_status st;
+    if (subscriptions_one(c->link->subscriptions, c->arena, tenant, call->id, &st) &&
+        !is_theirs(c, tenant, st.owner)) {
+        store_read_done(conn);
+        no_such(c, call->id);
+        return;
+    }
     call->w = json_writer(&out);
     call->ctx = c->ctx;
     call->arena = c->arena;

@@ -3,6 +3,7 @@
  * compiled once more so that nobody at work is disturbed. Linked entities are left out: they would
  * be those of today.
  */
+#include "link/access.h"
 #include "link/delivery.h"
 #include "subscription_impl.h"
 
@@ -52,9 +53,14 @@ static bool look_at_row(void *ctx, const struct journal_row *row)
     struct error e;
     x->scan->upto = row->seq;
     x->rows--;
-    if (str_eq(row->topic, S("entity")) && !entity_event_parse(&x->arena, row->body, &ev, &e) &&
-        sub_concerns(x->spec, &x->arena, &ev))
-        tell(x, row, &ev);
+    if (str_eq(row->topic, S("entity")) && !entity_event_parse(&x->arena, row->body, &ev, &e)) {
+        const struct sub_group *g = x->spec->group;
+        const struct entity_event *heard =
+            access_event(access_view_of(x->place.link->access, g->owner, x->spec->tenant),
+                         &x->arena, &ev);
+        if (heard && sub_concerns(x->spec, &x->arena, heard))
+            tell(x, row, heard);
+    }
     arena_reset(&x->arena);
     return x->left && x->rows;
 }

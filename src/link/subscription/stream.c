@@ -9,6 +9,7 @@
  */
 #include "core/log.h"
 #include "core/metrics.h"
+#include "link/access.h"
 #include "stream_impl.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -48,12 +49,14 @@ static void key_names(struct buf *key, const char *what, const struct str *names
     }
 }
 
-struct stream_view *stream_view_get(struct streams *h, const struct entity_view *v)
+struct stream_view *stream_view_get(struct streams *h, const struct entity_view *v,
+                                    struct str owner)
 {
     struct buf key = BUF_INIT;
     buf_printf(&key, "%d%d%d %p %" STR_F, (int)v->form, v->geojson, v->sys_attrs,
                (const void *)v->ctx, STR_A(v->lang));
     key_names(&key, "\n", v->pick, v->n_pick);
+    key_names(&key, "\t", &owner, 1);
     struct stream_view *there = map_get(&h->views, buf_view(&key));
     if (!there) {
         there = calloc(1, sizeof(*there));
@@ -63,6 +66,7 @@ struct stream_view *stream_view_get(struct streams *h, const struct entity_view 
         there->view = *v;
         there->view.pick = dup_names(&there->arena, v->pick, v->n_pick);
         there->view.geometry = STR_NONE;
+        there->owner = owner.p ? str_dup(&there->arena, owner) : STR_NONE;
         there->view.lang = v->lang.p ? str_dup(&there->arena, v->lang) : STR_NONE;
         map_put(&h->views, there->key, there);
     }
@@ -249,6 +253,17 @@ static void write_event(struct stream_view *v, struct arena *a, const struct ent
     json_w_end(&w);
 }
 
+/* The row as the owner of streams may hear of it at this moment; NULL: not at all. */
+static const struct entity_event *hear(struct streams *h, struct stream_view *v, int64_t tenant,
+                                       struct arena *a, const struct entity_event *ev)
+{
+    if (v->heard_stamp == h->stamp)
+        return v->heard;
+    v->heard_stamp = h->stamp;
+    v->heard = access_event(access_view_of(h->link->access, v->owner, tenant), a, ev);
+    return v->heard;
+}
+
 /* Under the lock. A stream whose condition costs too much is ended: it must not cost the others. */
 static void offer(struct streams *h, struct stream_tenant *t, struct arena *a,
                   const struct row *row, const struct entity_event *ev)
@@ -259,7 +274,8 @@ static void offer(struct streams *h, struct stream_tenant *t, struct arena *a,
             continue;
         bool too_complex = false;
         s->at = row->seq;
-        if (!ev || !concerned(s, ev, &too_complex))
+        const struct entity_event *mine = ev ? hear(h, s->view, s->tenant, a, ev) : NULL;
+        if (!mine || !concerned(s, mine, &too_complex))
             continue;
         if (too_complex) {
             s->over = true;
@@ -272,7 +288,7 @@ static void offer(struct streams *h, struct stream_tenant *t, struct arena *a,
         if (s->view->stamp != stamp) {
             s->view->stamp = stamp;
             buf_clear(&s->view->text);
-            write_event(s->view, a, ev, row);
+            write_event(s->view, a, mine, row);
         }
         put(s, S("entity"), row->seq, buf_view(&s->view->text));
     }

@@ -10,6 +10,7 @@
  */
 #include "api.h"
 #include "core/regex.h"
+#include "link/access.h"
 #include "stream_impl.h"
 #include <stdlib.h>
 #include <string.h>
@@ -169,6 +170,8 @@ static bool take_start(struct api *c, struct stream *s)
     if (!conn)
         return false;
     enum err err = journal_range(conn, s->tenant, &oldest, &s->newest, &e);
+    if (!err && !access_may(access_of(conn), ACCESS_SUBSCRIBE))
+        err = error_set(&e, ERR_FORBIDDEN, "no right to follow changes");
     store_read_done(conn);
     if (err) {
         api_fail(c, &e);
@@ -189,9 +192,10 @@ static bool take_start(struct api *c, struct stream *s)
 
 /* --- the handler --- */
 
-static void enter(struct streams *h, struct stream *s, const struct entity_view *v)
+static void enter(struct streams *h, struct stream *s, const struct api *c,
+                  const struct entity_view *v)
 {
-    s->view = stream_view_get(h, v);
+    s->view = stream_view_get(h, v, access_asks(c->req)->actor);
     stream_enter(h, s);
 }
 
@@ -210,7 +214,7 @@ static enum http_answer start_websocket(struct api *c, struct stream *s,
     }
     s->websocket = true;
     pthread_mutex_lock(&h->lock);
-    enter(h, s, v);
+    enter(h, s, c, v);
     k->hub = h;
     k->id = s->id;
     k->next = h->keys;
@@ -225,7 +229,7 @@ static enum http_answer start_sse(struct api *c, struct stream *s, const struct 
     s->handle = http_stream_handle(c->req);
     BUF_LIT(&s->out, "retry: 2000\n\n"); /* the headers go out with it */
     pthread_mutex_lock(&h->lock);
-    enter(h, s, v);
+    enter(h, s, c, v);
     pthread_mutex_unlock(&h->lock);
     c->res->status = 200;
     c->res->type = S("text/event-stream");

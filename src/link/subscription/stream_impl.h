@@ -22,6 +22,9 @@ struct stream_view {
     struct str key;
     struct arena arena;
     struct entity_view view;
+    struct str owner;    /* whose rights count: an actor, see access.h */
+    int64_t heard_stamp; /* of the row that heard is of */
+    const struct entity_event *heard;
     int64_t stamp; /* of the row that text is of */
     struct buf text;
 };
@@ -82,7 +85,8 @@ void stream_enter(struct streams *h, struct stream *s);
 /* Under the lock: take it out and free it. */
 void stream_leave(struct stream *s);
 struct stream *stream_find(struct streams *h, uint64_t id);
-struct stream_view *stream_view_get(struct streams *h, const struct entity_view *v);
+struct stream_view *stream_view_get(struct streams *h, const struct entity_view *v,
+                                    struct str owner);
 void stream_free(struct stream *s); /* one that was not entered */
 /* One round of following. True when there is more at once. */
 bool stream_step(struct streams *h);

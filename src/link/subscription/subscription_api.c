@@ -7,6 +7,7 @@
 #include "crypto/hash.h"
 #include "distribute_subscription.h"
 #include "forward.h"
+#include "link/access.h"
 #include "subscription_write.h"
 #include <stdio.h>
 
@@ -23,11 +24,20 @@ static void live_counters(struct subscriptions *h, int64_t tenant, struct str id
     pthread_mutex_unlock(&h->lock);
 }
 
-/* Columns: id, doc, created, modified. */
+bool sub_owned(const struct api *c, int64_t tenant, const struct json *doc)
+{
+    const struct access_who *who = access_asks(c->req);
+    return access_owns(access_view(c->link->access, who, tenant), who,
+                       json_text(json_get(doc, S(SUB_OWNER))));
+}
+
+/* Nothing when it is somebody else's. Columns: id, doc, created, modified. */
 static void write_row(struct api *c, struct buf *out, const struct store_rows *r, int64_t tenant)
 {
     struct str doc = str_dup(c->arena, store_text(r, 1));
     const struct json *tree = json_parse(c->arena, doc, &JSON_DEFAULT, NULL);
+    if (tree && !sub_owned(c, tenant, tree))
+        return;
     struct sub_counters n;
     const char *status;
     live_counters(c->link->subscriptions, tenant, store_text(r, 0), &n, &status);
@@ -97,9 +107,13 @@ static enum err list_rows(struct api *c, struct store_conn *conn, int64_t tenant
                 " WHERE tenant = $1 AND service_path IS NULL ORDER BY sid LIMIT $2 OFFSET $3",
                 SV(SV_INT(tenant), SV_INT(p->limit), SV_INT(p->offset)));
     while (store_next(&r)) {
-        if (p->n++)
+        struct buf one = BUF_INIT;
+        write_row(c, &one, &r, tenant);
+        if (one.n && out->n > 1)
             buf_char(out, ',');
-        write_row(c, out, &r, tenant);
+        buf_str(out, buf_view(&one));
+        buf_release(&one);
+        p->n++;
     }
     buf_char(out, ']');
     return store_end(&r, e);
@@ -184,6 +198,29 @@ static enum err newest_row(struct store_conn *c, struct sub_write_call *w, struc
     return journal_range(c, w->tenant, &oldest, &w->cursor, e);
 }
 
+/* The right to subscribe, and the quotas of tenant and owner; else w->result says why not. */
+static enum err may_add(struct store_conn *c, struct sub_write_call *w, int64_t count)
+{
+    struct access *x = w->api.link->access;
+    const struct access_who *who = access_asks(w->api.req);
+    int64_t most = access_subscriptions(x, w->tenant, who->actor, false), own = 0;
+    int64_t most_own = access_subscriptions(x, w->tenant, who->actor, true);
+    if (!access_may(access_view(x, who, w->tenant), ACCESS_SUBSCRIBE))
+        return w->result = error_set(&w->error, ERR_FORBIDDEN, "no right to subscribe");
+    if (most_own != INT64_MAX) {
+        struct str mark =
+            str_printf(w->api.arena, "%%\"" SUB_OWNER "\":\"%" STR_F "\"%%", STR_A(who->actor));
+        store_get_int(c, &own,
+                      "SELECT COUNT(*) FROM subscription WHERE tenant = $1 AND doc LIKE $2",
+                      SV(SV_INT(w->tenant), SV_TEXT(mark)), NULL);
+    }
+    if (count < most && own < most_own)
+        return OK;
+    return w->result =
+               error_set(&w->error, ERR_FORBIDDEN, "the quota of subscriptions is used up: %lld",
+                         (long long)(count < most ? most_own : most));
+}
+
 static enum err create_row(struct store_conn *c, struct sub_write_call *w, struct error *e)
 {
     struct link *l = w->api.link;
@@ -201,6 +238,8 @@ static enum err create_row(struct store_conn *c, struct sub_write_call *w, struc
     }
     if (err != ERR_NOT_FOUND)
         return error_set(e, err, "the subscription cannot be looked up");
+    if (may_add(c, w, count))
+        return OK;
     if (count >= l->options.subscriptions_max) {
         w->result = error_set(&w->error, ERR_TOO_MANY, "more than %lld subscriptions",
                               (long long)l->options.subscriptions_max);
@@ -242,6 +281,8 @@ static enum err find_row(struct store_conn *c, struct sub_write_call *w, const s
     enum err err = store_end(&r, e);
     if (!err && found && (!*doc || !*context))
         err = ERR_CORRUPT;
+    if (!err && found && !sub_owned(&w->api, w->tenant, *doc))
+        found = false;
     if (!err && !found)
         w->result =
             w->face ? error_set(&w->error, ERR_NOT_FOUND,
@@ -387,6 +428,11 @@ static void written(void *ctx, enum err code, const struct error *e)
 enum http_answer sub_write_submit(struct api *c, struct sub_write_call *w)
 {
     w->api = *c;
+    if (w->kind == WRITE_CREATE && access_asks(c->req)->actor.n) {
+        struct json *with = ARENA_NEW(c->arena, struct json);
+        *with = json_with(c->arena, w->in, S(SUB_OWNER), json_v_str(access_asks(c->req)->actor));
+        w->in = with;
+    }
     w->change = (struct store_change){.apply = apply, .done = written, .ctx = w};
     enum err err = store_submit(c->link->store, &w->change);
     if (err)

@@ -11,6 +11,7 @@
  */
 #include "core/log.h"
 #include "core/metrics.h"
+#include "link/access.h"
 #include "subscription_impl.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -79,6 +80,11 @@ struct candidate {
     struct sub_payload *payload; /* NULL: not concerned */
 };
 
+struct heard {
+    struct str owner;
+    const struct entity_event *ev;
+};
+
 struct offer {
     struct subscriptions *hub;
     struct arena *arena;
@@ -88,7 +94,22 @@ struct offer {
     struct sub_place place;
     VEC(struct candidate) list;
     VEC(struct sub_group *) rendered;
+    VEC(struct heard) heard; /* by owner */
 };
+
+/* The row as an owner may hear of it at this moment; NULL: not at all. */
+static const struct entity_event *hear(struct offer *o, const struct sub_spec *s,
+                                       const struct entity_event *ev)
+{
+    struct str owner = s->group->owner;
+    for (size_t i = 0; i < o->heard.n; i++)
+        if (str_eq(o->heard.v[i].owner, owner))
+            return o->heard.v[i].ev;
+    const struct access_view *v = access_view_of(o->hub->link->access, owner, s->tenant);
+    struct heard *h = vec_push(o->arena, &o->heard);
+    *h = (struct heard){owner, access_event(v, o->arena, ev)};
+    return h->ev;
+}
 
 static void collect(void *ctx, const struct sub_list *list)
 {
@@ -110,11 +131,12 @@ static void evaluate(struct offer *o, const struct entity_event *ev, int64_t at,
     for (size_t i = 0; i < o->list.n; i++) {
         struct candidate *c = &o->list.v[i];
         struct sub_group *g = c->spec->group;
-        if (!o->told && !sub_concerns(c->spec, o->arena, ev))
+        const struct entity_event *mine = hear(o, c->spec, ev);
+        if (!mine || (!o->told && !sub_concerns(c->spec, o->arena, mine)))
             continue;
         if (g->stamp != stamp) {
             g->stamp = stamp;
-            g->payload = sub_render(g, &o->place, o->arena, ev, at);
+            g->payload = sub_render(g, &o->place, o->arena, mine, at);
             *vec_push(o->arena, &o->rendered) = g;
         }
         c->payload = g->payload;
@@ -385,9 +407,12 @@ static enum err make_page(struct subscriptions *h, struct page *p, int64_t after
         q.attrs = s->watched;
         q.n_attrs = s->n_watched;
     }
+    const struct access_view *view = access_view_of(h->link->access, s->group->owner, s->tenant);
     struct store_conn *c = store_read(h->link->store, e);
+    if (c)
+        store_set_view(c, view);
     err = c ? journal_range(c, s->tenant, &oldest, &end->seq, e) : e->code;
-    if (!err) {
+    if (!err && access_may(view, ACCESS_SUBSCRIBE)) {
         struct repo_query rq = {.query = &q,
                                 .tenant = s->tenant,
                                 .after = after,

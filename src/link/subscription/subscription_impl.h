@@ -56,6 +56,10 @@ enum sub_off {
     OFF_HELD     /* an operator paused it */
 };
 
+/* The member of the stored document that names who made it (an actor, see access.h). Never shown;
+ * absent: nobody known. What the owner may not see the subscription does not tell. */
+#define SUB_OWNER "@owner"
+
 struct sub_counters {
     int64_t sent, failed; /* requests made (failed ones too), requests that failed */
     int64_t last_notification, last_success, last_failure; /* instants, 0: never */
@@ -113,6 +117,7 @@ struct sub_group {
     bool gone_attrs;
     const struct str *watched;
     size_t n_watched;
+    struct str owner; /* whose rights count */
     /* the follower's: what was rendered for the journal row at hand */
     int64_t stamp;
     struct sub_payload *payload;

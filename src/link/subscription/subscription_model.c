@@ -760,6 +760,8 @@ void sub_write(struct buf *out, struct arena *a, const struct json *doc,
     json_w_object(&w);
     for (uint32_t i = 0; i < doc->n; i++) {
         const struct json_member *m = &doc->members[i];
+        if (str_eq(json_key(m), S(SUB_OWNER)))
+            continue;
         if (str_eq(json_key(m), S("notification"))) {
             json_w_key(&w, json_key(m));
             write_notification(&w, a, &m->value, n, ctx);

@@ -243,9 +243,9 @@ static struct str group_key(struct arena *a, const struct sub_group *g, const st
 {
     const struct entity_view *v = &g->view;
     struct buf key = BUF_INIT;
-    buf_printf(&key, "%d%d%d%d%d%d%d %lld %p ", (int)v->form, v->geojson, v->sys_attrs,
+    buf_printf(&key, "%d%d%d%d%d%d%d %lld %p %" STR_F, (int)v->form, v->geojson, v->sys_attrs,
                g->show_changes, g->show_deleted, g->gone_attrs, (int)g->join, (long long)g->level,
-               (const void *)v->ctx);
+               (const void *)v->ctx, STR_A(g->owner));
     key_names(&key, '\n', &v->lang, 1);
     key_names(&key, '\r', g->watched, g->n_watched);
     key_member(&key, a, json_get(n, S("attributes")));
@@ -280,6 +280,7 @@ static struct sub_group *group_new(struct sub_slab *slab, const struct sub_spec 
         return NULL;
     g->show_changes = json_true(json_get(n, S("showChanges")));
     g->show_deleted = (s->triggers & TRIGGER_ATTR_DELETED) != 0;
+    g->owner = keep(a, json_text(json_get(src->doc, S(SUB_OWNER))));
     g->gone_attrs = g->show_deleted && !(s->triggers & TRIGGER_ENTITY_DELETED);
     if (g->gone_attrs) {
         g->watched = s->watched;
@@ -372,10 +373,14 @@ static struct sub_spec *compile_face(struct sub_slab *slab, const struct sub_sou
     g->view.ctx = src->ctx;
     ld_context_hold(g->view.ctx);
     g->face = s->face = src->face;
+    g->owner = keep(&slab->arena, json_text(json_get(src->doc, S(SUB_OWNER))));
     s->group = g;
     if (!src->face->compile(&slab->arena, src, s, e)) {
         s->origin = origin_of(s->uri);
         s->shown_uri = url_without_password(&slab->arena, s->uri);
+        if (g->owner.n)
+            g->key = str_printf(&slab->arena, "%" STR_F "\n" SUB_OWNER "%" STR_F, STR_A(g->key),
+                                STR_A(g->owner));
         return s;
     }
     group_free(g);

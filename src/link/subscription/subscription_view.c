@@ -3,6 +3,7 @@
  * picked and left out, linked entities. The languages are those of queries, so their code does it.
  */
 #include "api_join.h"
+#include "link/access.h"
 #include "subscription_impl.h"
 #include <string.h>
 
@@ -134,6 +135,7 @@ enum err sub_write_entity(struct buf *out, const struct sub_group *g, const stru
     j.conn = store_read(at->link->store, e);
     if (!j.conn)
         return e->code;
+    store_set_view(j.conn, access_view_of(at->link->access, g->owner, at->tenant));
     enum err err = OK;
     if (g->join == SHOW_INLINE) {
         err = api_join_inline(&j, out, doc, &view, e);

@@ -36,4 +36,7 @@ struct sub_write_call {
 /* Answers 201 with Location or 204 after the commit, or the error. */
 enum http_answer sub_write_submit(struct api *c, struct sub_write_call *w);
 
+/* Is the subscription theirs who ask, to read and to change? */
+bool sub_owned(const struct api *c, int64_t tenant, const struct json *doc);
+
 #endif

@@ -1,5 +1,6 @@
 /* What every call of NGSIv2 goes through: tenant, service path, media types, options, errors. */
 #include "crypto/hash.h"
+#include "link/access.h"
 #include "v2.h"
 
 /* --- errors --- */
@@ -32,6 +33,7 @@ static enum http_answer fail(struct api *c, enum err code, int status, struct st
                  {ERR_EXISTS, 422, "Unprocessable"},
                  {ERR_UNPROCESSABLE, 422, "Unprocessable"},
                  {ERR_CONFLICT, 409, "TooManyResults"},
+                 {ERR_FORBIDDEN, 403, "Forbidden"},
                  {ERR_TOO_LARGE, 413, "RequestEntityTooLarge"},
                  {ERR_TOO_COMPLEX, 413, "NoResourcesAvailable"},
                  {ERR_UNSUPPORTED, 415, "UnsupportedMediaType"}};
@@ -265,6 +267,8 @@ struct store_conn *v2_reader(struct api *c, int64_t *tenant, bool *there)
     struct store_conn *conn = store_read(c->link->store, &e);
     *there = true;
     enum err err = conn ? repo_tenant(conn, c->tenant, tenant, &e) : e.code;
+    if (!err)
+        store_set_view(conn, access_view(c->link->access, access_asks(c->req), *tenant));
     if (!err)
         return conn;
     if (conn)

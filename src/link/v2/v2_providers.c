@@ -9,6 +9,7 @@
 #include "v2_providers.h"
 #include "core/regex.h"
 #include "keys.h"
+#include "link/access.h"
 #include <stdlib.h>
 
 enum { PROVIDERS_MAX = 1000, ENTITIES_MAX = 1000, KEYS_AT_ONCE = 3 };
@@ -672,8 +673,12 @@ static enum http_answer write_and_forward(struct api *c, struct forward *none, s
     struct forward *f;
     (void)none;
     (void)zero;
-    c->ops = (struct ops){
-        .arena = c->arena, .tenant = c->tenant, .actor = c->req->user, .ops = u->ops, .n = u->n};
+    c->ops = (struct ops){.arena = c->arena,
+                          .tenant = c->tenant,
+                          .actor = c->req->user,
+                          .who = access_asks(c->req),
+                          .ops = u->ops,
+                          .n = u->n};
     if (ops_run(c->link, &c->ops, &e)) {
         api_fail(c, &e);
         return HTTP_DONE;

@@ -25,7 +25,7 @@ static void show_row(struct api *c, struct json_writer *w, const struct store_ro
     struct arena *a = c->arena;
     struct v2_sub_shown shown = {.id = str_dup(a, store_text(r, 0))};
     shown.doc = json_parse(a, str_dup(a, store_text(r, 1)), &JSON_DEFAULT, NULL);
-    if (!shown.doc)
+    if (!shown.doc || !sub_owned(c, tenant, shown.doc))
         return;
     pthread_mutex_lock(&h->lock);
     h->looked_at = true;

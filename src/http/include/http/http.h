@@ -81,10 +81,11 @@ struct request {
     int64_t started;   /* instant */
     int64_t deadline;  /* steady clock: work for this request should stop then */
     const struct route *route;
-    void *worker;      /* this thread's own object, see server_options.worker_new */
-    struct str user;   /* who asks, set by authentication; absent: nobody */
-    struct str tenant; /* set by the API that knows tenants; absent: default */
-    void *impl;        /* the server's */
+    void *worker;         /* this thread's own object, see server_options.worker_new */
+    struct str user;      /* who asks, set by authentication; absent: nobody */
+    const void *identity; /* the same as authentication knows it, in the arena; NULL: nobody */
+    struct str tenant;    /* set by the API that knows tenants; absent: default */
+    void *impl;           /* the server's */
 };
 
 struct str request_param(const struct request *req, const char *name); /* decoded path parameter */

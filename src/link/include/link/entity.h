@@ -4,7 +4,7 @@
  * Stored form: one JSON object, the same for every client whatever context it uses:
  *
  *     {"id": URI, "type": [IRI...], "scope": ["/a"...] (if any), "createdAt": T, "modifiedAt": T,
- *      "expiresAt": T (if any), ATTRIBUTE-IRI: [INSTANCE...], ...}
+ *      "expiresAt": T (if any), ATTRIBUTE-IRI: [INSTANCE...], ..., "@creator": actor (if known)}
  *     INSTANCE = {"type": KIND, VALUE-MEMBER: v, "datasetId"?, "observedAt"?, "unitCode"?,
  *                 "v2"?, "createdAt": T, "modifiedAt": T, SUB-ATTRIBUTE-IRI: [INSTANCE...], ...}
  *
@@ -14,6 +14,7 @@
  * of an entity: id, type, scope, times, then attributes in the order they came. Values are kept as
  * sent; vocab values and objectType are expanded to IRIs. T is UTC with 'Z'. "v2" holds what only
  * NGSIv2 clients see of an attribute (v2.h); partial changes keep it, a new instance has none.
+ * "@creator" is set by ops.h, is kept by all changes (access.h) and never shown.
  *
  * Everything here is pure: trees in, trees out, in the caller's arena.
  */

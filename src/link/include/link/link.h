@@ -34,6 +34,7 @@ struct link_options {
     int64_t notify_refusals;    /* refusals that set a subscription aside; 0: never */
     int64_t stream_heartbeat_s;
     int64_t journal_hours;     /* journal rows older than this are trimmed */
+    bool access_deny;          /* nothing is open without a policy that allows it */
     bool tenants_auto;         /* writing to an unknown tenant makes it */
     const char *public_url;    /* how others reach this server; "" derives it from requests */
     const char *alias;         /* our name in Via headers; "" is made once at random */
@@ -46,6 +47,7 @@ struct link_options {
 extern const struct config_table link_config;
 
 struct registrations;
+struct access;
 struct subscriptions;
 struct streams;
 struct imports;
@@ -64,6 +66,7 @@ struct link {
     struct link_options options;
     struct edge_options edge;
     struct ld_contexts *contexts;
+    struct access *access; /* keys and policies; NULL: everything is allowed */
     struct registrations *registrations;
     struct subscriptions *subscriptions;
     struct streams *streams;

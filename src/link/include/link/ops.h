@@ -14,6 +14,8 @@
 
 #include "link/link.h"
 
+struct access_who;
+
 enum op_kind {
     OP_CREATE,        /* ERR_EXISTS when it is there */
     OP_UPSERT,        /* create or replace (batch upsert, options=replace) */
@@ -60,9 +62,10 @@ struct op {
 };
 
 struct ops {
-    struct arena *arena; /* used on the writer thread until done() */
-    struct str tenant;   /* name; empty: the default one */
-    struct str actor;    /* client or user id, for the journal */
+    struct arena *arena;          /* used on the writer thread until done() */
+    struct str tenant;            /* name; empty: the default one */
+    struct str actor;             /* client or user id, for the journal; who made what is new */
+    const struct access_who *who; /* whose rights count (access.h); NULL: the city's own */
     struct op *ops;
     size_t n;
     /* On the writer thread after the commit; must not block. code is OK when the transaction was

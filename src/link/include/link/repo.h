@@ -23,10 +23,11 @@ struct entity_row {
     struct str id;
     struct str doc;  /* stored form; absent when the entity was deleted */
     int64_t version; /* journal seq of the last change */
+    bool partial;    /* the reader's view (access.h) hides something of it: doc is what shows */
 };
 
 /* In the arena. ERR_NOT_FOUND when it does not exist or was deleted; row->eid is then set if a
- * tombstone is there. */
+ * tombstone is there. What the view of the connection hides is not there. */
 enum err repo_get(struct store_conn *c, struct arena *a, int64_t tenant, struct str id,
                   struct entity_row *row, struct error *e);
 /* Inside ahead() of a change: repo_get() of this entity will be asked. */
@@ -86,7 +87,8 @@ struct repo_result {
 };
 
 /* Matches in order of eid. The row and tree live during the call of each() only; each() returns
- * false to stop early. */
+ * false to stop early. What the view of the connection hides is taken out before the query is
+ * evaluated. */
 enum err repo_query(struct store_conn *c, const struct repo_query *q,
                     bool (*each)(void *ctx, const struct entity_row *row,
                                  const struct json *stored),
@@ -94,7 +96,9 @@ enum err repo_query(struct store_conn *c, const struct repo_query *q,
 
 /* --- discovery --- */
 
-/* Names of types or attributes in use, with the number of entities that have them. */
+/* Names of types or attributes in use, with the number of entities that have them. Through a view
+ * that hides something only those of which an entity shows; of attributes their number is then 1.
+ */
 enum err repo_names(struct store_conn *c, int64_t tenant, bool attributes,
                     bool (*each)(void *ctx, struct str iri, int64_t entities), void *ctx,
                     struct error *e);

@@ -36,6 +36,7 @@ void subscriptions_routes(struct link *l, struct router *r);
 
 struct subscription_status {
     struct str id, name, endpoint;
+    struct str owner; /* actor, see access.h; absent: nobody known */
     int64_t tenant;
     int64_t cursor;                     /* delivered up to */
     int64_t lag;                        /* journal rows behind */

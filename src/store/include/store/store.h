@@ -146,6 +146,12 @@ enum err store_get_int(struct store_conn *c, int64_t *out, const char *sql,
  */
 struct store_conn *store_read(struct store *s, struct error *e);
 void store_read_done(struct store_conn *c);
+/*
+ * With whose eyes a reader reads, as a role does in other databases: the caller's, NULL after
+ * store_read(). The store only carries it; what reads rows for somebody asks for it.
+ */
+void store_set_view(struct store_conn *c, const void *view);
+const void *store_view(const struct store_conn *c);
 struct store *store_of(const struct store_conn *c);
 
 /* --- writing --- */
