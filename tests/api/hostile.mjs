@@ -191,11 +191,16 @@ test('request lines, headers and framing that are none', async () => {
     assert.equal((await city.get('/healthz')).status, 200);
 });
 
+test('thousands of query parameters get an answer', async () => {
+    const begin = Date.now();
+    for (const many of [Array.from({ length: 2000 }, (_, i) => `a${i}=1`), Array(4000).fill('a'), Array(7000).fill('')])
+        assert.equal((await city.get(`/ngsi-ld/v1/entities?type=T&${many.join('&')}`)).status, many[0] ? 400 : 200);
+    assert.ok(Date.now() - begin < 5000);
+});
+
 // libmicrohttpd gives up on them in its own way: refused, or closed, at the latest at the deadline.
-test('more parameters and cookies than a connection has memory for', async () => {
-    const outcomes = await Promise.all([
-        ...['&'.repeat(4000), Array.from({ length: 2000 }, (_, i) => `a${i}`).join('&'), 'type=T&'.repeat(1000)].map((query) => send('GET', `/healthz?${query}`)),
-        ...Array.from({ length: 20 }, () => send('GET', '/healthz', { headers: { Cookie: '=;'.repeat(2000) } }))]);
+test('more cookies than a connection has memory for', async () => {
+    const outcomes = await Promise.all(Array.from({ length: 20 }, () => send('GET', '/healthz', { headers: { Cookie: '=;'.repeat(2000) } })));
     for (const { status } of outcomes) assert.ok(status === 0 || (status >= 400 && status < 500), `status ${status}`);
     assert.equal((await city.get('/healthz')).status, 200);
 });

@@ -252,4 +252,53 @@ test('times of periods have no fraction that is zero', async () => {
     assert.deepEqual(res.json.a.max, [[1, '2026-01-01T00:00:00Z', '2026-01-01T01:00:00Z']]);
 });
 
+test('ranges by observedAt leave out what has none (clause 4.11)', async () => {
+    const id = await ld.create({ id: 'urn:ngsi-ld:Unseen:1', type: 'Unseen', a: { type: 'Property', value: 1 }, b: { type: 'Property', value: 2, observedAt: at(0) } });
+    const get = async (query) => (await ld.get(`/temporal/entities/${id}?options=temporalValues&${query}`)).json;
+    const since = 'timerel=after&timeAt=2000-01-01T00:00:00Z';
+    assert.deepEqual(Object.keys(await get(since)), ['id', 'type', 'b']);
+    assert.deepEqual(Object.keys(await get(`${since}&lastN=3`)), ['id', 'type', 'b']);
+    assert.deepEqual(Object.keys(await get(`${since}&timeproperty=modifiedAt`)), ['id', 'type', 'a', 'b']);
+    assert.deepEqual(Object.keys(await get('lastN=1')), ['id', 'type', 'a', 'b'], 'without a range all of it');
+    const q = (name, more = '') => ld.get(`/temporal/entities?type=Unseen&${since}&q=${name}${more}`);
+    assert.deepEqual(ids(await q('a')), []);
+    assert.deepEqual(ids(await q('b')), [id]);
+    assert.deepEqual(ids(await q('a', '&timeproperty=modifiedAt')), [id]);
+});
+
+test('aggregates: a range with two ends tells of empty periods too', async () => {
+    const id = 'urn:ngsi-ld:Sparse:1';
+    await ld.post('/temporal/entities', { id, type: 'Sparse', a: [[4, 7], [6, 8], [5, 27]].map(([value, minute]) => ({ type: 'Property', value, observedAt: at(minute) })) });
+    const get = async (query) => (await ld.get(`/temporal/entities/${id}?options=aggregatedValues&aggrPeriodDuration=PT10M&${query}`)).json.a;
+    const a = await get(`aggrMethods=totalCount,distinctCount,sum,sumsq,avg,min,max,stddev&${range(-10, 35)}`);
+    assert.deepEqual(a.totalCount.map((x) => x[0]), [0, 2, 0, 1, 0]);
+    assert.deepEqual(a.totalCount.map((x) => x[2]), [at(0), at(10), at(20), at(30), at(35)]);
+    assert.deepEqual(a.distinctCount.map((x) => x[0]), [0, 2, 0, 1, 0]);
+    assert.deepEqual(a.sum.map((x) => x[0]), [0, 10, 0, 5, 0]);
+    assert.deepEqual(a.sumsq.map((x) => x[0]), [0, 52, 0, 25, 0]);
+    for (const method of ['avg', 'min', 'max', 'stddev'])
+        assert.equal(a[method].length, 2, 'of nothing there is none');
+    assert.deepEqual((await get(`aggrMethods=totalCount&timerel=after&timeAt=${at(-10)}`)).totalCount.map((x) => x[0]), [2, 1], 'an open range does not');
+    assert.deepEqual((await get(`aggrMethods=sum&${range(100, 140)}`)) ?? [], []);
+    const posted = await ld.post('/temporal/entityOperations/query?options=aggregatedValues', { type: 'Query', entities: [{ type: 'Sparse' }], temporalQ: { timerel: 'after', timeAt: at(0) }, aggrParams: { aggrMethods: ['max', 'min'], aggrPeriodDuration: 'PT10M' } });
+    assert.deepEqual(posted.json[0].a.max.map((x) => x[0]), [6, 5]);
+});
+
+test('Content-Range: from what was asked to what was found (clause 6.3.10)', async () => {
+    const id = 'urn:ngsi-ld:Ranged:1';
+    await ld.post('/temporal/entities', { id, type: 'Ranged', a: Array.from({ length: 80 }, (_, i) => ({ type: 'Property', value: i, observedAt: at(10 + i) })) });
+    const header = async (query) => {
+        const res = await ld.get(`/temporal/entities/${id}?${query}`);
+        assert.equal(res.status, 206, res.text);
+        return res.headers.get('content-range');
+    };
+    assert.equal(await header(`timerel=after&timeAt=${at(0)}`), `date-time ${at(0)}-${at(59)}/*`);
+    assert.equal(await header(range(0, 100)), `date-time ${at(0)}-${at(59)}/*`);
+    assert.equal(await header(`timerel=before&timeAt=${at(100)}`), `date-time ${at(10)}-${at(59)}/*`);
+    assert.equal(await header(`timerel=after&timeAt=${at(0)}&lastN=60`), `date-time ${at(89)}-${at(40)}/60`);
+    assert.equal(await header(`${range(0, 200)}&lastN=60`), `date-time ${at(200)}-${at(40)}/60`);
+    assert.equal(await header(`timerel=before&timeAt=${at(200)}&lastN=60`), `date-time ${at(200)}-${at(40)}/60`);
+    assert.equal(await header('lastN=60'), `date-time ${at(89)}-${at(40)}/60`);
+});
+
 await run(() => ld.city.stop());

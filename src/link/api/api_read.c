@@ -164,9 +164,11 @@ bool api_accept(struct api *c, bool offer_geojson)
                                          "application/geo+json"};
     int accepted = request_accepts(c->req, offers, offer_geojson ? 3 : 2);
     if (accepted < 0) {
-        api_status(c, 406,
-                   offer_geojson ? S("JSON, JSON-LD and GeoJSON are offered")
-                                 : S("JSON and JSON-LD are offered"));
+        api_status(
+            c, 406,
+            offer_geojson
+                ? S("application/json, application/ld+json, application/geo+json are offered")
+                : S("application/json, application/ld+json are offered"));
         return false;
     }
     c->type = offers[accepted];

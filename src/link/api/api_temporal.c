@@ -91,6 +91,7 @@ bool api_time_query(struct api *c, const struct json *object, struct history_que
     return read_property(&s, q) && read_relation(&s, q);
 }
 
+/* Of the query, or of aggrParams in a body (clause 5.2.44). */
 static bool read_aggregates(const struct time_source *s, struct temporal_view *v)
 {
     struct str list = source_text(s, "aggrMethods"), word;
@@ -142,11 +143,16 @@ static bool read_view(struct api *c, const struct json *temporal_q, const struct
         return bad_time(c, "lastN must be a whole number above 0");
     v->history.last_n = n.p ? (uint64_t)last_n : 0;
     v->history.max = (uint64_t)c->link->options.temporal_max;
+    v->history.observed_only = true;
+    v->history.empty_periods = true;
     v->history.datasets = v->entity.datasets;
     v->history.n_datasets = v->entity.n_datasets;
     read_attrs(c, v);
-    if (api_wants(c, "aggregatedValues"))
-        return read_aggregates(&src, v);
+    if (api_wants(c, "aggregatedValues")) {
+        const struct json *params = json_get(s ? s->body : NULL, S("aggrParams"));
+        struct time_source aggr = {c, params ? params : temporal_q};
+        return read_aggregates(&aggr, v);
+    }
     if (api_wants(c, "temporalValues") || v->entity.form == FORM_SIMPLIFIED) {
         v->form = TEMPORAL_VALUES;
         v->entity.form = FORM_SIMPLIFIED;
@@ -209,18 +215,34 @@ static enum err has_history(struct store_conn *conn, int64_t eid, bool *any, str
 
 /* --- one entity --- */
 
+/* Without a fraction that is zero. */
+static struct str short_time(struct arena *a, int64_t at)
+{
+    struct str s = datetime_text(a, at);
+    return str_ends(s, S(".000Z")) ? str_printf(a, "%" STR_F "Z", STR_A(str_cut(s, s.n - 5))) : s;
+}
+
+/* Where the range begins is what was asked for where that is known, else what was found; it ends
+ * with what was found: the newest instance, with lastN the oldest (clause 6.3.10). */
 static void content_range(struct api *c, const struct temporal_view *v,
                           const struct history_cut *cut)
 {
-    char from[DATETIME_MAX], to[DATETIME_MAX];
-    bool newest_first = v->history.last_n > 0;
-    datetime_format(newest_first ? cut->to : cut->from, from);
-    datetime_format(newest_first ? cut->from : cut->to, to);
-    struct str size = v->history.last_n
-                          ? str_printf(c->arena, "%llu", (unsigned long long)v->history.last_n)
-                          : S("*");
+    const struct history_query *h = &v->history;
+    int64_t from = h->last_n ? cut->to : cut->from, to = h->last_n ? cut->from : cut->to;
+    struct str size = S("*");
+    if (h->last_n) {
+        size = str_printf(c->arena, "%llu", (unsigned long long)h->last_n);
+        if (h->relation == TIME_BEFORE)
+            from = h->from;
+        else if (h->relation == TIME_BETWEEN)
+            from = h->to;
+    } else if (h->relation == TIME_AFTER || h->relation == TIME_BETWEEN) {
+        from = h->from;
+    }
     response_header(c->req, c->res, "Content-Range",
-                    str_printf(c->arena, "date-time %s-%s/%" STR_F, from, to, STR_A(size)));
+                    str_printf(c->arena, "date-time %" STR_F "-%" STR_F "/%" STR_F,
+                               STR_A(short_time(c->arena, from)), STR_A(short_time(c->arena, to)),
+                               STR_A(size)));
 }
 
 struct retrieval {

@@ -35,6 +35,8 @@ bool history_value(const struct history_bucket *b, enum history_method m, double
         return true;
     case AGGR_SUM:
         *out = b->sum;
+        if (!b->count)
+            return true;
         break;
     case AGGR_AVG:
         *out = b->avg;
@@ -50,6 +52,8 @@ bool history_value(const struct history_bucket *b, enum history_method m, double
         break;
     case AGGR_SUMSQ:
         *out = b->sumsq;
+        if (!b->count)
+            return true;
         break;
     case AGGR_METHODS:
         return false;
@@ -156,6 +160,10 @@ struct aggregation {
     struct duration period;
     int64_t origin; /* start of the first period */
     int64_t last;   /* time of the newest row */
+    const struct series *series;
+    int64_t next; /* end of the last period told of */
+    size_t n_empty;
+    bool any; /* the series has rows in the range */
     bool (*each)(void *ctx, const struct history_bucket *b);
     void *ctx;
 };
@@ -165,6 +173,7 @@ static bool flush(struct aggregation *g)
     if (!g->open)
         return true;
     g->open = false;
+    g->next = g->b.to;
     if (g->b.to == INT64_MAX) /* open range: up to the newest row */
         g->b.to = g->last;
     g->b.distinct = g->seen.n;
@@ -174,6 +183,32 @@ static bool flush(struct aggregation *g)
     set_empty(&g->seen);
     arena_reset(&g->texts);
     return more;
+}
+
+enum { EMPTY_MAX = 10000 }; /* periods without rows that one series tells of */
+
+/* Periods without rows, from the end of the last one up to a time. */
+static bool give_empty(struct aggregation *g, int64_t to)
+{
+    bool whole = !g->period.months && !g->period.us;
+    if (whole || !g->q->empty_periods || g->q->relation != TIME_BETWEEN)
+        return true;
+    while (g->next < to && g->n_empty < EMPTY_MAX) {
+        struct history_bucket b = {.attr = g->series->iri,
+                                   .dataset = g->series->uri,
+                                   .from = g->next,
+                                   .numeric = false};
+        int64_t from;
+        find_period(g->q->from, &g->period, g->next, &from, &b.to);
+        if (b.to <= g->next)
+            return true;
+        b.to = b.to > g->q->to ? g->q->to : b.to;
+        g->next = b.to;
+        g->n_empty++;
+        if (!g->each(g->ctx, &b))
+            return false;
+    }
+    return true;
 }
 
 static void open_bucket(struct aggregation *g, const struct history_row *row)
@@ -258,6 +293,9 @@ static bool add_row(void *ctx, const struct history_row *row)
         if (g->origin == INT64_MIN)
             g->origin = row->at;
         open_bucket(g, row);
+        g->any = true;
+        if (!give_empty(g, g->b.from))
+            return false;
     }
     g->last = row->at;
     g->b.count++;
@@ -283,6 +321,10 @@ static enum err aggregate_series(struct store_conn *c, int64_t eid, const struct
 {
     struct span span = history_span(g->q);
     g->origin = INT64_MIN;
+    g->series = s;
+    g->next = g->q->from;
+    g->n_empty = 0;
+    g->any = false;
     enum err rc = OK;
     if (g->q->last_n) {
         int64_t total = 0;
@@ -293,7 +335,7 @@ static enum err aggregate_series(struct store_conn *c, int64_t eid, const struct
     if (!rc)
         rc = history_walk(c, eid, s, g->q->property, &span, add_row, g, NULL, stop, e);
     if (!rc && !*stop)
-        *stop = !flush(g);
+        *stop = !flush(g) || (g->any && !give_empty(g, g->q->to));
     g->open = false;
     return rc;
 }

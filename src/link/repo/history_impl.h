@@ -36,6 +36,7 @@ struct span {
     int64_t to;        /* before this time */
     int64_t skip;      /* rows to pass over, after filtering */
     int64_t limit;     /* rows to give, after filtering */
+    bool observed;     /* only rows that have an observedAt: those whose two times differ */
 };
 
 struct span history_span(const struct history_query *q);

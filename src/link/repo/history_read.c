@@ -85,7 +85,8 @@ enum err history_series(struct store_conn *c, struct arena *a, int64_t eid,
 
 struct span history_span(const struct history_query *q)
 {
-    struct span s = {INT64_MIN, INT64_MIN, INT64_MAX, 0, INT64_MAX};
+    struct span s = {INT64_MIN, INT64_MIN, INT64_MAX, 0, INT64_MAX, false};
+    s.observed = q->observed_only && q->property == TIME_OBSERVED && q->relation != TIME_ANY;
     if (q->relation == TIME_AFTER || q->relation == TIME_BETWEEN)
         s.from = q->from;
     if (q->relation == TIME_BETWEEN)
@@ -130,7 +131,8 @@ static void ask(struct store_conn *c, struct store_rows *r, int64_t eid, const s
                 enum time_property property, const struct span *span)
 {
 #define WALK(column)                                                                               \
-    FROM_BOTH("t, modified, seq, num, value", "(" column ", seq) >= ($4, $5) AND " column " < $6", \
+    FROM_BOTH("t, modified, seq, num, value",                                                      \
+              "(" column ", seq) >= ($4, $5) AND " column " < $6 AND (t <> modified OR $8 = 0)",   \
               column ", seq")                                                                      \
     " LIMIT $7"
     static const char *const sql[2] = {WALK("t"), WALK("modified")};
@@ -142,7 +144,7 @@ static void ask(struct store_conn *c, struct store_rows *r, int64_t eid, const s
     }
     store_query(c, r, sql[property == TIME_MODIFIED],
                 SV(SV_INT(eid), SV_INT(s->attr), SV_INT(s->dataset), SV_INT(from),
-                   SV_INT(span->seq), SV_INT(to), SV_INT(limit)));
+                   SV_INT(span->seq), SV_INT(to), SV_INT(limit), SV_INT(span->observed)));
 }
 
 enum err history_walk(struct store_conn *c, int64_t eid, const struct series *s,
@@ -181,7 +183,8 @@ static bool find_nth(struct store_conn *c, int64_t eid, const struct series *s,
                      int64_t *at, int64_t *seq, enum err *rc, struct error *e)
 {
 #define NTH(column, order)                                                                         \
-    FROM_BOTH(column ", seq", column " >= $4 AND " column " < $5", column order ", seq" order)     \
+    FROM_BOTH(column ", seq", column " >= $4 AND " column " < $5 AND (t <> modified OR $7 = 0)",   \
+              column order ", seq" order)                                                          \
     " LIMIT 1 OFFSET $6"
     static const char *const sql[2][2] = {{NTH("t", ""), NTH("t", " DESC")},
                                           {NTH("modified", ""), NTH("modified", " DESC")}};
@@ -190,7 +193,7 @@ static bool find_nth(struct store_conn *c, int64_t eid, const struct series *s,
     struct store_rows r;
     store_query(c, &r, sql[property == TIME_MODIFIED][newest],
                 SV(SV_INT(eid), SV_INT(s->attr), SV_INT(s->dataset), SV_INT(span->from),
-                   SV_INT(span->to), SV_INT(n)));
+                   SV_INT(span->to), SV_INT(n), SV_INT(span->observed)));
     bool found = store_next(&r);
     if (found) {
         *at = store_int(&r, 0);

@@ -22,8 +22,11 @@ struct history_query {
     size_t n_attrs;
     const struct str *datasets; /* as in entity_view */
     size_t n_datasets;
-    uint64_t last_n; /* newest n instances of each attribute; 0: all */
-    uint64_t max;    /* most instances of each attribute in one answer */
+    bool observed_only; /* a range by TIME_OBSERVED leaves out what has no observedAt (4.11); else
+                           that stands where it was changed */
+    bool empty_periods; /* aggregates of TIME_BETWEEN tell periods without rows too */
+    uint64_t last_n;    /* newest n instances of each attribute; 0: all */
+    uint64_t max;       /* most instances of each attribute in one answer */
 };
 
 struct history_row {
@@ -75,8 +78,8 @@ struct history_bucket {
 };
 /*
  * Aggregates per period (0 length: the whole range as one), aligned to the start of the query's
- * range, or for open ranges to the first row. Periods without rows are left out; deletions do not
- * count. Only by observedAt and modifiedAt (else ERR_UNPROCESSABLE).
+ * range, or for open ranges to the first row. Periods without rows are left out unless asked for;
+ * deletions do not count. Only by observedAt and modifiedAt (else ERR_UNPROCESSABLE).
  */
 enum err history_aggregate(struct store_conn *c, int64_t eid, const struct history_query *q,
                            const struct duration *period,
