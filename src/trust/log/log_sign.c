@@ -72,7 +72,7 @@ static enum err is_unsigned(struct audit_log *l, bool *out, struct error *e)
  */
 static enum err need_key(struct audit_log *l, struct error *e)
 {
-    bool fresh;
+    bool fresh = false;
     const char *dir = l->trust->data_dir, *path = key_file_path(&l->arena, dir, KEY_FILE);
     enum err err = log_key_find(&l->arena, &l->trust->options, dir, &l->key, e);
     if (err != ERR_NOT_FOUND)

@@ -215,7 +215,7 @@ static enum err is_new(struct trust *t, bool *out, struct error *e)
 /* ERR_NOT_FOUND: something is sealed, but its key is not here. */
 static enum err find_kek(struct trust *t, struct vault *v, struct error *e)
 {
-    bool fresh;
+    bool fresh = false;
     enum err err = read_kek(t, &v->kek, e);
     if (err != ERR_NOT_FOUND)
         return err;
