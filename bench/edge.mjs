@@ -18,7 +18,7 @@ async function write(city, attr, other, from, to) {
         const body = [];
         for (let k = i; k < Math.min(i + batch, to); k++)
             body.push({ id: id(k), type: 'WaterLevelObserved',
-                [k % 100 === 7 ? other : attr]: { type: 'Property', value: k, observedAt: new Date(day + k * 864).toISOString() } });
+                [k % 101 === 7 ? other : attr]: { type: 'Property', value: k, observedAt: new Date(day + k * 864).toISOString() } });
         const { status, text } = await city.post('/ngsi-ld/v1/entityOperations/upsert?options=update', body);
         if (status !== 204 && status !== 201) throw new Error(`${status} ${text.slice(0, 300)}`);
     }

@@ -41,7 +41,7 @@
 
 enum {
     PAUSE_FIRST_MS = 500,
-    PAUSE_MAX_MS = 30000,
+    PAUSE_MAX_MS = 5000,
     REFUSED_MS = 30000,
     REQUEST_MS = 60000,
     STATES_A_MESSAGE = 200,
@@ -191,8 +191,8 @@ static void on_answer(void *ctx, const struct client_answer *answer)
         asked_free(q);
 }
 
-/* Send and wait for the answer, or for the end of the thread: NULL with *e. */
-static struct asked *send_and_wait(struct edge *g, struct client_request *r, struct error *e)
+/* NULL with *e when it cannot be sent; else asked_end() or asked_leave() follows. */
+static struct asked *asked_begin(struct edge *g, struct client_request *r, struct error *e)
 {
     struct asked *q = calloc(1, sizeof(*q));
     if (!q)
@@ -200,21 +200,37 @@ static struct asked *send_and_wait(struct edge *g, struct client_request *r, str
     q->g = g;
     r->done = on_answer;
     r->ctx = q;
-    if (client_send(g->client, r, e)) {
+    if (client_send(g->client, r, e) == OK)
+        return q;
+    asked_free(q);
+    return NULL;
+}
+
+/* It is no longer wanted. */
+static void asked_leave(struct asked *q)
+{
+    struct edge *g = q->g;
+    pthread_mutex_lock(&g->lock);
+    bool done = q->done;
+    q->abandoned = !done;
+    pthread_mutex_unlock(&g->lock);
+    if (done)
         asked_free(q);
-        return NULL;
-    }
+}
+
+/* Waits for the answer, or for the end of the thread; NULL with *e. */
+static struct asked *asked_end(struct asked *q, struct error *e)
+{
+    struct edge *g = q->g;
     pthread_mutex_lock(&g->lock);
     while (!q->done && !g->stop)
         pthread_cond_wait(&g->wake, &g->lock);
     bool done = q->done;
-    q->abandoned = !done;
     pthread_mutex_unlock(&g->lock);
     if (done && q->status)
         return q;
     error_set(e, done ? q->error.code : ERR_UNAVAILABLE, "%s", done ? q->error.text : "stopping");
-    if (done)
-        asked_free(q);
+    asked_leave(q);
     return NULL;
 }
 
@@ -236,9 +252,9 @@ static void refused(struct arena *a, const struct asked *q, struct error *e)
     error_set(e, err, "the city answers %d: %" STR_F, q->status, STR_A(str_cut(detail, 150)));
 }
 
-/* The answer's JSON in the arena; NULL with *e. ERR_CONFLICT and the like are the city's word. */
-static const struct json *ask(struct edge *g, struct arena *a, const char *method, struct str path,
-                              struct str body, const char *type, struct error *e)
+static struct asked *send_request(struct edge *g, struct arena *a, const char *method,
+                                  struct str path, struct str body, const char *type,
+                                  struct error *e)
 {
     const struct edge_options *o = &g->sync->link->edge;
     struct http_header headers[3] = {{S("Authorization"), str_printf(a, "Bearer %s", o->token)},
@@ -250,11 +266,18 @@ static const struct json *ask(struct edge *g, struct arena *a, const char *metho
                                .n_headers = o->tenant[0] ? 3 : 2,
                                .body = body,
                                .timeout_ms = REQUEST_MS};
+    return asked_begin(g, &q, e);
+}
+
+/* The answer's JSON in the arena; NULL with *e. ERR_CONFLICT and the like are the city's word. */
+static const struct json *answer_of(struct edge *g, struct arena *a, struct asked *asked,
+                                    size_t sent, struct error *e)
+{
     const struct json *v = NULL;
-    struct asked *asked = send_and_wait(g, &q, e);
+    asked = asked_end(asked, e);
     if (!asked)
         return NULL;
-    note_contact(g, body.n + asked->body.n);
+    note_contact(g, sent + asked->body.n);
     if (asked->status >= 300)
         refused(a, asked, e);
     else if (asked->packed)
@@ -263,6 +286,13 @@ static const struct json *ask(struct edge *g, struct arena *a, const char *metho
         v = json_parse(a, buf_dup(&asked->body, a), &JSON_DEFAULT, e);
     asked_free(asked);
     return v;
+}
+
+static const struct json *ask(struct edge *g, struct arena *a, const char *method, struct str path,
+                              struct str body, const char *type, struct error *e)
+{
+    struct asked *asked = send_request(g, a, method, path, body, type, e);
+    return asked ? answer_of(g, a, asked, body.n, e) : NULL;
 }
 
 static int64_t number_of(const struct json *v, const char *name)
@@ -378,35 +408,63 @@ static enum err greet(struct edge *g, struct error *e)
 
 /* --- changes --- */
 
-/* Send what comes next; *more when there may be more. */
-static enum err push(struct edge *g, bool *more, struct error *e)
+/* Own rows on their way; while the city applies them we can apply its own. */
+struct pushing {
+    struct feed feed;
+    struct arena arena;
+    struct asked *asked; /* NULL: there was nothing to tell */
+    size_t bytes;
+};
+
+static enum err push_begin(struct edge *g, struct pushing *p, struct error *e)
 {
-    struct feed f = {.sync = g->sync,
-                     .tenant = g->tenant,
-                     .after = g->sent,
-                     .max_bytes = (size_t)g->sync->link->edge.batch_bytes};
     struct buf b = BUF_INIT;
-    struct arena a = ARENA_INIT;
+    *p = (struct pushing){.feed = {.sync = g->sync,
+                                   .tenant = g->tenant,
+                                   .after = g->sent,
+                                   .max_bytes = (size_t)g->sync->link->edge.batch_bytes}};
     struct store_conn *c = store_read(g->sync->link->store, e);
-    enum err err = c ? feed_read(&f, c, &b, e) : e->code;
+    enum err err = c ? feed_read(&p->feed, c, &b, e) : e->code;
     if (c)
         store_read_done(c);
-    *more = !err && f.upto < f.newest;
     /* Rows that do not concern the city are told when others are, or when they are many. */
-    if (!err && (f.rows || f.upto - g->sent > UNTOLD_ROWS)) {
-        const struct json *answer =
-            ask(g, &a, "POST", S("/link/v1/sync/changes"), pack(&a, buf_view(&b)), PACK_TYPE, e);
+    if (!err && (p->feed.rows || p->feed.upto - g->sent > UNTOLD_ROWS)) {
+        struct str body = pack(&p->arena, buf_view(&b));
+        p->bytes = body.n;
+        p->asked =
+            send_request(g, &p->arena, "POST", S("/link/v1/sync/changes"), body, PACK_TYPE, e);
+        err = p->asked ? OK : e->code;
+    }
+    buf_release(&b);
+    if (err)
+        arena_release(&p->arena);
+    return err;
+}
+
+/* *more when there may be more to send. */
+static enum err push_end(struct edge *g, struct pushing *p, bool *more, struct error *e)
+{
+    enum err err = OK;
+    if (p->asked) {
+        const struct json *answer = answer_of(g, &p->arena, p->asked, p->bytes, e);
         err = answer ? OK : e->code;
-        g->moved += f.rows;
-        if (!err && number_of(answer, "received") != f.upto)
+        g->moved += p->feed.rows;
+        if (!err && number_of(answer, "received") != p->feed.upto)
             err = error_set(e, ERR_UNAVAILABLE, "the city took less than it was sent");
     }
     if (!err)
-        g->sent = f.upto;
-    set_lag(g, f.newest);
-    buf_release(&b);
-    arena_release(&a);
+        g->sent = p->feed.upto;
+    *more = !err && p->feed.upto < p->feed.newest;
+    set_lag(g, p->feed.newest);
+    arena_release(&p->arena);
     return err;
+}
+
+static enum err push(struct edge *g, bool *more, struct error *e)
+{
+    struct pushing p;
+    enum err err = push_begin(g, &p, e);
+    return err ? err : push_end(g, &p, more, e);
 }
 
 static enum err pull(struct edge *g, bool *more, struct error *e)
@@ -696,10 +754,17 @@ static enum err exchange_changes(struct edge *g, struct error *e)
     enum err err = OK;
     set_state(g, EDGE_CHANGES, "");
     while (!err && (up || down) && !stopping(g)) {
-        if (up)
-            err = push(g, &up, e);
-        if (!err && down)
+        struct pushing p;
+        struct error later = {0};
+        bool pushed = up;
+        if (pushed && (err = push_begin(g, &p, e)))
+            break;
+        if (down)
             err = pull(g, &down, e);
+        if (pushed && push_end(g, &p, &up, &later) && !err) {
+            *e = later;
+            err = later.code;
+        }
     }
     return err;
 }

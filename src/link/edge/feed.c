@@ -103,6 +103,29 @@ static const struct json *before_move(struct arena *a, const struct json *doc,
     return doc;
 }
 
+/* The text of the piece in a row's body; absent when it has none. */
+static struct str piece_text(struct str body)
+{
+    struct json_pull p;
+    struct arena a = ARENA_INIT; /* of keys with escapes: there are none */
+    struct str found = STR_NONE;
+    json_pull_open(&p, &a, body, &JSON_DEFAULT, NULL);
+    if (json_pull_next(&p) == JSON_EV_OBJECT)
+        while (json_pull_next(&p) == JSON_EV_KEY && !str_eq(p.key, S("doc"))) {
+            bool piece = str_eq(p.key, S("piece"));
+            enum json_event ev = json_pull_next(&p);
+            size_t began = p.began;
+            if (ev != JSON_EV_VALUE && !json_pull_skip(&p))
+                break;
+            if (piece) {
+                found = str_sub(body, began, p.at - began);
+                break;
+            }
+        }
+    arena_release(&a);
+    return found;
+}
+
 /*
  * What the receiver must hear of a change: an update of what it holds, the whole of what enters its
  * part, the last update of what leaves it.
@@ -110,6 +133,11 @@ static const struct json *before_move(struct arena *a, const struct json *doc,
 static void put_entity(struct reading *r, const struct journal_row *row)
 {
     const struct part *part = r->f->part;
+    struct str text = !part || part_all(part) ? piece_text(row->body) : STR_NONE;
+    if (text.p) {
+        put_row(r, row, text);
+        return;
+    }
     const struct json *body = json_parse(&r->arena, row->body, &JSON_DEFAULT, NULL);
     const struct json *piece = json_get(body, S("piece")), *doc = json_get(body, S("doc"));
     bool all = !part || part_all(part), update = str_eq(json_text(json_get(body, S("op"))), S("u"));
