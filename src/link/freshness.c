@@ -512,7 +512,8 @@ static void say(struct freshness *f, struct followed *t, struct error *e)
                       .actor = S("freshness"),
                       .ops = list.ops.v,
                       .n = list.ops.n};
-    if (list.ops.n && ops_run(f->link, &ops, e)) {
+    /* An edge node judges for itself and leaves the writing to its city. */
+    if (list.ops.n && !f->link->edge.on && ops_run(f->link, &ops, e)) {
         log_event(LOG_WARN, "link.freshness", LOG_Z("error", e->text));
         t->pos = -1; /* what is said stands in the entities */
     }

@@ -334,6 +334,8 @@ const struct route console_routes[] = {
     {"GET", "/{lang}/console/subscriptions", console_get_subscriptions, ROUTE_HIDDEN},
     {"GET", "/{lang}/console/subscriptions/{id}", console_get_delivery, ROUTE_HIDDEN},
     {"POST", "/{lang}/console/subscriptions/{id}", console_post_delivery, ROUTE_HIDDEN},
+    {"GET", "/{lang}/console/nodes", console_get_nodes, ROUTE_HIDDEN},
+    {"POST", "/{lang}/console/nodes", console_post_nodes, ROUTE_HIDDEN},
     {"GET", "/{lang}/console/import", console_get_import, ROUTE_HIDDEN},
     {"POST", "/{lang}/console/import", console_post_import, ROUTE_HIDDEN | ROUTE_BIG_BODY},
     {"GET", "/{lang}/console/import/{id:int}", console_get_job, ROUTE_HIDDEN},

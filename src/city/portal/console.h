@@ -61,6 +61,10 @@ enum http_answer console_get_delivery(struct request *req, struct response *res,
 enum http_answer console_post_delivery(struct request *req, struct response *res, void *ctx);
 void console_count_subscriptions(struct page *p); /* for the overview */
 
+/* console_nodes.c */
+enum http_answer console_get_nodes(struct request *req, struct response *res, void *ctx);
+enum http_answer console_post_nodes(struct request *req, struct response *res, void *ctx);
+
 /* console_import.c */
 enum http_answer console_get_import(struct request *req, struct response *res, void *ctx);
 enum http_answer console_post_import(struct request *req, struct response *res, void *ctx);

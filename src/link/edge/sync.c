@@ -204,6 +204,13 @@ enum err sync_start(struct sync *s, struct error *e)
     return s->edge ? OK : e->code;
 }
 
+bool sync_upstream(struct sync *s, struct edge_status *out)
+{
+    if (s->edge)
+        edge_look(s->edge, out);
+    return s->edge != NULL;
+}
+
 void sync_free(struct sync *s)
 {
     if (!s)

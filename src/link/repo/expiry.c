@@ -2,7 +2,7 @@
  * Transient entities: those whose expiresAt has passed are not shown from that instant on, and once
  * a minute they are deleted like by a client, so that subscribers hear of it and the history has an
  * end. A few hundred in one change, so that no other write waits long. Of several processes on one
- * store one has the duty.
+ * store one has the duty; an edge node leaves it to its city.
  */
 #include "expiry.h"
 #include "core/log.h"
@@ -98,11 +98,15 @@ static void job(void *ctx)
 
 void expiry_start(struct link *l)
 {
+    if (l->edge.on) /* its clock may be wrong: the city deletes, for both */
+        return;
     store_duty(l->store, "expiry"); /* enter for it */
     pool_every(l->pool, EVERY_MS, job, l);
 }
 
 void expiry_stop(struct link *l)
 {
+    if (l->edge.on)
+        return;
     pool_never(l->pool, job, l);
 }
