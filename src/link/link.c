@@ -1,6 +1,7 @@
 /* Opening and closing the broker; its settings. */
 #include "link/link.h"
 #include "api.h"
+#include "csource_outbox.h"
 #include "distribute_subscription.h"
 #include "expiry.h"
 #include "forward.h"
@@ -166,6 +167,7 @@ void link_routes(struct link *l, struct router *r)
     api_context_routes(l, r);
     api_export_routes(l, r);
     registrations_routes(l, r);
+    csource_subscription_routes(l, r);
     subscriptions_routes(l, r);
     delivery_routes(l, r);
     remote_subs_routes(l, r);

@@ -5,6 +5,7 @@
  * client reads comes from the row, with the outbox's live counters.
  */
 #include "crypto/hash.h"
+#include "csource_outbox.h"
 #include "distribute_subscription.h"
 #include "forward.h"
 #include "link/access.h"
@@ -12,6 +13,12 @@
 #include <stdio.h>
 
 /* --- reading --- */
+
+/* What stands for no path in queries. */
+static struct str path_text(struct str service_path)
+{
+    return service_path.p ? service_path : S("");
+}
 
 static void live_counters(struct subscriptions *h, int64_t tenant, struct str id,
                           struct sub_counters *n, const char **status)
@@ -46,7 +53,8 @@ static void write_row(struct api *c, struct buf *out, const struct store_rows *r
                   api_option(c, "options", "sysAttrs"), store_int(r, 2), store_int(r, 3));
 }
 
-static enum http_answer read_one(struct request *req, struct response *res, void *ctx)
+enum http_answer sub_read_one(struct request *req, struct response *res, void *ctx,
+                              http_handler handler, struct str service_path)
 {
     struct api c;
     struct str id;
@@ -54,7 +62,7 @@ static enum http_answer read_one(struct request *req, struct response *res, void
     struct error e = {0};
     struct store_rows r;
     struct buf out = BUF_INIT;
-    if (!api_open(&c, req, res, ctx, read_one, 0, "options") || !api_id(&c, "id", &id) ||
+    if (!api_open(&c, req, res, ctx, handler, 0, "options local") || !api_id(&c, "id", &id) ||
         !api_accept(&c, false))
         return c.answer;
     struct store_conn *conn = api_reader(&c, &tenant);
@@ -62,8 +70,8 @@ static enum http_answer read_one(struct request *req, struct response *res, void
         return c.answer;
     store_query(conn, &r,
                 "SELECT id, doc, created, modified FROM subscription"
-                " WHERE tenant = $1 AND id = $2",
-                SV(SV_INT(tenant), SV_TEXT(id)));
+                " WHERE tenant = $1 AND id = $2 AND COALESCE(service_path, '') = $3",
+                SV(SV_INT(tenant), SV_TEXT(id), SV_TEXT(path_text(service_path))));
     if (store_next(&r))
         write_row(&c, &out, &r, tenant);
     enum err err = store_end(&r, &e);
@@ -78,18 +86,23 @@ static enum http_answer read_one(struct request *req, struct response *res, void
     return HTTP_DONE;
 }
 
-static void link_page(struct api *c, const char *rel, int64_t limit, int64_t offset)
+static enum http_answer read_one(struct request *req, struct response *res, void *ctx)
 {
-    response_header(c->req, c->res, "Link",
-                    str_printf(c->arena,
-                               "</ngsi-ld/v1/subscriptions?limit=%lld&offset=%lld>;rel=\"%s\";"
-                               "type=\"%s\"",
-                               (long long)limit, (long long)offset, rel, c->type));
+    return sub_read_one(req, res, ctx, read_one, STR_NONE);
 }
 
 struct list_page {
     int64_t limit, offset, count, n;
+    struct str service_path;
+    const char *place;
 };
+
+static void link_page(struct api *c, const struct list_page *p, const char *rel, int64_t offset)
+{
+    response_header(c->req, c->res, "Link",
+                    str_printf(c->arena, "<%s?limit=%lld&offset=%lld>;rel=\"%s\";type=\"%s\"",
+                               p->place, (long long)p->limit, (long long)offset, rel, c->type));
+}
 
 static enum err list_rows(struct api *c, struct store_conn *conn, int64_t tenant,
                           struct list_page *p, struct buf *out, struct error *e)
@@ -97,15 +110,17 @@ static enum err list_rows(struct api *c, struct store_conn *conn, int64_t tenant
     struct store_rows r;
     enum err err = store_get_int(conn, &p->count,
                                  "SELECT COUNT(*) FROM subscription"
-                                 " WHERE tenant = $1 AND service_path IS NULL",
-                                 SV(SV_INT(tenant)), e);
+                                 " WHERE tenant = $1 AND COALESCE(service_path, '') = $2",
+                                 SV(SV_INT(tenant), SV_TEXT(path_text(p->service_path))), e);
     if (err)
         return err;
     buf_char(out, '[');
     store_query(conn, &r,
                 "SELECT id, doc, created, modified FROM subscription"
-                " WHERE tenant = $1 AND service_path IS NULL ORDER BY sid LIMIT $2 OFFSET $3",
-                SV(SV_INT(tenant), SV_INT(p->limit), SV_INT(p->offset)));
+                " WHERE tenant = $1 AND COALESCE(service_path, '') = $4"
+                " ORDER BY sid LIMIT $2 OFFSET $3",
+                SV(SV_INT(tenant), SV_INT(p->limit), SV_INT(p->offset),
+                   SV_TEXT(path_text(p->service_path))));
     while (store_next(&r)) {
         struct buf one = BUF_INIT;
         write_row(c, &one, &r, tenant);
@@ -119,16 +134,17 @@ static enum err list_rows(struct api *c, struct store_conn *conn, int64_t tenant
     return store_end(&r, e);
 }
 
-static enum http_answer read_list(struct request *req, struct response *res, void *ctx)
+enum http_answer sub_read_list(struct request *req, struct response *res, void *ctx,
+                               http_handler handler, struct str service_path, const char *place)
 {
     struct api c;
     int64_t tenant;
-    struct list_page p = {0};
+    struct list_page p = {.service_path = service_path, .place = place};
     bool count = false;
     struct error e = {0};
     struct buf out = BUF_INIT;
     struct link *l = ctx;
-    if (!api_open(&c, req, res, ctx, read_list, 0, "options limit offset count") ||
+    if (!api_open(&c, req, res, ctx, handler, 0, "options limit offset count local") ||
         !api_accept(&c, false) || !api_bool(&c, "count", &count) ||
         !api_number(&c, "limit", l->options.page_default, 0, l->options.page_max, &p.limit) ||
         !api_number(&c, "offset", 0, 0, INT64_MAX / 2, &p.offset))
@@ -149,10 +165,15 @@ static enum http_answer read_list(struct request *req, struct response *res, voi
         response_header(req, res, "NGSILD-Results-Count",
                         str_printf(c.arena, "%lld", (long long)p.count));
     if (p.limit && p.offset > 0)
-        link_page(&c, "prev", p.limit, p.offset > p.limit ? p.offset - p.limit : 0);
+        link_page(&c, &p, "prev", p.offset > p.limit ? p.offset - p.limit : 0);
     if (p.limit && p.offset + p.n < p.count)
-        link_page(&c, "next", p.limit, p.offset + p.limit);
+        link_page(&c, &p, "next", p.offset + p.limit);
     return HTTP_DONE;
+}
+
+static enum http_answer read_list(struct request *req, struct response *res, void *ctx)
+{
+    return sub_read_list(req, res, ctx, read_list, STR_NONE, "/ngsi-ld/v1/subscriptions");
 }
 
 /* --- writing --- */
@@ -277,6 +298,7 @@ static enum err find_row(struct store_conn *c, struct sub_write_call *w, const s
         *doc = json_parse(a, str_dup(a, store_text(&r, 1)), &JSON_DEFAULT, e);
         *context = json_parse(a, str_dup(a, store_text(&r, 2)), &JSON_DEFAULT, e);
         w->service_path = str_dup(a, store_text(&r, 3));
+        found = str_eq(w->service_path, S(CSOURCE_PATH)) == (w->face == &csource_sub_face);
     }
     enum err err = store_end(&r, e);
     if (!err && found && (!*doc || !*context))
@@ -285,9 +307,10 @@ static enum err find_row(struct store_conn *c, struct sub_write_call *w, const s
         found = false;
     if (!err && !found)
         w->result =
-            w->face ? error_set(&w->error, ERR_NOT_FOUND,
-                                "The requested subscription has not been found. Check id")
-                    : error_set(&w->error, ERR_NOT_FOUND, "no subscription %" STR_F, STR_A(w->id));
+            w->face == &v2_sub_face
+                ? error_set(&w->error, ERR_NOT_FOUND,
+                            "The requested subscription has not been found. Check id")
+                : error_set(&w->error, ERR_NOT_FOUND, "no subscription %" STR_F, STR_A(w->id));
     return err;
 }
 
@@ -394,7 +417,9 @@ static void take_over(struct sub_write_call *w)
     }
     if (w->kind != WRITE_DELETE && !s) {
         struct sub_new n = {.spec = w->spec, .sid = w->sid, .read = w->cursor};
-        sub_enter(h, &n);
+        struct sub *made = sub_enter(h, &n);
+        if (w->kind == WRITE_CREATE && w->face && w->face->registrations)
+            sub_tell_all(h, made);
         w->spec = NULL;
     }
     pthread_mutex_unlock(&h->lock);
@@ -404,7 +429,7 @@ static void written(void *ctx, enum err code, const struct error *e)
 {
     struct sub_write_call *w = ctx;
     struct api *c = &w->api;
-    if (code == ERR_NOT_FOUND && !w->face) {
+    if (code == ERR_NOT_FOUND && w->face != &v2_sub_face) {
         api_no_tenant(c);
     } else if (code || w->result) {
         forget_spec(w);
@@ -418,8 +443,9 @@ static void written(void *ctx, enum err code, const struct error *e)
         if (w->kind == WRITE_CREATE)
             response_header(c->req, c->res, "Location",
                             str_concat(c->arena,
-                                       w->face ? S("/v2/subscriptions/")
-                                               : S("/ngsi-ld/v1/subscriptions/"),
+                                       w->place.p ? w->place
+                                       : w->face  ? S("/v2/subscriptions/")
+                                                  : S("/ngsi-ld/v1/subscriptions/"),
                                        api_segment(c->arena, w->id)));
     }
     http_resume(c->req);

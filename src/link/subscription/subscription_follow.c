@@ -11,6 +11,7 @@
  */
 #include "core/log.h"
 #include "core/metrics.h"
+#include "csource_outbox.h"
 #include "link/access.h"
 #include "subscription_impl.h"
 #include <errno.h>
@@ -29,8 +30,9 @@ static struct metric rows_read = METRIC_COUNTER("marugoto_link_journal_rows_foll
 
 struct copied_row {
     int64_t seq, at;
-    struct str body; /* absent: not of an entity */
-    struct str only; /* told by a source for this subscription alone; absent: for all */
+    struct str body;   /* absent: of nothing that is followed */
+    struct str only;   /* told by a source for this subscription alone; absent: for all */
+    bool registration; /* of one; else of an entity */
 };
 
 struct chunk {
@@ -46,7 +48,8 @@ static bool copy_row(void *ctx, const struct journal_row *row)
     r->at = row->at;
     if (str_eq(row->topic, S("notified")))
         r->only = str_dup(&c->arena, row->key);
-    if (r->only.p || str_eq(row->topic, S("entity")))
+    r->registration = str_eq(row->topic, S("registration"));
+    if (r->only.p || r->registration || str_eq(row->topic, S("entity")))
         r->body = str_dup(&c->arena, row->body);
     return true;
 }
@@ -143,6 +146,17 @@ static void evaluate(struct offer *o, const struct entity_event *ev, int64_t at,
     }
 }
 
+/* What the row says; *x is to be closed when it is a registration's. */
+static enum err parse_row(struct offer *o, const struct copied_row *row, struct entity_event *ev,
+                          struct csource_event *x, struct error *e)
+{
+    *x = (struct csource_event){0};
+    if (!row->registration)
+        return entity_event_parse(o->arena, row->body, ev, e);
+    ev->registration = x;
+    return csource_event_open(o->hub->link, o->arena, o->place.tenant, row->body, x, e);
+}
+
 /* Under the lock. What changed meanwhile (paused, deleted, fell out of the sweep) gets nothing. */
 static void hand_out(struct offer *o)
 {
@@ -176,9 +190,10 @@ static void offer_row(struct subscriptions *h, struct arena *a, struct sub_tenan
     struct offer o = {
         .hub = h, .arena = a, .live = live, .seq = row->seq, .place = {h->link, t->tenant}};
     struct entity_event ev = {0};
+    struct csource_event x = {0};
     struct error e = {0};
     int64_t stamp = 0;
-    bool readable = row->body.p && !entity_event_parse(a, row->body, &ev, &e);
+    bool readable = row->body.p && !parse_row(&o, row, &ev, &x, &e);
     if (row->body.p && !readable)
         log_event(LOG_ERROR, "link.journal_row_unreadable", LOG_I("tenant", t->tenant),
                   LOG_I("seq", row->seq), LOG_Z("error", e.text));
@@ -188,7 +203,9 @@ static void offer_row(struct subscriptions *h, struct arena *a, struct sub_tenan
         struct sub_list one = {&only, 1, 1};
         stamp = ++h->stamp;
         o.told = only != NULL;
-        if (only)
+        if (row->registration)
+            sub_index_registrations(&h->index, a, t->tenant, collect, &o);
+        else if (only)
             collect(&o, &one);
         else if (!row->only.p)
             sub_index_find(&h->index, a, t->tenant, ev.doc, collect, &o);
@@ -205,6 +222,7 @@ static void offer_row(struct subscriptions *h, struct arena *a, struct sub_tenan
         t->sweep = row->seq;
     sub_pump(h);
     pthread_mutex_unlock(&h->lock);
+    csource_event_close(&x);
     arena_reset(a);
 }
 
@@ -383,6 +401,27 @@ struct page_end {
     bool more;
 };
 
+/* What a face tells of its own, as of the journal row before it looked. */
+static enum err page_of_face(struct subscriptions *h, struct page *p, int64_t after,
+                             struct page_end *end, struct error *e)
+{
+    int64_t oldest;
+    struct sub_face_page page = {.after = after, .out = &p->text};
+    struct store_conn *c = store_read(h->link->store, e);
+    if (!c)
+        return e->code;
+    enum err err = journal_range(c, p->spec->tenant, &oldest, &end->seq, e);
+    store_read_done(c);
+    if (err)
+        return err;
+    p->spec->face->page(h->link, p->spec, p->arena, &page);
+    p->n = page.n;
+    p->selector = p->spec->n_selectors; /* all of them at once */
+    end->after = page.last;
+    end->more = page.more;
+    return OK;
+}
+
 /* Entities of one selector after `after`. */
 static enum err make_page(struct subscriptions *h, struct page *p, int64_t after,
                           struct page_end *end, struct error *e)
@@ -392,6 +431,8 @@ static enum err make_page(struct subscriptions *h, struct page *p, int64_t after
     struct repo_result result;
     int64_t oldest;
     const struct clock *clock = h->link->clock;
+    if (s->face && s->face->page)
+        return page_of_face(h, p, after, end, e);
     enum err err = sub_filter_new(p->arena, s, &q, e);
     if (err)
         return err;

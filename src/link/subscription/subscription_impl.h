@@ -193,6 +193,7 @@ enum err sub_filter_new(struct arena *a, const struct sub_spec *s, struct entity
 /* --- faces --- */
 
 struct sub_payload;
+struct sub_face_page;
 
 /*
  * What subscriptions of another interface do in their own way. Queues, order, attempts, cursors
@@ -213,10 +214,28 @@ struct sub_face {
                                   const struct entity_event *ev);
     /* Method, URL, headers, body and what MQTT is to do for n payloads; id names the notification.
      */
-    void (*request)(const struct sub_spec *s, struct arena *a, struct str id,
+    void (*request)(const struct sub_spec *s, struct arena *a, struct str id, int64_t now,
                     struct sub_payload *const *list, size_t n, struct outbound *out);
+    /* What it follows are registrations and not entities: their rows are offered to it, and pages
+     * of full notifications, of which the first comes at once, are the face's. */
+    bool registrations;
+    void (*page)(struct link *l, const struct sub_spec *s, struct arena *a,
+                 struct sub_face_page *p);
 };
 extern const struct sub_face v2_sub_face; /* v2/v2_outbox.c */
+
+struct sub_face_page {
+    int64_t after; /* row that it begins after */
+    struct buf *out;
+    size_t n;     /* told */
+    int64_t last; /* row of the last one */
+    bool more;
+};
+
+/* Names, conditions, selectors and endpoint of a document of NGSI-LD into a spec: for faces that
+ * have the same. */
+enum err sub_spec_take(struct sub_spec *s, struct arena *a, const struct sub_source *src,
+                       struct error *e);
 
 /* --- match --- */
 
@@ -230,6 +249,9 @@ void sub_index_release(struct map *index);
 void sub_index_find(const struct map *index, struct arena *a, int64_t tenant,
                     const struct json *doc, void (*each)(void *ctx, const struct sub_list *list),
                     void *ctx);
+/* Those that follow registrations. */
+void sub_index_registrations(const struct map *index, struct arena *a, int64_t tenant,
+                             void (*each)(void *ctx, const struct sub_list *list), void *ctx);
 /* Does the change concern the subscription? Errors (a pattern over its limits) count as yes:
  * nothing is skipped silently. */
 bool sub_concerns(const struct sub_spec *s, struct arena *a, const struct entity_event *ev);
@@ -445,6 +467,8 @@ struct sub_new {
     struct sub_counters count;
 };
 struct sub *sub_enter(struct subscriptions *h, const struct sub_new *n);
+/* Tell all that matches, then go on from there. */
+void sub_tell_all(struct subscriptions *h, struct sub *s);
 /* Another spec (taken over); read counts when it begins to be active by that. */
 void sub_change(struct subscriptions *h, struct sub *s, struct sub_spec *spec, int64_t read);
 void sub_event(struct subscriptions *h, struct sub *s, enum sub_event ev);

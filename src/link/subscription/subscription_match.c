@@ -107,9 +107,12 @@ static void each_key(struct map *index, struct sub *s, void (*fn)(void *ctx, str
 {
     struct arena a = ARENA_INIT;
     struct keyed k = {index, s};
-    for (size_t i = 0; i < s->spec->n_selectors; i++)
+    bool registrations = s->spec->face && s->spec->face->registrations;
+    if (registrations)
+        fn(&k, key_text(&a, 'r', s->spec->tenant, S("")));
+    for (size_t i = 0; !registrations && i < s->spec->n_selectors; i++)
         selector_keys(&a, s->spec->tenant, &s->spec->selectors[i], fn, &k);
-    if (!s->spec->n_selectors)
+    if (!registrations && !s->spec->n_selectors)
         fn(&k, key_text(&a, 'a', s->spec->tenant, S("")));
     arena_release(&a);
 }
@@ -161,6 +164,12 @@ void sub_index_find(const struct map *index, struct arena *a, int64_t tenant,
     for (uint32_t i = 0; json_is(types, JSON_ARRAY) && i < types->n; i++)
         find(index, key_text(a, 't', tenant, json_text(&types->items[i])), each, ctx);
     find(index, key_text(a, 'a', tenant, S("")), each, ctx);
+}
+
+void sub_index_registrations(const struct map *index, struct arena *a, int64_t tenant,
+                             void (*each)(void *ctx, const struct sub_list *list), void *ctx)
+{
+    find(index, key_text(a, 'r', tenant, S("")), each, ctx);
 }
 
 /* --- conditions --- */

@@ -356,7 +356,7 @@ static enum err send_items(struct subscriptions *h, struct sub *s, uint32_t n, s
                          .done = answered,
                          .ctx = f};
     if (spec->face)
-        spec->face->request(spec, &a, id, list, n, &m);
+        spec->face->request(spec, &a, id, clock_now(h->link->clock), list, n, &m);
     else
         fill_request(h, spec, &a, id, list, n, &m);
     enum err err = h->net.send(h->net.ctx, &m, e);

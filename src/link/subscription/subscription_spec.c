@@ -363,6 +363,15 @@ static void spec_free(struct sub_spec *s)
     sub_slab_unref(s->slab);
 }
 
+enum err sub_spec_take(struct sub_spec *s, struct arena *a, const struct sub_source *src,
+                       struct error *e)
+{
+    take_texts(s, a, src);
+    take_endpoint(s, a, json_get(json_get(src->doc, S("notification")), S("endpoint")));
+    take_link(s, a, src);
+    return take_selectors(s, a, json_get(src->doc, S("entities")), e);
+}
+
 static struct sub_spec *compile_face(struct sub_slab *slab, const struct sub_source *src,
                                      struct sub_spec *s, struct error *e)
 {
@@ -370,7 +379,7 @@ static struct sub_spec *compile_face(struct sub_slab *slab, const struct sub_sou
     g->refs = 1;
     g->slab = slab;
     atomic_fetch_add(&slab->refs, 1);
-    g->view.ctx = src->ctx;
+    g->view.ctx = src->shown_ctx ? src->shown_ctx : src->ctx;
     ld_context_hold(g->view.ctx);
     g->face = s->face = src->face;
     g->owner = keep(&slab->arena, json_text(json_get(src->doc, S(SUB_OWNER))));

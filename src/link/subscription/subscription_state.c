@@ -455,6 +455,17 @@ struct sub *sub_enter(struct subscriptions *h, const struct sub_new *n)
     return s;
 }
 
+void sub_tell_all(struct subscriptions *h, struct sub *s)
+{
+    if (!sub_at_work(s))
+        return;
+    s->full.wanted = true;
+    s->full.resync = !s->spec->interval_us;
+    s->full.after = s->full.seq = 0;
+    s->full.selector = 0;
+    sub_schedule(h, s);
+}
+
 void sub_change(struct subscriptions *h, struct sub *s, struct sub_spec *spec, int64_t read)
 {
     struct sub_spec *old = s->spec;

@@ -7,6 +7,7 @@
  */
 #include "core/log.h"
 #include "core/metrics.h"
+#include "csource_outbox.h"
 #include "subscription_impl.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,6 +92,13 @@ static const struct ld_context *context_at(struct link *l, struct arena *a,
     " COALESCE(p.pos, 0), s.service_path FROM subscription s JOIN tenant t ON t.n = s.tenant"      \
     " LEFT JOIN notify_position p ON p.tenant = s.tenant"
 
+static const struct sub_face *face_of(struct str service_path)
+{
+    if (!service_path.p)
+        return NULL;
+    return str_eq(service_path, S(CSOURCE_PATH)) ? &csource_sub_face : &v2_sub_face;
+}
+
 /* The row at hand, of ROW_COLUMNS, compiled. */
 static struct sub_spec *compile_row(struct link *l, struct arena *a, struct sub_slab *slab,
                                     const struct store_rows *r, struct error *e)
@@ -106,7 +114,7 @@ static struct sub_spec *compile_row(struct link *l, struct arena *a, struct sub_
                              .ctx = context_at(l, a, context, id),
                              .shown_ctx = shown ? context_at(l, a, shown, id) : NULL,
                              .public_url = str_c(l->options.public_url),
-                             .face = store_is_null(r, 10) ? NULL : &v2_sub_face,
+                             .face = face_of(store_text(r, 10)),
                              .service_path = str_dup(a, store_text(r, 10))};
     return doc ? sub_spec_new(slab, &src, e) : NULL;
 }

@@ -22,6 +22,7 @@ struct sub_write_call {
     const struct ld_context *ctx, *shown; /* shown: of jsonldContext, or NULL */
     const struct sub_face *face;          /* NULL: NGSI-LD. Of a face also: */
     struct str service_path;              /* of a new one */
+    struct str place;                     /* path of the address of a new one, with '/' */
     bool wakes;                           /* of a patch: it works again if it had switched off */
     const struct json *(*patched)(struct arena *a, const struct json *doc,
                                   const struct json *patch);
@@ -38,5 +39,10 @@ enum http_answer sub_write_submit(struct api *c, struct sub_write_call *w);
 
 /* Is the subscription theirs who ask, to read and to change? */
 bool sub_owned(const struct api *c, int64_t tenant, const struct json *doc);
+/* One, and a page, of the subscriptions to registrations or (path absent) to entities. */
+enum http_answer sub_read_one(struct request *req, struct response *res, void *ctx,
+                              http_handler handler, struct str service_path);
+enum http_answer sub_read_list(struct request *req, struct response *res, void *ctx,
+                               http_handler handler, struct str service_path, const char *place);
 
 #endif

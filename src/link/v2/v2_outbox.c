@@ -289,10 +289,16 @@ static struct sub_payload *render(const struct sub_group *g, struct arena *a,
     return v2_notice_render(g->own, a, ev);
 }
 
-static void request(const struct sub_spec *s, struct arena *a, struct str id,
+static void request(const struct sub_spec *s, struct arena *a, struct str id, int64_t now,
                     struct sub_payload *const *list, size_t n, struct outbound *out)
 {
+    (void)now;
     v2_notice_request(s->group->own, a, s->id, s->tenant_name, id, list, n, out);
 }
 
-const struct sub_face v2_sub_face = {compile, release, concerns, selects, render, request};
+const struct sub_face v2_sub_face = {.compile = compile,
+                                     .release = release,
+                                     .concerns = concerns,
+                                     .selects = selects,
+                                     .render = render,
+                                     .request = request};

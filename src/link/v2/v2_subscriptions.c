@@ -51,12 +51,12 @@ static enum err read_rows(struct api *c, struct store_conn *conn, int64_t tenant
     int64_t any = !p->path.p;
     enum err err = store_get_int(conn, &p->count,
                                  "SELECT COUNT(*) FROM subscription WHERE tenant = $1"
-                                 " AND service_path IS NOT NULL AND ($2 = 1 OR service_path = $3)",
+                                 " AND service_path LIKE '/%' AND ($2 = 1 OR service_path = $3)",
                                  SV(SV_INT(tenant), SV_INT(any), SV_TEXT(p->path)), e);
     if (err)
         return err;
     store_query(conn, &r,
-                "SELECT id, doc FROM subscription WHERE tenant = $1 AND service_path IS NOT NULL"
+                "SELECT id, doc FROM subscription WHERE tenant = $1 AND service_path LIKE '/%'"
                 " AND ($2 = 1 OR service_path = $3) ORDER BY sid LIMIT $4 OFFSET $5",
                 SV(SV_INT(tenant), SV_INT(any), SV_TEXT(p->path), SV_INT(p->limit),
                    SV_INT(p->offset)));
@@ -120,7 +120,7 @@ static enum http_answer read_one(struct request *req, struct response *res, void
     struct json_writer w = json_writer(&out);
     store_query(conn, &r,
                 "SELECT id, doc FROM subscription WHERE tenant = $1 AND id = $2"
-                " AND service_path IS NOT NULL",
+                " AND service_path LIKE '/%'",
                 SV(SV_INT(tenant), SV_TEXT(request_param(req, "id"))));
     if (store_next(&r))
         show_row(&c, &w, &r, tenant);

@@ -123,6 +123,7 @@ struct entity_event {
     const struct json *doc; /* state after the change; for EVENT_DELETED the state before */
     VEC(struct attr_change) changes; /* .after is found in doc; NULL in the changes of a deletion */
     const struct json *note;         /* of the operation (ops.h); NULL: none */
+    const void *registration;        /* of a registration's row, not an entity's; else NULL */
 };
 enum err entity_event_parse(struct arena *a, struct str body, struct entity_event *out,
                             struct error *e);
