@@ -93,6 +93,11 @@ enum err v2_attr_in(struct arena *a, struct str name, const struct json *attr, b
 /* A value of the given type (absent: by the value) as an instance without metadata. */
 enum err v2_value_in(struct arena *a, const struct json *value, struct str type,
                      struct json *instance, struct error *e);
+/* {"$inc": 2} and the like, see v2_operators.c. */
+bool v2_is_operator(const struct json *v);
+/* What the operation makes of the value that was there (NULL: none). *nothing: it makes none. */
+enum err v2_operate(struct arena *a, const struct json *was, const struct json *operation,
+                    struct json *out, bool *nothing, struct error *e);
 /* The instance with the metadata of the one before that it does not name itself. */
 struct json v2_keep_metadata(struct arena *a, const struct json *before, struct json instance);
 /* dateExpires and the like: ISO 8601, perhaps without zone or time, as NGSI-LD wants it. */

@@ -149,7 +149,7 @@ static enum err put_value(struct arena *a, struct draft *d, struct str type,
         put(d, S("json"), *value);
         return OK;
     }
-    if (is_time_type(type))
+    if (is_time_type(type) && !v2_is_operator(value))
         return put_time(a, d, value, e);
     if (v2_is_simple_geo(type) || str_eq(type, S("geo:json")))
         return put_place(a, d, type, value, e);

@@ -52,13 +52,42 @@ static struct members start(struct settling *s)
     return (struct members){ARENA_ARRAY(s->arena, struct json_member, s->x->input.n + 5), 0};
 }
 
-static void put_attrs(struct settling *s, struct members *t, bool keep)
+/* An instance whose value is an operation on what was there; false: there will be none. */
+static bool operated(struct settling *s, const struct json *was, struct json *instance)
+{
+    struct arena *a = s->arena;
+    struct json before = was ? v2_value(a, was) : json_v_null(), value, made;
+    struct str given = json_text(json_get(json_get(instance, S("v2")), S("type")));
+    struct str type = given.p ? given : was ? v2_type(a, was) : STR_NONE;
+    bool nothing;
+    enum err err =
+        v2_operate(a, &before, instance_value(instance), &value, &nothing, &s->op->error);
+    if (!err && !nothing)
+        err = v2_value_in(a, &value, type, &made, &s->op->error);
+    if (err)
+        s->op->result = err;
+    if (err || nothing)
+        return false;
+    *instance = v2_keep_metadata(a, instance, made);
+    return true;
+}
+
+/* keep: metadata stay; anew: operators find nothing. */
+static void put_attrs(struct settling *s, struct members *t, bool keep, bool anew)
 {
     const struct v2_input *in = &s->x->input;
     for (size_t i = 0; i < in->n; i++) {
         struct str iri = json_key(&in->attrs[i]);
-        const struct json *was = keep ? instance_default(entity_attr(s->before, iri)) : NULL;
+        const struct json *there = anew ? NULL : instance_default(entity_attr(s->before, iri));
+        const struct json *was = keep ? there : NULL;
         struct json value = in->attrs[i].value;
+        if (v2_is_operator(instance_value(value.items))) {
+            struct json *one = ARENA_NEW(s->arena, struct json);
+            *one = value.items[0];
+            if (!operated(s, there, one))
+                continue;
+            value = json_v_array(one, 1);
+        }
         if (was) {
             struct json *one = ARENA_NEW(s->arena, struct json);
             *one = v2_keep_metadata(s->arena, was, value.items[0]);
@@ -78,7 +107,7 @@ static void settle_fragment(struct settling *s, enum op_kind kind)
 {
     struct members t = start(s);
     put_expires(s, &t);
-    put_attrs(s, &t, !s->x->override_metadata);
+    put_attrs(s, &t, !s->x->override_metadata, false);
     s->op->kind = kind;
     s->op->input = object_of(s->arena, &t);
 }
@@ -92,7 +121,7 @@ static void settle_replace(struct settling *s)
     if (scope)
         put(&t, S("scope"), *scope);
     put_expires(s, &t);
-    put_attrs(s, &t, false);
+    put_attrs(s, &t, false, true);
     s->op->kind = OP_REPLACE;
     s->op->input = object_of(s->arena, &t);
 }
@@ -170,7 +199,7 @@ static enum err settle_new(struct settling *s, struct store_conn *c, int64_t ten
     if (x->path.n)
         put(&t, S("scope"), list_of(a, x->path));
     put_expires(s, &t);
-    put_attrs(s, &t, false);
+    put_attrs(s, &t, false, true);
     s->op->id = id;
     s->op->kind = expired ? OP_UPSERT : OP_CREATE;
     s->op->input = object_of(a, &t);
