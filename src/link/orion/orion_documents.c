@@ -187,7 +187,7 @@ static void refused(struct documents *d, struct document *x, struct orion_counts
 {
     n->refused++;
     n->differ++;
-    orion_differs(d->m, what_of(d), x->id, STR_NONE, x->path, "%s", why->text);
+    orion_differs(d->m, what_of(d), x->id, STR_NONE, x->path, str_c(why->text));
     x->doc = NULL;
 }
 
@@ -208,7 +208,7 @@ static enum err look(struct documents *d, struct document *x, struct orion_count
     if (str_eq(hidden, S(V2_HIDDEN))) {
         n->differ++;
         orion_differs(d->m, what_of(d), x->id, STR_NONE, x->path,
-                      "its MQTT password is not told: set it here");
+                      S("its MQTT password is not told: set it here"));
     }
     enum err err = compare(d, x, e);
     n->made += x->state == DOC_NEW;
@@ -226,7 +226,7 @@ static enum err look_again(struct documents *d, struct document *x, struct orion
         return err;
     n->differ++;
     orion_differs(d->m, what_of(d), x->id, STR_NONE, x->path,
-                  x->state == DOC_NEW ? "is not here" : "differs");
+                  x->state == DOC_NEW ? S("is not here") : S("differs"));
     return OK;
 }
 

@@ -28,7 +28,7 @@ struct migration {
 enum err orion_fetch(struct migration *m, struct str target, struct str path,
                      const struct json **out, struct error *e);
 void orion_differs(struct migration *m, const char *what, struct str id, struct str type,
-                   struct str path, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+                   struct str path, struct str why);
 
 /* An entity of a page. */
 struct orion_entity {

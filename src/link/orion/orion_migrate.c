@@ -7,7 +7,6 @@
  * the next run copies it.
  */
 #include "orion_impl.h"
-#include <stdarg.h>
 #include <stdio.h>
 
 enum { FETCH_MS = 60000 };
@@ -57,20 +56,15 @@ enum err orion_fetch(struct migration *m, struct str target, struct str path,
 }
 
 void orion_differs(struct migration *m, const char *what, struct str id, struct str type,
-                   struct str path, const char *fmt, ...)
+                   struct str path, struct str why)
 {
     struct orion_report *r = m->report;
     struct arena *a = m->job->arena;
-    char why[300];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(why, sizeof(why), fmt, args);
-    va_end(args);
     if (r->differences.n == ORION_DIFFERENCES)
         return;
     *vec_push(a, &r->differences) =
         (struct orion_difference){what, str_dup(a, id), str_dup(a, type), str_dup(a, path),
-                                  str_dup(a, str_c(why))};
+                                  str_dup(a, why)};
 }
 
 static void tell(const struct migration *m, const char *what, uint64_t done)
@@ -189,11 +183,10 @@ static void compare_entity(struct migration *m, const struct orion_entity *x)
     if (x->state == ENTITY_SAME)
         return;
     n->differ++;
-    const char *why = x->state == ENTITY_NEW ? "is not here" : x->why.text;
-    if (x->state == ENTITY_CHANGED)
-        orion_differs(m, "entity", x->id, x->type, x->path, "%" STR_F, STR_A(x->differs));
-    else
-        orion_differs(m, "entity", x->id, x->type, x->path, "%s", why);
+    struct str why = x->state == ENTITY_NEW       ? S("is not here")
+                     : x->state == ENTITY_CHANGED ? x->differs
+                                                  : str_c(x->why.text);
+    orion_differs(m, "entity", x->id, x->type, x->path, why);
 }
 
 static enum err compare_path(struct migration *m, struct str path, struct error *e)

@@ -308,7 +308,8 @@ static void pack(struct buf *out, struct str field)
 {
     uint32_t n = (uint32_t)field.n;
     buf_add(out, &n, sizeof(n));
-    buf_str(out, field);
+    if (field.p)
+        buf_str(out, field);
 }
 
 static bool unpack(struct str *rest, struct str *field)

@@ -32,7 +32,7 @@ struct operation {
     struct arena *arena;
     struct str name;
     const struct json *was; /* NULL: there is none */
-    const struct json *by;
+    struct json by;
     struct error *e;
 };
 
@@ -66,14 +66,14 @@ static enum err arithmetic(const struct operation *o, bool multiply, struct json
     const struct json *was = o->was ? o->was : &zero;
     int64_t x, y, z;
     double dx, dy;
-    if (!json_is(was, JSON_NUMBER) || !json_is(o->by, JSON_NUMBER))
+    if (!json_is(was, JSON_NUMBER) || !json_is(&o->by, JSON_NUMBER))
         return refuse(o, "it goes with numbers only");
-    if (json_i64(was, &x) && json_i64(o->by, &y) &&
+    if (json_i64(was, &x) && json_i64(&o->by, &y) &&
         !(multiply ? __builtin_mul_overflow(x, y, &z) : __builtin_add_overflow(x, y, &z))) {
         *out = json_v_i64(o->arena, z);
         return OK;
     }
-    if (!json_double(was, &dx) || !json_double(o->by, &dy))
+    if (!json_double(was, &dx) || !json_double(&o->by, &dy))
         return refuse(o, "the number is too large");
     double d = multiply ? dx * dy : dx + dy;
     *out = json_v_double(o->arena, d);
@@ -101,13 +101,13 @@ static bool compare(const struct operation *o, const struct json *x, const struc
 
 static enum err extreme(const struct operation *o, bool most, struct json *out)
 {
-    struct json begin =
-        json_is(o->by, JSON_NUMBER) ? json_v_number(S("0")) : json_v_str(S("1970-01-01T00:00:00Z"));
+    struct json begin = json_is(&o->by, JSON_NUMBER) ? json_v_number(S("0"))
+                                                     : json_v_str(S("1970-01-01T00:00:00Z"));
     const struct json *was = o->was ? o->was : &begin;
     int order;
-    if (!compare(o, was, o->by, &order))
+    if (!compare(o, was, &o->by, &order))
         return refuse(o, "it goes with two numbers or two texts");
-    *out = (most ? order < 0 : order > 0) ? *o->by : *was;
+    *out = (most ? order < 0 : order > 0) ? o->by : *was;
     return OK;
 }
 
@@ -125,10 +125,10 @@ static bool is_in(const struct json *items, size_t n, const struct json *v)
 static enum err added_items(const struct operation *o, size_t n, const struct json **items,
                             size_t *n_items, size_t *at)
 {
-    const struct json *each = json_is(o->by, JSON_OBJECT) ? json_get(o->by, S("$each")) : NULL;
-    const struct json *position = each ? json_get(o->by, S("$position")) : NULL;
+    const struct json *each = json_is(&o->by, JSON_OBJECT) ? json_get(&o->by, S("$each")) : NULL;
+    const struct json *position = each ? json_get(&o->by, S("$position")) : NULL;
     int64_t p;
-    *items = o->by;
+    *items = &o->by;
     *n_items = 1;
     *at = n;
     if (!each)
@@ -154,12 +154,12 @@ static enum err add(const struct operation *o, bool once, struct json *out)
     if (err)
         return err;
     struct json *list = ARENA_ARRAY(o->arena, struct json, n + n_items);
-    for (size_t i = 0; i < at; i++)
+    for (size_t i = 0; was && i < at; i++)
         list[k++] = was[i];
     for (size_t i = 0; i < n_items; i++)
-        if (!once || !(is_in(list, k, &items[i]) || (n > at && is_in(was + at, n - at, &items[i]))))
+        if (!once || !(is_in(list, k, &items[i]) || (was && is_in(was + at, n - at, &items[i]))))
             list[k++] = items[i];
-    for (size_t i = at; i < n; i++)
+    for (size_t i = at; was && i < n; i++)
         list[k++] = was[i];
     *out = json_v_array(list, k);
     return OK;
@@ -167,12 +167,12 @@ static enum err add(const struct operation *o, bool once, struct json *out)
 
 static enum err pull(const struct operation *o, bool all, struct json *out)
 {
-    if (!json_is(o->was, JSON_ARRAY) || (all && !json_is(o->by, JSON_ARRAY)))
+    if (!json_is(o->was, JSON_ARRAY) || (all && !json_is(&o->by, JSON_ARRAY)))
         return refuse(o, "it takes items from an array");
     struct json *list = ARENA_ARRAY(o->arena, struct json, o->was->n);
     size_t n = 0;
     for (uint32_t i = 0; i < o->was->n; i++)
-        if (!is_in(all ? o->by->items : o->by, all ? o->by->n : 1, &o->was->items[i]))
+        if (!is_in(all ? o->by.items : &o->by, all ? o->by.n : 1, &o->was->items[i]))
             list[n++] = o->was->items[i];
     *out = json_v_array(list, n);
     return OK;
@@ -182,17 +182,17 @@ static enum err pull(const struct operation *o, bool all, struct json *out)
 
 static enum err set(const struct operation *o, struct json *out)
 {
-    if (!json_is(o->by, JSON_OBJECT)) {
-        *out = *o->by;
+    if (!json_is(&o->by, JSON_OBJECT)) {
+        *out = o->by;
         return OK;
     }
     if (o->was && !json_is(o->was, JSON_OBJECT))
         return refuse(o, "the value is no object");
     struct json *now = ARENA_NEW(o->arena, struct json);
     *now = o->was ? *o->was : json_v_object(NULL, 0);
-    for (uint32_t i = 0; i < o->by->n; i++) {
+    for (uint32_t i = 0; i < o->by.n; i++) {
         struct json *next = ARENA_NEW(o->arena, struct json);
-        *next = json_with(o->arena, now, json_key(&o->by->members[i]), o->by->members[i].value);
+        *next = json_with(o->arena, now, json_key(&o->by.members[i]), o->by.members[i].value);
         now = next;
     }
     *out = *now;
@@ -204,9 +204,9 @@ static enum err unset(const struct operation *o, struct json *out)
     const struct json *now = o->was;
     if (!json_is(now, JSON_OBJECT))
         return refuse(o, "the value is no object");
-    for (uint32_t i = 0; json_is(o->by, JSON_OBJECT) && i < o->by->n; i++) {
+    for (uint32_t i = 0; json_is(&o->by, JSON_OBJECT) && i < o->by.n; i++) {
         struct json *next = ARENA_NEW(o->arena, struct json);
-        *next = json_without(o->arena, now, json_key(&o->by->members[i]));
+        *next = json_without(o->arena, now, json_key(&o->by.members[i]));
         now = next;
     }
     *out = *now;
@@ -261,7 +261,7 @@ enum err v2_operate(struct arena *a, const struct json *was, const struct json *
         return error_set(e, ERR_UNPROCESSABLE, "$set and $unset name the same member");
     for (uint32_t i = 0; i < operation->n; i++) {
         const struct json_member *m = &operation->members[i];
-        struct operation o = {a, json_key(m), was, &m->value, e};
+        struct operation o = {a, json_key(m), was, m->value, e};
         enum update_operator k = operator_of(o.name);
         if (!was && (k == UP_PULL || k == UP_PULL_ALL || k == UP_UNSET))
             continue;

@@ -388,7 +388,7 @@ static enum err patch_row(struct store_conn *c, struct write_call *w, int64_t te
 {
     struct arena *a = w->api.arena;
     const struct json *doc = NULL;
-    int64_t rid;
+    int64_t rid = 0;
     enum err err = find_row(c, w, tenant, &rid, &doc, e);
     if (err || w->result)
         return err;
@@ -407,7 +407,7 @@ static enum err delete_row(struct store_conn *c, struct write_call *w, int64_t t
                            struct error *e)
 {
     const struct json *doc;
-    int64_t rid;
+    int64_t rid = 0;
     enum err err = find_row(c, w, tenant, &rid, &doc, e);
     if (err || w->result)
         return err;
