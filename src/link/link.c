@@ -3,6 +3,7 @@
 #include "api.h"
 #include "csource_outbox.h"
 #include "distribute_subscription.h"
+#include "entity_map.h"
 #include "expiry.h"
 #include "forward.h"
 #include "http/mqtt.h"
@@ -77,6 +78,10 @@ static const struct config_key keys[] = {
                "context sources that one call asks"),
     CONFIG_SIZE("link.forward_bytes", struct link_options, forward_bytes, "8m", 1024, 1 << 30,
                 "longest answer of a context source"),
+    CONFIG_INT("link.entity_maps", struct link_options, entity_maps, 1000, 1, 100000,
+               "entity maps kept in memory; the oldest go first"),
+    CONFIG_INT("link.entity_map_s", struct link_options, entity_map_s, 600, 1, 86400,
+               "how long an entity map is kept unless the query asks otherwise, seconds"),
 };
 const struct config_table link_config = {"link", keys, sizeof(keys) / sizeof(keys[0])};
 
@@ -110,6 +115,7 @@ enum err link_start(struct link *l, struct error *e)
     l->access = access_new(l, e);
     if (!l->access)
         goto failed;
+    l->entity_maps = entity_maps_new();
     l->shown = shown_new(l->options.shown);
     l->tenants = tenants_new();
     store_heed(l->store, "seen", forget_seen, l);
@@ -138,6 +144,7 @@ void link_stop(struct link *l)
     retention_stop(l);
     sync_free(l->sync);
     remote_subs_free(l->remote_subs);
+    entity_maps_free(l->entity_maps);
     imports_free(l->imports);
     store_unheed(l->store, forget_seen, l);
     shown_free(l->shown);
@@ -171,6 +178,7 @@ void link_routes(struct link *l, struct router *r)
     subscriptions_routes(l, r);
     delivery_routes(l, r);
     remote_subs_routes(l, r);
+    entity_maps_routes(l, r);
     streams_routes(l, r);
     imports_routes(l->imports, r);
     v2_routes(l, r);

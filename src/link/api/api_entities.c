@@ -2,6 +2,7 @@
 #include "api_join.h"
 #include "distribute.h"
 #include "distribute_read.h"
+#include "entity_map.h"
 
 /* An entity of the body in stored form; NULL: the response is filled. */
 static const struct json *body_entity(struct api *c, enum entity_in mode)
@@ -72,6 +73,7 @@ struct reading {
     const struct type_node *types;
     struct api_join join;
     struct entity_row row;
+    struct entity_map_use map;
     struct buf out;
 };
 
@@ -143,6 +145,10 @@ static enum http_answer answer_read(struct reading *r, struct distribute *d)
         buf_release(&r->out);
         return api_fail(c, &e);
     }
+    if (r->map.make) {
+        struct entity_map_entry one = entity_map_entry(c->arena, r->id, r->row.doc.p != NULL, d);
+        entity_map_made(c, &r->map, &one, 1);
+    }
     api_answer_buf(c, 200, &r->out);
     if (r->join.kind == JOIN_NONE && !d) /* the version says nothing about others' parts */
         c->res->etag = api_version_tag(c->arena, r->row.version);
@@ -191,6 +197,14 @@ static struct distribute *elsewhere(struct api *c, const struct reading *r)
     return d;
 }
 
+static bool in_map(const struct reading *r)
+{
+    for (size_t i = 0; i < r->map.n_ids; i++)
+        if (str_eq(r->map.ids[i], r->id))
+            return true;
+    return false;
+}
+
 static enum http_answer read_entity(struct request *req, struct response *res, void *ctx)
 {
     struct api c;
@@ -198,11 +212,13 @@ static enum http_answer read_entity(struct request *req, struct response *res, v
     bool local, failed = false;
     if (!api_open(&c, req, res, ctx, read_entity, 0,
                   "attrs pick omit type options format lang datasetId geometryProperty "
-                  "local" API_JOIN_PARAMS) ||
+                  "local" API_JOIN_PARAMS ENTITY_MAP_PARAMS) ||
         !api_id(&c, "id", &r.id) || !api_accept(&c, true) || !api_view(&c, &r.view) ||
         !api_type_of(&c, &r.types) || !api_join_read(&c, NULL, &r.join) ||
-        !api_bool(&c, "local", &local))
+        !api_bool(&c, "local", &local) || !entity_map_use(&c, &r.map))
         return c.answer;
+    if (r.map.given && !in_map(&r))
+        return api_fail_text(&c, ERR_NOT_FOUND, "entity %" STR_F " is not in the map", STR_A(r.id));
     r.join.conn = api_reader(&c, &r.join.tenant);
     if (!r.join.conn)
         return c.answer;

@@ -11,6 +11,7 @@
 #include "crypto/hash.h"
 #include "distribute_read.h"
 #include "link/access.h"
+#include "entity_map.h"
 #include "shown.h"
 #include <stdlib.h>
 
@@ -30,6 +31,9 @@ struct page {
     uint64_t given, met;      /* met: matches so far, where the paging is done here */
     bool split;               /* entities may be split over sources */
     struct distribute *whole; /* what context sources said; NULL: nobody was asked */
+    struct entity_map_use map;
+    bool slow;                          /* on a pool thread: nobody else is asked */
+    VEC(struct entity_map_entry) found; /* for a map that is made */
     int64_t last;
     bool more;
     enum err failed;
@@ -361,8 +365,75 @@ static bool among(const struct str *names, size_t n, struct str name)
 
 /* --- entities of everywhere (clauses 4.3.6.7, 5.7.2.4) --- */
 
+/* Whether matches behind the page are looked at too. */
+static bool walks_on(const struct page *p)
+{
+    return p->count || p->map.make || !p->more;
+}
+
+/* For the map: an entity and where it is from. */
+static void note_found(struct page *p, struct str id, bool here)
+{
+    struct arena *a = p->c->arena;
+    if (!p->map.make)
+        return;
+    if (p->found.n == ENTITY_MAP_IDS)
+        p->failed = error_set(&p->error, ERR_TOO_MANY, "an entity map holds at most %d entities",
+                              ENTITY_MAP_IDS);
+    else
+        *vec_push(a, &p->found) = entity_map_entry(a, id, here, p->whole);
+}
+
+static bool each_noted(void *ctx, const struct entity_row *row, const struct json *stored)
+{
+    struct page *p = ctx;
+    bool hit;
+    p->failed = api_select_any(&p->select, stored, &hit);
+    if (p->failed)
+        error_set(&p->error, p->failed, "idPattern takes too long to match");
+    else if (hit && !api_expired(p->c, stored))
+        note_found(p, row->id, true);
+    return !p->failed;
+}
+
+/* The map of what is here, on the snapshot of the page. */
+static enum err note_all(struct page *p, struct store_conn *conn, int64_t tenant, struct error *e)
+{
+    struct link *l = p->c->link;
+    struct repo_result result;
+    struct repo_query q = {.query = &p->select.query,
+                           .tenant = tenant,
+                           .limit = UINT64_MAX,
+                           .clock = l->clock,
+                           .deadline = clock_steady(l->clock) + l->options.query_ms * 1000};
+    enum err err = repo_query(conn, &q, each_noted, p, &result, e);
+    if (!err && p->failed) {
+        *e = p->error;
+        err = p->failed;
+    }
+    if (!err)
+        entity_map_made(p->c, &p->map, p->found.v, p->found.n);
+    return err;
+}
+
+/* Only the entities of a given map are looked at. */
+static void select_mapped(struct page *p)
+{
+    struct entity_query *q = &p->select.query;
+    VEC(struct str) ids = VEC_INIT;
+    if (!p->map.given)
+        return;
+    for (size_t i = 0; i < p->map.n_ids; i++)
+        if (!q->n_ids || among(q->ids, q->n_ids, p->map.ids[i]))
+            *vec_push(p->c->arena, &ids) = p->map.ids[i];
+    if (!ids.n) /* none is left: an id that nothing has */
+        *vec_push(p->c->arena, &ids) = S("urn:ngsi-ld:EntityMap:none");
+    q->ids = ids.v;
+    q->n_ids = ids.n;
+}
+
 /* What is here comes first, in order of creation, then what only sources have, in order of ids. */
-static void offer_whole(struct page *p, const struct json *stored, bool check)
+static void offer_whole(struct page *p, const struct json *stored, bool check, bool here)
 {
     bool hit = true;
     if (check)
@@ -371,8 +442,9 @@ static void offer_whole(struct page *p, const struct json *stored, bool check)
         p->failed = api_select_any(&p->select, stored, &hit);
     if (p->failed || !hit || api_expired(p->c, stored))
         return;
+    note_found(p, entity_id(stored), here);
     p->met++;
-    if (p->met <= (uint64_t)p->offset)
+    if (p->failed || p->met <= (uint64_t)p->offset)
         return;
     p->more = p->given == (uint64_t)p->limit;
     struct entity_row row = {0};
@@ -390,8 +462,8 @@ static bool each_here(void *ctx, const struct entity_row *row, const struct json
         whole = distribute_whole(p->whole, p->c->arena, row->id, stored);
     }
     if (whole)
-        offer_whole(p, whole, x || p->split);
-    return !p->failed && (p->count || !p->more);
+        offer_whole(p, whole, x || p->split, true);
+    return !p->failed && walks_on(p);
 }
 
 static int by_id(const void *x, const void *y)
@@ -405,11 +477,11 @@ static void offer_others(struct page *p)
     struct distribute *d = p->whole;
     if (d->entities.n)
         qsort(d->entities.v, d->entities.n, sizeof(*d->entities.v), by_id);
-    for (size_t i = 0; i < d->entities.n && !p->failed && (p->count || !p->more); i++) {
+    for (size_t i = 0; i < d->entities.n && !p->failed && walks_on(p); i++) {
         struct distribute_entity *x = d->entities.v[i];
         const struct json *whole = x->used ? NULL : distribute_whole(d, p->c->arena, x->id, NULL);
         if (whole)
-            offer_whole(p, whole, true);
+            offer_whole(p, whole, true, false);
     }
 }
 
@@ -447,6 +519,8 @@ static void query_whole(struct distribute *d)
             e = p->error;
             err = p->failed;
         }
+        if (!err && p->map.make)
+            entity_map_made(c, &p->map, p->found.v, p->found.n);
         end_page(p, p->met, err, &e);
     }
     distribute_end(d);
@@ -535,11 +609,23 @@ static bool read_split(struct api *c, bool *split)
     return !request_query(c->req, "splitEntities").p || api_bool(c, "splitEntities", split);
 }
 
+static void query_slowly(struct api *c);
+
+/* The walk for a map is the pool's work. */
+static enum http_answer later(struct page *p)
+{
+    p->slow = true;
+    enum http_answer answer = api_slowly(p->c, query_slowly, p);
+    if (answer == HTTP_DONE) /* refused */
+        release(p);
+    return answer;
+}
+
 static enum http_answer query(struct page *p)
 {
     struct api *c = p->c;
     struct error e = {0};
-    uint64_t count;
+    uint64_t count = 0;
     int64_t tenant;
     enum http_answer out;
     struct store_conn *conn = api_reader(c, &tenant);
@@ -547,12 +633,18 @@ static enum http_answer query(struct page *p)
         release(p);
         return c->answer;
     }
-    if (go_elsewhere(p, conn, tenant, &out))
+    if (!p->slow && go_elsewhere(p, conn, tenant, &out))
         return out;
+    if (p->map.make && !p->slow && !p->ordered.order) {
+        store_read_done(conn);
+        return later(p);
+    }
     begin_page(p, conn, tenant);
     if (shown_fits(c->link->shown, &p->view) && p->join.kind == JOIN_NONE)
         p->shown = c->link->shown;
-    enum err err = run(p, conn, tenant, &count, &e);
+    enum err err = p->map.make ? note_all(p, conn, tenant, &e) : OK;
+    if (!err)
+        err = run(p, conn, tenant, &count, &e);
     end_page(p, count, err, &e);
     return c->answer;
 }
@@ -572,7 +664,7 @@ static enum http_answer start(struct page *p)
     struct api_ordered *o = &p->ordered;
     bool good = api_accept(c, true) && api_view(c, &p->view) && api_select_view(c, s, &p->view) &&
                 api_join_read(c, s->body, &p->join) && api_order_read(c, s->body, &o->order) &&
-                read_page(c, p) && read_split(c, &p->split);
+                read_page(c, p) && read_split(c, &p->split) && entity_map_use(c, &p->map);
     o->skip = (uint64_t)p->offset;
     o->want = (uint64_t)p->limit;
     if (!good || (o->order && !api_ordered_open(c, o))) {
@@ -580,6 +672,7 @@ static enum http_answer start(struct page *p)
         return c->answer;
     }
     select_picked(s, &p->view);
+    select_mapped(p);
     if (!o->order)
         return query(p);
     enum http_answer answer = api_slowly(c, query_slowly, p);
@@ -590,7 +683,7 @@ static enum http_answer start(struct page *p)
 
 #define PAGE_PARAMS                                                                                \
     "options format pick omit lang datasetId geometryProperty limit offset cursor "                \
-    "count splitEntities" API_JOIN_PARAMS API_ORDER_PARAMS
+    "count splitEntities" API_JOIN_PARAMS API_ORDER_PARAMS ENTITY_MAP_PARAMS
 
 static enum http_answer get_entities(struct request *req, struct response *res, void *ctx)
 {

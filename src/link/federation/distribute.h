@@ -154,6 +154,8 @@ struct str dist_term(struct api *c, const struct registration *reg, struct str i
 
 /* What an answer, or none, means. */
 void dist_read(struct arena *a, const struct forward *f, struct dist_outcome *out);
+/* An inclusive source that has had the request already by another way: there is nothing to tell. */
+bool dist_came_round(const struct forward *f);
 void dist_conflict(struct dist_outcome *out); /* the source cannot do it */
 void dist_failed(struct arena *a, const struct error *e, struct dist_outcome *out);
 void dist_write_problem(struct json_writer *w, const struct dist_problem *p);

@@ -286,6 +286,8 @@ static void read_unit(struct dist_batch_run *r, const struct unit *u)
     struct arena *a = r->c->arena;
     const struct forward *f = u->retried ? &u->again : &u->f;
     struct dist_outcome o = {0};
+    if (dist_came_round(f))
+        return;
     dist_read(a, f, &o);
     const struct json *made = f->status == 201 ? json_parse(a, f->answer, &limits, NULL) : NULL;
     for (size_t i = 0; i < u->n; i++)

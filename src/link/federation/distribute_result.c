@@ -25,6 +25,11 @@ void dist_failed(struct arena *a, const struct error *e, struct dist_outcome *ou
                                          str_printf(a, "%s", p.status == 500 ? "" : e->text)};
 }
 
+bool dist_came_round(const struct forward *f)
+{
+    return f && f->status == 508 && f->reg->mode == REG_INCLUSIVE;
+}
+
 /* Text that a source sent us, fit to be passed on. */
 static struct str passed_on(struct arena *a, const struct json *v, struct str preset)
 {

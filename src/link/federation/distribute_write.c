@@ -250,6 +250,8 @@ static size_t outcomes(struct dist *d, struct dist_outcome *v)
     size_t n = 0;
     for (size_t i = 0; i < d->sources.n; i++) {
         struct source *s = &d->sources.v[i];
+        if (dist_came_round(s->f))
+            continue;
         struct dist_outcome *o = &v[n++];
         *o = (struct dist_outcome){.reg = s->reg, .attrs = s->attrs.v, .n_attrs = s->attrs.n};
         if (s->f)

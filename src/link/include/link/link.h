@@ -43,6 +43,8 @@ struct link_options {
     int64_t forward_cooldown_ms;
     int64_t forward_max;   /* context sources of one call */
     int64_t forward_bytes; /* of one answer */
+    int64_t entity_maps;   /* kept in memory */
+    int64_t entity_map_s;  /* how long, unless a query asks otherwise */
 };
 extern const struct config_table link_config;
 
@@ -54,6 +56,7 @@ struct imports;
 struct shown;
 struct forwarding;
 struct remote_subs;
+struct entity_maps;
 struct mqtt;
 struct tenants;
 
@@ -76,6 +79,7 @@ struct link {
     struct sync *sync;       /* may be NULL */
     struct forwarding *forwarding;
     struct remote_subs *remote_subs;
+    struct entity_maps *entity_maps;
     int64_t started; /* steady clock, set by link_start() */
 };
 

@@ -1,0 +1,55 @@
+/*
+ * entity_map.h - entity maps: the set of entities that a query is about, fixed (ETSI GS CIM 009
+ * v1.8.1 clauses 5.2.39, 5.5.9.3, 5.14, 6.32).
+ *
+ * A query with entityMap=true notes the ids of all that it finds, here and at sources, and from
+ * where each came; the NGSILD-EntityMap header of the answer says where that map is. A query that
+ * carries the header looks at those entities only: what is new does not shift its pages, what is
+ * gone or does not meet the query any more is left out. Where the map is not known, or its time is
+ * over, a new one is made.
+ *
+ * Maps are in the memory of this process and end with it: link.entity_maps of them, of at most
+ * ENTITY_MAP_IDS entities each, ENTITY_MAPS_IDS in all (the oldest go first), for
+ * link.entity_map_s unless entityMapLifetime asks for another time, a day at most. No maps are made
+ * at sources: linkedMaps is empty.
+ */
+#ifndef LINK_ENTITY_MAP_H
+#define LINK_ENTITY_MAP_H
+
+#include "distribute_read.h"
+
+enum { ENTITY_MAP_IDS = 10000, ENTITY_MAPS_IDS = 1000000 };
+
+#define ENTITY_MAP_PARAMS " entityMap entityMapLifetime"
+
+struct entity_maps;
+struct entity_maps *entity_maps_new(void);
+void entity_maps_free(struct entity_maps *m);
+void entity_maps_routes(struct link *l, struct router *r);
+
+/* What a call wants of maps. */
+struct entity_map_use {
+    bool make;             /* note what is found, then entity_map_made() */
+    bool given;            /* look at ids only */
+    const struct str *ids; /* in the call's arena */
+    size_t n_ids;
+    int64_t lifetime_us;
+};
+/* From entityMap=, entityMapLifetime= and the header, which is answered when its map is used.
+ * false: the response is filled. */
+bool entity_map_use(struct api *c, struct entity_map_use *use);
+
+/* An entity and where it was found: ids of registrations, or "@none". */
+struct entity_map_entry {
+    struct str id;
+    const struct str *sources;
+    size_t n_sources;
+};
+/* here: this store has it; d: what sources said, or NULL. */
+struct entity_map_entry entity_map_entry(struct arena *a, struct str id, bool here,
+                                         const struct distribute *d);
+/* Keep a map and put its address into the response. */
+void entity_map_made(struct api *c, const struct entity_map_use *use,
+                     const struct entity_map_entry *v, size_t n);
+
+#endif

@@ -1,0 +1,110 @@
+#!/usr/bin/env node
+// Entity maps (clauses 5.2.39, 5.5.9.3, 5.14, 6.32): a query keeps to the entities it began with.
+import assert from 'node:assert/strict';
+import { test, run } from '../lib/tap.mjs';
+import { base, startLd, assertError, ids } from '../lib/ngsi.mjs';
+import { register } from '../lib/source.mjs';
+
+const args = ['--client.allow_private=true'];
+const ld = await startLd({ args }), far = await startLd({ args });
+const id = (n) => `urn:x:post:${n}`;
+const post = (n, more = {}) => ({ id: id(n), type: 'Post', n: { type: 'Property', value: n }, ...more });
+for (let n = 1; n <= 7; n++) await ld.create(post(n));
+const mapOf = (res) => res.headers.get('ngsild-entitymap');
+const query = (search, map) => ld.get(`/entities?type=Post&${search}`, map ? { 'NGSILD-EntityMap': map } : {});
+
+test('a map is made, shown and kept to', async () => {
+    const first = await query('limit=3&entityMap=true');
+    assert.deepEqual(ids(first), [1, 2, 3].map(id));
+    const at = mapOf(first);
+    assert.match(at, /^\/ngsi-ld\/v1\/entityMaps\/urn:ngsi-ld:EntityMap:/);
+    const map = await ld.city.get(at);
+    assert.equal(map.status, 200, map.text);
+    assert.equal(map.json.type, 'EntityMap');
+    assert.equal(at.endsWith(map.json.id), true);
+    assert.deepEqual(map.json.entityMap, Object.fromEntries([1, 2, 3, 4, 5, 6, 7].map((n) => [id(n), ['@none']])));
+    assert.deepEqual(map.json.linkedMaps, {});
+    assert.ok(Date.parse(map.json.expiresAt) > Date.now() + 500000);
+    // one comes, one goes, one does not meet the query any more
+    await ld.create(post(8));
+    await ld.delete(`/entities/${id(4)}`);
+    const rest = await query('limit=3&offset=3&count=true&q=n!=5', at);
+    assert.deepEqual(ids(rest), [6, 7].map(id), 'offset counts what is left of it');
+    assert.equal(rest.headers.get('ngsild-results-count'), '5');
+    assert.equal(mapOf(rest), at);
+    assert.deepEqual(ids(await query('limit=100', at)), [1, 2, 3, 5, 6, 7].map(id));
+    assert.deepEqual(ids(await query(`limit=100&id=${id(1)},${id(8)}`, at)), [id(1)]);
+    assert.deepEqual(ids(await query(`limit=100&id=${id(8)}`, at)), []);
+    assert.deepEqual(ids(await query('limit=100')), [1, 2, 3, 5, 6, 7, 8].map(id), 'without the header all');
+    // by cursor
+    const page = await query('limit=2', at);
+    const next = /<([^>]+)>; rel="next"/.exec(page.headers.get('link'))[1];
+    assert.deepEqual(ids(await ld.city.get(next, { 'NGSILD-EntityMap': at })), [3, 5].map(id));
+    // the whole address and the id alone do as well
+    assert.deepEqual(ids(await query('limit=1', new URL(at, ld.city.url).href)), [id(1)]);
+    assert.deepEqual(ids(await query('limit=1', map.json.id)), [id(1)]);
+    const body = await ld.post('/entityOperations/query?limit=100', { type: 'Query', entities: [{ type: 'Post' }] }, { headers: { 'NGSILD-EntityMap': at } });
+    assert.deepEqual(ids(body), [1, 2, 3, 5, 6, 7].map(id));
+});
+
+test('a map that is not known is made anew', async () => {
+    const res = await query('limit=100', 'urn:ngsi-ld:EntityMap:none');
+    assert.equal(ids(res).length, 7);
+    assert.ok(mapOf(res));
+    assert.notEqual(mapOf(res), `${base}/entityMaps/urn:ngsi-ld:EntityMap:none`);
+});
+
+test('time, change, deletion', async () => {
+    const at = mapOf(await query('entityMap=true&entityMapLifetime=PT2H'));
+    const short = mapOf(await query('entityMap=true&entityMapLifetime=PT0S'));
+    const long = mapOf(await query('entityMap=true&entityMapLifetime=P3650D'));
+    assert.ok(Math.abs(Date.parse((await ld.city.get(at)).json.expiresAt) - Date.now() - 7200000) < 600000);
+    assert.ok(Date.parse((await ld.city.get(long)).json.expiresAt) < Date.now() + 90000000);
+    assertError(await ld.city.get(short), 404, 'ResourceNotFound');
+    assert.equal((await ld.city.patch(at, { expiresAt: '2001-01-01T00:00:00Z' })).status, 204);
+    assertError(await ld.city.get(at), 404, 'ResourceNotFound');
+    assert.equal((await ld.city.patch(long, { entityMap: { [id(2)]: ['@none'] }, linkedMaps: {} })).status, 204);
+    assert.deepEqual(ids(await query('', long)), [id(2)]);
+    assertError(await ld.city.patch(long, { entityMap: { x: ['@none'] } }), 400, 'BadRequestData');
+    assertError(await ld.city.patch(long, { entityMap: { [id(2)]: ['x y'] } }), 400, 'BadRequestData');
+    assertError(await ld.city.patch(long, { expiresAt: 'soon' }), 400, 'BadRequestData');
+    assertError(await ld.city.patch(long, { other: 1 }), 400, 'BadRequestData');
+    assertError(await ld.city.patch(at, {}), 404, 'ResourceNotFound');
+    assertError(await ld.city.get(long, { 'NGSILD-Tenant': 'other' }), 404, 'ResourceNotFound');
+    assert.equal((await ld.city.delete(long)).status, 204);
+    assertError(await ld.city.delete(long), 404, 'ResourceNotFound');
+    assertError(await ld.get('/entityMaps/x'), 400, 'BadRequestData');
+    assertError(await query('entityMap=perhaps'), 400, 'BadRequestData');
+    assertError(await query('entityMap=true&entityMapLifetime=long'), 400, 'BadRequestData');
+});
+
+test('one entity', async () => {
+    const res = await ld.get(`/entities/${id(1)}?entityMap=true`);
+    assert.equal(res.status, 200, res.text);
+    assert.deepEqual((await ld.city.get(mapOf(res))).json.entityMap, { [id(1)]: ['@none'] });
+    const again = await ld.get(`/entities/${id(1)}`, { 'NGSILD-EntityMap': mapOf(res) });
+    assert.equal(again.status, 200);
+    assert.equal(mapOf(again), mapOf(res));
+    assert.equal((await ld.get(`/entities/${id(2)}`, { 'NGSILD-EntityMap': mapOf(res) })).status, 404, 'not in the map');
+});
+
+test('entities of everywhere', async () => {
+    await far.create(post(20));
+    await far.create(post(1, { far: { type: 'Property', value: true } }));
+    const reg = await register(ld, far.city.url, { type: 'Post' });
+    const first = await query('limit=3&entityMap=true');
+    assert.deepEqual(ids(first), [1, 2, 3].map(id));
+    const at = mapOf(first), map = (await ld.city.get(at)).json.entityMap;
+    assert.deepEqual(map[id(1)].sort(), ['@none', reg]);
+    assert.deepEqual(map[id(2)], ['@none']);
+    assert.deepEqual(map[id(20)], [reg]);
+    await far.create(post(21));
+    await ld.create(post(9));
+    assert.deepEqual(ids(await query('limit=100', at)), [1, 2, 3, 5, 6, 7, 8, 20].map(id));
+    assert.deepEqual(ids(await query('limit=100')), [1, 2, 3, 5, 6, 7, 8, 9, 20, 21].map(id));
+});
+
+await run(async () => {
+    await ld.city.stop();
+    await far.city.stop();
+});
