@@ -10,8 +10,8 @@
 #include "api_select.h"
 #include "crypto/hash.h"
 #include "distribute_read.h"
-#include "link/access.h"
 #include "entity_map.h"
+#include "link/access.h"
 #include "shown.h"
 #include <stdlib.h>
 

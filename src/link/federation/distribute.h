@@ -131,6 +131,10 @@ struct dist_payload {
 /* Types of the entity that is here (IRIs); NULL: there is none. */
 const struct json *dist_local_types(struct api *c, int64_t tenant, struct str id);
 
+/* May who sends the call write these attributes (n 0: the entity) of an entity of these types?
+ * Their values are a source's: conditions on them count against the sender. OK: yes. */
+enum err dist_forbidden(struct api *c, int64_t tenant, const struct json *types,
+                        const struct str *attrs, size_t n, struct error *e);
 void dist_type_names(struct arena *a, const struct json *types, const struct str **v, size_t *n);
 
 /* The members of an entity or fragment that speak of attrs, or of the entity itself. */

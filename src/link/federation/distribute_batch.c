@@ -131,12 +131,38 @@ static void gather(struct dist_batch_run *r, size_t i)
         op->input = dist_narrow(r->c->arena, op->input, s->parts.left, s->parts.n_left);
 }
 
+static void fail(struct dist_batch_run *r, size_t op, const struct registration *reg,
+                 const struct dist_problem *p)
+{
+    *vec_push(r->c->arena, &r->failures) =
+        (struct failure){.id = r->b.ops[op].id, .reg = reg, .problem = *p};
+}
+
+/* What the sender may not write does not go to a source either. */
+static void forbid(struct dist_batch_run *r, size_t i, int64_t tenant, const struct json *types)
+{
+    for (size_t k = 0; k < r->targets.n; k++) {
+        struct target *t = &r->targets.v[k];
+        const struct item *it = t->items.n ? &t->items.v[t->items.n - 1] : NULL;
+        struct error e = {0};
+        struct dist_outcome o = {0};
+        if (!it || it->op != i ||
+            !dist_forbidden(r->c, tenant, types, it->attrs.v, it->attrs.n, &e))
+            continue;
+        dist_failed(r->c->arena, &e, &o);
+        fail(r, i, t->reg, &o.problem);
+        t->items.n--;
+    }
+}
+
 static enum err match(struct dist_batch_run *r, size_t i, int64_t tenant, struct error *e)
 {
     struct api *c = r->c;
     struct op *op = &r->b.ops[i];
     struct state *s = &r->states[i];
     const struct json *types = op->input ? entity_types(op->input) : NULL;
+    if (!types)
+        types = dist_local_types(c, tenant, op->id);
     s->n_attrs = dist_attrs(c->arena, op->input, &s->attrs);
     struct reg_ask q = {.tenant = tenant,
                         .op = r->row->op | r->row->make | r->row->change,
@@ -146,11 +172,12 @@ static enum err match(struct dist_batch_run *r, size_t i, int64_t tenant, struct
                         .n_attrs = s->n_attrs,
                         .via = r->cause.via,
                         .now = clock_now(c->link->clock)};
-    dist_type_names(c->arena, types ? types : dist_local_types(c, tenant, op->id), &q.type_names,
-                    &q.n_type_names);
+    dist_type_names(c->arena, types, &q.type_names, &q.n_type_names);
     enum err err = registrations_match(c->link->registrations, c->arena, &q, &s->parts, e);
-    if (!err)
+    if (!err) {
         gather(r, i);
+        forbid(r, i, tenant, types);
+    }
     return err;
 }
 
@@ -216,13 +243,6 @@ static void single(struct dist_batch_run *r, const struct item *it, struct regis
         return;
     struct dist_payload p = part_of(r, it);
     dist_body(c, f, &p);
-}
-
-static void fail(struct dist_batch_run *r, size_t op, const struct registration *reg,
-                 const struct dist_problem *p)
-{
-    *vec_push(r->c->arena, &r->failures) =
-        (struct failure){.id = r->b.ops[op].id, .reg = reg, .problem = *p};
 }
 
 static void one_by_one(struct dist_batch_run *r, struct target *t)
@@ -462,7 +482,7 @@ static void launch(struct dist_batch_run *r)
     struct api *c = r->c;
     for (size_t i = 0; i < r->targets.n; i++) {
         struct target *t = &r->targets.v[i];
-        if (t->reg->operations & r->row->op)
+        if (t->items.n && (t->reg->operations & r->row->op))
             as_batch(r, t);
         else
             one_by_one(r, t);

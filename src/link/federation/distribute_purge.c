@@ -73,6 +73,8 @@ bool distribute_purge(struct api *c, const struct reg_ask *about, void (*run)(st
     int64_t tenant = dist_others(c);
     if (tenant <= 0)
         return tenant < 0;
+    if (dist_forbidden(c, tenant, NULL, NULL, 0, &e))
+        return false; /* this store does what they may */
     struct reg_ask ask = *about;
     ask.tenant = tenant;
     ask.op = REG_PURGE_ENTITY;

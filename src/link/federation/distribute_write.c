@@ -51,7 +51,8 @@ struct source {
     struct registration *reg;
     bool supported;
     VEC(struct str) attrs;
-    struct forward *f; /* NULL: nothing is sent */
+    struct forward *f;    /* NULL: nothing is sent */
+    struct error refused; /* the sender may not write that (access.h) */
 };
 
 struct dist {
@@ -60,6 +61,8 @@ struct dist {
     struct str id;
     const struct str *attrs; /* all that are written */
     size_t n_attrs;
+    const struct json *types; /* of the entity; NULL: not known */
+    int64_t tenant;
     struct reg_parts parts;
     VEC(struct source) sources;
     bool proxied; /* an exclusive or redirect registration has a part */
@@ -106,6 +109,16 @@ int64_t dist_others(struct api *c)
     return tenant && registrations_any(r, tenant) ? tenant : 0;
 }
 
+enum err dist_forbidden(struct api *c, int64_t tenant, const struct json *types,
+                        const struct str *attrs, size_t n, struct error *e)
+{
+    const struct access_view *v = access_view(c->link->access, access_asks(c->req), tenant);
+    enum err err = n ? OK : access_change_past(v, NULL, types, STR_NONE, e);
+    for (size_t i = 0; i < n && !err; i++)
+        err = access_change_past(v, NULL, types, attrs[i], e);
+    return err;
+}
+
 const struct json *dist_local_types(struct api *c, int64_t tenant, struct str id)
 {
     struct error e = {0};
@@ -134,6 +147,8 @@ static enum err match(struct dist *d, const struct dist_ask *ask, int64_t tenant
 {
     struct api *c = d->c;
     const struct json *types = ask->types ? ask->types : dist_local_types(c, tenant, ask->id);
+    d->types = types;
+    d->tenant = tenant;
     struct reg_ask q = {.tenant = tenant,
                         .op = d->kind->op,
                         .ids = &d->id,
@@ -256,6 +271,8 @@ static size_t outcomes(struct dist *d, struct dist_outcome *v)
         *o = (struct dist_outcome){.reg = s->reg, .attrs = s->attrs.v, .n_attrs = s->attrs.n};
         if (s->f)
             dist_read(a, s->f, o);
+        else if (s->refused.code)
+            dist_failed(a, &s->refused, o);
         else
             dist_conflict(o);
     }
@@ -318,6 +335,12 @@ void dist_local_done(struct dist *d, enum err code, const struct error *e,
 
 /* --- starting --- */
 
+/* The sender's rights count for what goes to a source as for what stays here. */
+static bool may_write(struct dist *d, struct source *s)
+{
+    return !dist_forbidden(d->c, d->tenant, d->types, s->attrs.v, s->attrs.n, &s->refused);
+}
+
 static void launch(struct dist *d)
 {
     struct api *c = d->c;
@@ -325,7 +348,7 @@ static void launch(struct dist *d)
     struct forward *f = ARENA_ARRAY(c->arena, struct forward, d->sources.n);
     size_t n = 0;
     for (size_t i = 0; i < d->sources.n; i++)
-        if (d->sources.v[i].supported)
+        if (d->sources.v[i].supported && may_write(d, &d->sources.v[i]))
             prepare(d, &d->sources.v[i], &f[n++]);
     forward_cause_of(c, &cause);
     if (d->local && d->n_local_attrs < d->n_attrs)
