@@ -52,7 +52,7 @@ static enum err take_credentials(struct arena *a, struct str s, struct mqtt_addr
 
 static enum err take_host(struct str s, struct mqtt_address *out, struct error *e)
 {
-    struct str port = STR_NONE;
+    struct str port;
     if (s.n && s.p[0] == '[') {
         ptrdiff_t end = str_find_char(s, ']');
         if (end < 0)

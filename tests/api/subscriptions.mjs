@@ -144,6 +144,57 @@ test('writing the same value again is no change', async () => {
     await ld.delete(path);
 });
 
+test('conditions reach over links; linked entities come along', async () => {
+    const device = (n, level) => ({ id: `urn:ngsi-ld:Device:${n}`, type: 'Device', level: { type: 'Property', value: level }, name: { type: 'Property', value: `d${n}` } });
+    for (const e of [device('low', 0.3), device('full', 0.9)]) assert.equal((await ld.post('/entities', e)).status, 201);
+    const path = await subscribe('links', { entities: [{ type: 'Car' }], q: 'uses{level}<0.5' },
+        { join: 'inline', pick: ['id', 'uses{name}'], format: 'simplified' });
+    const car = (n) => ({ id: `urn:ngsi-ld:Car:${n}`, type: 'Car', uses: { type: 'Relationship', object: `urn:ngsi-ld:Device:${n}` } });
+    for (const n of ['full', 'low']) assert.equal((await ld.post('/entities', car(n))).status, 201);
+    const [first] = await told('links', 1);
+    assert.deepEqual(first.body.data, [{ id: 'urn:ngsi-ld:Car:low', uses: { name: 'dlow' } }]);
+    await ld.delete(path);
+});
+
+test('jsonldContext names what is told; one that cannot be had or is none is refused', async () => {
+    const context = '/ngsi-ld/v1/jsonldContexts';
+    const hosted = await ld.post('/jsonldContexts', { '@context': { heat: 'https://uri.etsi.org/ngsi-ld/default-context/t' } }, { type: 'application/ld+json' });
+    assert.equal(hosted.status, 201, hosted.text);
+    const url = hosted.headers.get('location');
+    assert.ok(url.startsWith(context));
+    const jsonldContext = `${ld.city.url}${url}`;
+    const path = await subscribe('named', { jsonldContext });
+    await sensor({ t: 7 });
+    const [first] = await told('named', 1);
+    assert.equal(first.body.data[0].heat.value, 7);
+    assert.ok(first.headers.link.includes(jsonldContext), first.headers.link);
+    assert.equal((await ld.get(path)).json.jsonldContext, jsonldContext);
+    const gone = await ld.post('/subscriptions', base({ jsonldContext: 'http://127.0.0.1:9/none.jsonld' }));
+    assertError(gone, 504, 'LdContextNotAvailable');
+    assertError(await ld.patch(path, { jsonldContext: 'http://127.0.0.1:9/none.jsonld' }), 504, 'LdContextNotAvailable');
+    assertError(await ld.patch(path, { jsonldContext: 'no URI' }), 400, 'BadRequestData');
+    await ld.delete(path);
+});
+
+test('languages, datasets and GeoJSON', async () => {
+    const geo = await subscribe('geo', { entities: [{ type: 'Place' }], lang: 'ja', datasetId: ['@none'] },
+        { endpoint: { uri: `${receiver.url}/geo`, accept: 'application/geo+json' } });
+    const res = await ld.post('/entities', {
+        id: 'urn:ngsi-ld:Place:1', type: 'Place', title: { type: 'LanguageProperty', languageMap: { ja: '七尾', en: 'Nanao' } },
+        n: [{ type: 'Property', value: 1 }, { type: 'Property', value: 2, datasetId: 'urn:d:2' }],
+        location: { type: 'GeoProperty', value: { type: 'Point', coordinates: [136.9, 37.0] } },
+    });
+    assert.equal(res.status, 201, res.text);
+    const [first] = await told('geo', 1);
+    assert.match(first.headers['content-type'], /^application\/geo\+json/);
+    const [feature] = first.body.data.features;
+    assert.deepEqual(feature.geometry, { type: 'Point', coordinates: [136.9, 37] });
+    assert.equal(feature.properties.title.value, '七尾');
+    assert.equal(feature.properties.n.value, 1);
+    assert.ok(first.body.data['@context']);
+    await ld.delete(geo);
+});
+
 test('tells a change with the asked attributes and format', async () => {
     const path = await subscribe('fmt', { watchedAttributes: ['t'] }, { attributes: ['t'], format: 'keyValues' });
     const id = await sensor({ t: 1, other: 2 });

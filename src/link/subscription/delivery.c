@@ -267,11 +267,14 @@ static enum err with_sub(struct doing *d, bool now, struct error *e)
     struct subscriptions *h = d->link->subscriptions;
     pthread_mutex_lock(&h->lock);
     struct sub *s = sub_find(h, d->tenant, d->id);
-    enum err err = s ? permitted(s, d->order->action, e)
-                     : error_set(e, ERR_NOT_FOUND, "no subscription %" STR_F, STR_A(d->id));
-    if (!err && !now)
+    enum err err = ERR_NOT_FOUND;
+    if (!s)
+        error_set(e, err, "no subscription %" STR_F, STR_A(d->id));
+    else
+        err = permitted(s, d->order->action, e);
+    if (s && !err && !now)
         d->from = sub_cursor(s);
-    if (!err && now)
+    if (s && !err && now)
         perform(h, s, d);
     pthread_mutex_unlock(&h->lock);
     return err;

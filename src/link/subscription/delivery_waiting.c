@@ -58,7 +58,7 @@ static bool look_at_row(void *ctx, const struct journal_row *row)
         const struct entity_event *heard =
             access_event(access_view_of(x->place.link->access, g->owner, x->spec->tenant),
                          &x->arena, &ev);
-        if (heard && sub_concerns(x->spec, &x->arena, heard))
+        if (heard && sub_concerns(x->spec, &x->place, &x->arena, heard))
             tell(x, row, heard);
     }
     arena_reset(&x->arena);

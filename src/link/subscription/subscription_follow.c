@@ -135,7 +135,7 @@ static void evaluate(struct offer *o, const struct entity_event *ev, int64_t at,
         struct candidate *c = &o->list.v[i];
         struct sub_group *g = c->spec->group;
         const struct entity_event *mine = hear(o, c->spec, ev);
-        if (!mine || (!o->told && !sub_concerns(c->spec, o->arena, mine)))
+        if (!mine || (!o->told && !sub_concerns(c->spec, &o->place, o->arena, mine)))
             continue;
         if (g->stamp != stamp) {
             g->stamp = stamp;
@@ -429,6 +429,7 @@ static enum err make_page(struct subscriptions *h, struct page *p, int64_t after
     const struct sub_spec *s = p->spec;
     struct entity_query q;
     struct repo_result result;
+    struct sub_links links;
     int64_t oldest;
     const struct clock *clock = h->link->clock;
     if (s->face && s->face->page)
@@ -452,6 +453,7 @@ static enum err make_page(struct subscriptions *h, struct page *p, int64_t after
     struct store_conn *c = store_read(h->link->store, e);
     if (c)
         store_set_view(c, view);
+    q.linker = sub_links_open(&links, &p->place, s->group->owner, c);
     err = c ? journal_range(c, s->tenant, &oldest, &end->seq, e) : e->code;
     if (!err && access_may(view, ACCESS_SUBSCRIBE)) {
         struct repo_query rq = {.query = &q,
@@ -466,6 +468,7 @@ static enum err make_page(struct subscriptions *h, struct page *p, int64_t after
     }
     if (c)
         store_read_done(c);
+    sub_links_close(&links);
     q.id_pattern = NULL; /* the spec's own */
     entity_query_release(&q);
     return err;

@@ -81,6 +81,8 @@ void sub_write(struct buf *out, struct arena *a, const struct json *doc,
 struct str sub_map_names(struct arena *a, struct str text, const struct ld_context *ctx,
                          struct str (*to)(const struct ld_context *, struct arena *, struct str));
 
+extern const struct query_limits SUB_QUERY; /* of q: it may lead over linked entities */
+
 /* --- spec: compiled, immutable, counted --- */
 
 enum sub_accept { ACCEPT_JSON, ACCEPT_LD, ACCEPT_GEO };
@@ -239,6 +241,24 @@ enum err sub_spec_take(struct sub_spec *s, struct arena *a, const struct sub_sou
 
 /* --- match --- */
 
+/* Where linked entities are found. */
+struct sub_place {
+    struct link *link;
+    int64_t tenant;
+};
+/* For conditions on linked entities, as they are now and the owner may see them; with the caller's
+ * reader c, or (NULL) one of its own from the first of them on. */
+struct sub_links {
+    struct sub_place place;
+    struct str owner;
+    struct query_linker linker;
+    struct arena arena;
+    struct store_conn *conn, *own;
+};
+const struct query_linker *sub_links_open(struct sub_links *l, const struct sub_place *at,
+                                          struct str owner, struct store_conn *c);
+void sub_links_close(struct sub_links *l);
+
 struct sub;
 struct sub_list;
 /* Enter a subscription under, or take it from, the keys of its spec's selectors. */
@@ -254,7 +274,8 @@ void sub_index_registrations(const struct map *index, struct arena *a, int64_t t
                              void (*each)(void *ctx, const struct sub_list *list), void *ctx);
 /* Does the change concern the subscription? Errors (a pattern over its limits) count as yes:
  * nothing is skipped silently. */
-bool sub_concerns(const struct sub_spec *s, struct arena *a, const struct entity_event *ev);
+bool sub_concerns(const struct sub_spec *s, const struct sub_place *at, struct arena *a,
+                  const struct entity_event *ev);
 /* Does one of the first n selectors hold? */
 bool sub_selects(const struct sub_spec *s, size_t n, const struct json *doc);
 
@@ -262,11 +283,6 @@ bool sub_selects(const struct sub_spec *s, size_t n, const struct json *doc);
 
 struct api_projection;
 
-/* Where linked entities are found. */
-struct sub_place {
-    struct link *link;
-    int64_t tenant;
-};
 /* The projection of a list of texts of clause 4.21; *out NULL without one. */
 enum err sub_projection(struct arena *a, const struct json *list, const struct ld_context *ctx,
                         const struct api_projection **out, struct error *e);

@@ -272,13 +272,19 @@ bool sub_selects(const struct sub_spec *s, size_t n, const struct json *doc)
     return hit;
 }
 
-bool sub_concerns(const struct sub_spec *s, struct arena *a, const struct entity_event *ev)
+bool sub_concerns(const struct sub_spec *s, const struct sub_place *at, struct arena *a,
+                  const struct entity_event *ev)
 {
     bool hit;
     struct error e;
+    struct sub_links links;
+    struct entity_query filter = s->filter;
     if (s->face)
         return s->face->concerns(s, a, ev);
     if (!triggered(s, ev) || (s->n_selectors && !sub_selects(s, s->n_selectors, ev->doc)))
         return false;
-    return query_holds(&s->filter, ev->doc, &hit, &e) != OK || hit;
+    filter.linker = sub_links_open(&links, at, s->group->owner, NULL);
+    bool holds = query_holds(&filter, ev->doc, &hit, &e) != OK || hit;
+    sub_links_close(&links);
+    return holds;
 }

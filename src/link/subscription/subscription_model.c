@@ -13,6 +13,8 @@
 
 enum { LEVEL_MAX = 8 }; /* of linked entities */
 
+const struct query_limits SUB_QUERY = {8192, 256, 16, LEVEL_MAX};
+
 struct taker {
     struct arena *arena;
     const struct ld_context *ctx;
@@ -308,7 +310,7 @@ static bool take_q(struct taker *t, const char *name, const struct json *v)
     if (!take_text(t, name, v))
         return false;
     const struct query_node *q =
-        query_parse_q(t->arena, json_text(v), t->ctx, NULL, 0, &QUERY_DEFAULT, t->e);
+        query_parse_q(t->arena, json_text(v), t->ctx, NULL, 0, &SUB_QUERY, t->e);
     if (q)
         query_q_release(q);
     return q != NULL;

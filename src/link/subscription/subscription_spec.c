@@ -140,7 +140,7 @@ enum err sub_filter_new(struct arena *a, const struct sub_spec *s, struct entity
     *out = (struct entity_query){0};
     const struct str *expand;
     size_t n_expand = split_names(a, s->expand_values, &expand);
-    if (s->q.p && !(out->q = query_parse_q(a, s->q, s->q_ctx, expand, n_expand, &QUERY_DEFAULT, e)))
+    if (s->q.p && !(out->q = query_parse_q(a, s->q, s->q_ctx, expand, n_expand, &SUB_QUERY, e)))
         return e->code;
     if (s->scope_q.p && !(out->scope = query_parse_scope(a, s->scope_q, &QUERY_DEFAULT, e)))
         goto bad;

@@ -116,6 +116,43 @@ enum err sub_take_view(struct sub_group *g, struct arena *a, const struct json *
 
 /* --- linked entities --- */
 
+static enum err load_linked(void *ctx, struct str id, const struct json **stored, struct error *e)
+{
+    struct sub_links *l = ctx;
+    struct entity_row row;
+    *stored = NULL;
+    if (!l->conn) {
+        const struct sub_place *at = &l->place;
+        if (!(l->conn = l->own = store_read(at->link->store, e)))
+            return e->code;
+        store_set_view(l->own, access_view_of(at->link->access, l->owner, at->tenant));
+    }
+    enum err err = repo_get(l->conn, &l->arena, l->place.tenant, id, &row, e);
+    if (err)
+        return err == ERR_NOT_FOUND ? OK : err;
+    *stored = json_parse(&l->arena, row.doc, &JSON_DEFAULT, e);
+    if (!*stored)
+        return e->code;
+    if (entity_expired(*stored, clock_now(l->place.link->clock)))
+        *stored = NULL;
+    return OK;
+}
+
+const struct query_linker *sub_links_open(struct sub_links *l, const struct sub_place *at,
+                                          struct str owner, struct store_conn *c)
+{
+    *l = (struct sub_links){.place = *at, .owner = owner, .conn = c};
+    l->linker = (struct query_linker){&l->arena, load_linked, l};
+    return &l->linker;
+}
+
+void sub_links_close(struct sub_links *l)
+{
+    if (l->own)
+        store_read_done(l->own);
+    arena_release(&l->arena);
+}
+
 enum err sub_write_entity(struct buf *out, const struct sub_group *g, const struct sub_place *at,
                           struct arena *a, const struct json *doc, struct str *linked,
                           struct error *e)

@@ -393,6 +393,112 @@ static void the_console_sees_failures(void **state)
     assert_true(st.next_attempt > clock_now(&l->clock.base));
 }
 
+/* A notification that is refused too often; what an operator does. */
+
+static void refusals_set_it_aside_where_it_stands(void **state)
+{
+    struct lab *l = *state;
+    l->link.options.notify_refusals = 3;
+    struct sub *s = lab_sensors(l, "a", "r", "");
+    for (int i = 1; i <= 3; i++)
+        lab_set(l, "1", i);
+    lab_run(l);
+    lab_answer(l, 0, 503); /* no refusal */
+    lab_wait(l, 100 * SECOND_US);
+    for (size_t i = 1; i < 4; i++) {
+        assert_int_equal(l->n, i + 1);
+        assert_int_equal(lab_value(l, i), 1);
+        lab_answer(l, i, 400);
+        lab_wait(l, 100 * SECOND_US);
+    }
+    assert_int_equal(s->state, ST_ASIDE);
+    assert_string_equal(sub_status(s), "paused");
+    lab_set(l, "1", 4);
+    lab_wait(l, 1000 * SECOND_US);
+    assert_int_equal(l->n, 4);
+    pthread_mutex_lock(&l->hub->lock);
+    sub_go_on(l->hub, s);
+    pthread_mutex_unlock(&l->hub->lock);
+    for (int v = 1; v <= 4; v++) {
+        lab_run(l);
+        assert_int_equal(lab_value(l, (size_t)v + 3), v);
+        lab_answer(l, (size_t)v + 3, 200);
+    }
+    lab_run(l);
+    assert_int_equal(l->n, 8);
+    assert_int_equal(s->state, ST_LIVE);
+    assert_int_equal(s->count.refusals, 0);
+}
+
+static void no_limit_of_refusals_tries_for_ever(void **state)
+{
+    struct lab *l = *state;
+    l->link.options.notify_refusals = 0;
+    struct sub *s = lab_sensors(l, "a", "r", "");
+    lab_set(l, "1", 1);
+    lab_run(l);
+    for (size_t i = 0; i < 300; i++) {
+        lab_answer(l, i, 404);
+        lab_wait(l, 100 * SECOND_US);
+    }
+    assert_int_equal(l->n, 301);
+    assert_int_equal(s->state, ST_RETRYING);
+}
+
+static void what_was_on_its_way_to_a_held_one_is_not_told_again(void **state)
+{
+    struct lab *l = *state;
+    struct sub *s = lab_sensors(l, "a", "r", "");
+    for (int i = 1; i <= 3; i++)
+        lab_set(l, "1", i);
+    lab_run(l);
+    pthread_mutex_lock(&l->hub->lock);
+    sub_set_aside(l->hub, s, OFF_HELD);
+    pthread_mutex_unlock(&l->hub->lock);
+    lab_answer(l, 0, 204);
+    lab_wait(l, 100 * SECOND_US);
+    assert_int_equal(l->n, 1);
+    assert_int_equal(l->hub->queued_bytes, 0);
+    pthread_mutex_lock(&l->hub->lock);
+    sub_go_on(l->hub, s);
+    pthread_mutex_unlock(&l->hub->lock);
+    lab_run(l);
+    assert_int_equal(lab_value(l, 1), 2);
+    lab_answer(l, 1, 204);
+    lab_run(l);
+    assert_int_equal(lab_value(l, 2), 3);
+}
+
+static void a_move_waits_for_what_is_on_its_way(void **state)
+{
+    struct lab *l = *state;
+    struct sub *s = lab_sensors(l, "a", "r", "");
+    int64_t start = sub_cursor(s);
+    for (int i = 1; i <= 3; i++)
+        lab_set(l, "1", i);
+    lab_run(l);
+    lab_answer(l, 0, 204);
+    lab_run(l);
+    lab_answer(l, 1, 204); /* 3 is on its way now */
+    lab_run(l);
+    assert_int_equal(l->n, 3);
+    pthread_mutex_lock(&l->hub->lock);
+    sub_move(l->hub, s, start + 1);
+    assert_int_equal(sub_cursor(s), start + 1); /* what a crash would go on from */
+    pthread_mutex_unlock(&l->hub->lock);
+    lab_run(l);
+    assert_int_equal(l->n, 3);
+    lab_answer(l, 2, 500);
+    for (int v = 2; v <= 3; v++) {
+        lab_run(l);
+        assert_int_equal(lab_value(l, (size_t)v + 1), v);
+        lab_answer(l, (size_t)v + 1, 204);
+    }
+    lab_run(l);
+    assert_int_equal(l->n, 5);
+    assert_int_equal(s->state, ST_LIVE);
+}
+
 #define IN_LAB(fn) cmocka_unit_test_setup_teardown(fn, lab_open, lab_close)
 int main(void)
 {
@@ -412,6 +518,10 @@ int main(void)
         IN_LAB(paused_expired_and_deleted_ones_are_silent),
         IN_LAB(a_gap_is_filled_with_everything_and_counted),
         IN_LAB(the_console_sees_failures),
+        IN_LAB(refusals_set_it_aside_where_it_stands),
+        IN_LAB(no_limit_of_refusals_tries_for_ever),
+        IN_LAB(what_was_on_its_way_to_a_held_one_is_not_told_again),
+        IN_LAB(a_move_waits_for_what_is_on_its_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
