@@ -434,6 +434,26 @@ test('a source that fails cools down', async () => {
     });
 });
 
+test('rights count for what goes to a source too', async () => {
+    const id = fresh('Valve');
+    await withReg({ type: 'Valve' }, { mode: 'redirect', operations: ['redirectionOps', 'updateBatch'] }, async () => {
+        source.reply('PATCH', `/a${base}/entities/${id}/attrs/`, 204);
+        source.reply('POST', `/a${base}/entityOperations/update`, 204);
+        const put = await ld.city.put('/link/v1/policies/everyone', { rules: [{ effect: 'deny', rights: ['write'], types: ['Valve'], attrs: ['speed'] }] });
+        assert.equal(put.status, 200, put.text);
+        try {
+            assert.equal((await ld.patch(`/entities/${id}/attrs?type=Valve`, { brand: 'x', type: 'Valve' })).status, 204);
+            one();
+            assert.equal((await ld.patch(`/entities/${id}/attrs?type=Valve`, { speed: 1, type: 'Valve' })).status, 403);
+            const batch = await ld.post('/entityOperations/update', [{ id, type: 'Valve', speed: 1 }]);
+            assert.equal(batch.json.errors[0].error.status, 403, batch.text);
+            assert.equal(source.take().length, 0, 'it is not told');
+        } finally {
+            await ld.city.delete('/link/v1/policies/everyone');
+        }
+    });
+});
+
 await run(async () => {
     await source.down();
     await ld.city.stop();
