@@ -312,7 +312,7 @@ const struct entity_event *access_event(const struct access_view *v, struct aren
     if (denied_whole(&whole))
         return NULL;
     struct entity_event *out = ARENA_NEW(a, struct entity_event);
-    *out = (struct entity_event){.op = ev->op, .doc = doc};
+    *out = (struct entity_event){.op = ev->op, .doc = doc, .note = ev->note};
     for (size_t i = 0; i < ev->changes.n; i++)
         if (hears(&k, ev->changes.v[i].attr))
             *vec_push(a, &out->changes) = ev->changes.v[i];

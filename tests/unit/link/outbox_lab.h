@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "../store/fixture.h"
 #include "link/ops.h"
@@ -59,6 +60,10 @@ static inline uint64_t lab_random(void *ctx)
 
 static inline struct subscriptions *lab_hub(struct lab *l)
 {
+    /* on PostgreSQL the duty to notify is had a moment after it was asked for */
+    struct timespec moment = {0, 10000000};
+    for (int i = 0; i < 1000 && !store_duty(l->store, "notify"); i++)
+        nanosleep(&moment, NULL);
     struct error e = {0};
     struct sub_net net = {lab_send, lab_random, l};
     struct subscriptions *h = sub_hub_new(&l->link, &net, &e);

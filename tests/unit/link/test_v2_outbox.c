@@ -94,9 +94,9 @@ static void a_gap_is_filled_with_everything(void **state)
 static void throttling_joins_what_has_a_list_to_be_in(void **state)
 {
     struct lab *l = *state;
-    sensors(l, "000000000000000000000001", "", ",'throttling':5");
+    sensors(l, "000000000000000000000001", "", ",'throttling':1");
     sensors(l, "000000000000000000000002", ",'attrsFormat':'simplifiedKeyValues'",
-            ",'throttling':5");
+            ",'throttling':1");
     lab_set(l, "1", 1);
     lab_run(l);
     assert_int_equal(l->n, 2);
@@ -106,14 +106,14 @@ static void throttling_joins_what_has_a_list_to_be_in(void **state)
     lab_set(l, "2", 3);
     lab_set(l, "1", 4);
     lab_run(l); /* within the pause */
-    lab_wait(l, 6 * SECOND_US);
+    lab_wait(l, 2 * SECOND_US);
     assert_int_equal(l->n, 4);
     size_t joined = data_of(l, 2) ? 2 : 3, alone = 5 - joined;
     assert_int_equal(data_of(l, joined)->n, 2);
     assert_int_equal(lab_value_of(&data_of(l, joined)->items[1]), 4);
     assert_non_null(json_get(lab_body(l, alone), S("id")));
     lab_answer(l, alone, 200);
-    lab_wait(l, 6 * SECOND_US);
+    lab_wait(l, 2 * SECOND_US);
     assert_int_equal(l->n, 5);
     assert_non_null(json_get(lab_body(l, 4), S("id")));
 }
