@@ -117,7 +117,6 @@ struct str url_without_password(struct arena *a, struct str url)
     ptrdiff_t at = last_at(authority), colon = str_find_char(authority, ':');
     if (at < 0 || colon < 0 || colon > at)
         return url;
-    return str_printf(a, "%" STR_F "***%" STR_F,
-                      STR_A(str_sub(url, 0, (size_t)from + 3 + (size_t)colon + 1)),
-                      STR_A(str_from(rest, (size_t)at)));
+    struct str head = str_sub(url, 0, (size_t)from + 3 + (size_t)colon + 1);
+    return str_concat(a, str_concat(a, head, S("***")), str_from(rest, (size_t)at));
 }
