@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test, run } from '../lib/tap.mjs';
 import { eventually, sleep, startCity } from '../lib/city.mjs';
+import { command } from '../lib/command.mjs';
 import { startReceiver } from '../lib/receiver.mjs';
 import { startEdge, together, upstream } from '../lib/edge.mjs';
 
@@ -204,6 +205,26 @@ test('who has no token, or one that was dismissed, is refused and told so', asyn
     await ok(node.post(entities, shelter(1)), 201);
     await node.stop();
     await city.stop();
+});
+
+test('marugoto edge enroll gives a token, beside the running city and without it', async () => {
+    const data = mkdtempSync(path.join(tmpdir(), 'marugoto-edge-'));
+    let city = await startCity({ data });
+    const store = city.store ?? `sqlite:${data}/city.db`;
+    const enroll = (name) => command(['edge', 'enroll', name, '--data', data, '--store', store, '--port', String(city.port), '--app.log_level=warn']);
+    const beside = enroll('beside');
+    assert.equal(beside.code, 0, beside.err);
+    const token = /--edge\.token=(\S+)/.exec(beside.out)[1];
+    const hello = () => city.post('/link/v1/sync/sessions', { node: 'abc', newest: 0, received: 0 }, { headers: { authorization: `Bearer ${token}` } });
+    await ok(hello(), 200);
+    assert.match(enroll('beside').err, /enrolled already/);
+    await city.stop();
+    const alone = enroll('alone');
+    assert.equal(alone.code, 0, alone.err);
+    assert.match(alone.out, /--edge\.token=\S{32}/);
+    assert.equal(enroll('a b').code, 1);
+    assert.equal(command(['edge', '--data', data]).code, 2);
+    rmSync(data, { recursive: true, force: true });
 });
 
 test('an area and a scope; the line carries no more than it may', async () => {

@@ -640,14 +640,21 @@ static enum err swap(struct edge *g, const int64_t *send, size_t n_send, const s
     return err;
 }
 
+/* Fewer at a time when they are too large for one message. */
 static enum err swap_all(struct edge *g, const struct difference *d, struct error *e)
 {
     enum err err = OK;
-    size_t n = d->send.n > d->want.n ? d->send.n : d->want.n;
-    for (size_t i = 0; !err && i < n && !stopping(g); i += STATES_A_MESSAGE) {
+    size_t n = d->send.n > d->want.n ? d->send.n : d->want.n, step = STATES_A_MESSAGE;
+    for (size_t i = 0; !err && i < n && !stopping(g);) {
         size_t s = i < d->send.n ? d->send.n - i : 0, w = i < d->want.n ? d->want.n - i : 0;
-        err = swap(g, d->send.v + (s ? i : 0), s < STATES_A_MESSAGE ? s : STATES_A_MESSAGE,
-                   d->want.v + (w ? i : 0), w < STATES_A_MESSAGE ? w : STATES_A_MESSAGE, e);
+        err = swap(g, d->send.v + (s ? i : 0), s < step ? s : step, d->want.v + (w ? i : 0),
+                   w < step ? w : step, e);
+        if (err == ERR_TOO_LARGE && step > 1) {
+            step /= 2;
+            err = OK;
+        } else {
+            i += step;
+        }
     }
     return err;
 }

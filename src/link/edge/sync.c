@@ -1,6 +1,7 @@
 /* A node's identity and clock, its settings, and what it must keep for others. See sync.h. */
 #include "sync.h"
 #include "core/log.h"
+#include "core/metrics.h"
 #include "crypto/hash.h"
 #include "digest.h"
 #include "edge.h"
@@ -143,40 +144,73 @@ enum err sync_dismiss(struct sync *s, struct str name, struct error *e)
 
 /* --- what others still need --- */
 
+/* An edge keeps all that its city has not got, however long that takes. */
+static enum err unneeded_of_edge(struct sync *s, struct store_conn *c, int64_t tenant, int64_t *seq,
+                                 struct error *e)
+{
+    int64_t shared = 0;
+    enum err err = repo_tenant(c, str_c(s->link->edge.tenant), &shared, e);
+    if (err || shared != tenant)
+        return err == ERR_NOT_FOUND ? OK : err;
+    return store_get_int(c, seq,
+                         "SELECT coalesce(min(x.acked), 0) FROM sync_cursor x JOIN sync_node n"
+                         " ON n.node = x.node WHERE n.name = 'upstream' AND x.tenant = $1",
+                         SV(SV_INT(tenant)), e);
+}
+
 enum err sync_unneeded(struct sync *s, struct store_conn *c, int64_t tenant, int64_t *seq,
                        struct error *e)
 {
     *seq = INT64_MAX;
     if (!s || !atomic_load(&s->on))
         return OK;
+    if (s->link->edge.on)
+        return unneeded_of_edge(s, c, tenant, seq, e);
     int64_t since = clock_now(s->link->clock) - s->link->edge.keep_hours * HOUR_US;
-    bool edge = s->link->edge.on;
-    struct store_rows r;
-    store_query(c, &r,
-                "SELECT coalesce(min(acked), 9223372036854775807) FROM sync_cursor"
-                " WHERE tenant = $1 AND (contact >= $2 OR $3 = 1)",
-                SV(SV_INT(tenant), SV_INT(since), SV_INT(edge)));
-    if (store_next(&r))
-        *seq = store_int(&r, 0);
-    return store_end(&r, e);
+    return store_get_int(c, seq,
+                         "SELECT coalesce(min(acked), 9223372036854775807) FROM sync_cursor"
+                         " WHERE tenant = $1 AND contact >= $2",
+                         SV(SV_INT(tenant), SV_INT(since)), e);
 }
 
 /* --- opening and closing --- */
 
 enum { LOOK_MS = 5000 };
 
-/* Another process on the same database may have begun. */
-static void look_again(void *ctx)
-{
-    struct sync *s = ctx;
-    struct error e;
-    if (!atomic_load(&s->on) && look_for_self(s, &e))
-        log_event(LOG_WARN, "edge.self", LOG_Z("error", e.text));
-}
+static struct metric silent = METRIC_GAUGE("marugoto_sync_silent_seconds",
+                                           "since the node that is longest away was heard last");
 
 static bool is_shared(const struct sync *s)
 {
     return str_eq(str_c(store_engine(s->link->store)), S("postgres"));
+}
+
+static void measure_silence(struct sync *s, struct error *e)
+{
+    int64_t oldest = 0, now = clock_now(s->link->clock);
+    struct store_conn *c = store_read(s->link->store, e);
+    if (!c)
+        return;
+    enum err err = store_get_int(c, &oldest,
+                                 "SELECT coalesce(min(x.contact), 0) FROM sync_cursor x"
+                                 " JOIN sync_node n ON n.node = x.node WHERE n.token <> ''",
+                                 SV_EMPTY, e);
+    store_read_done(c);
+    if (!err)
+        metric_set(&silent, oldest ? (now - oldest) / SECOND_US : 0);
+}
+
+/* Another process on the same database may have begun. */
+static void look_again(void *ctx)
+{
+    struct sync *s = ctx;
+    struct error e = {0};
+    if (!atomic_load(&s->on) && is_shared(s))
+        look_for_self(s, &e);
+    if (atomic_load(&s->on) && !s->link->edge.on)
+        measure_silence(s, &e);
+    if (e.code)
+        log_event(LOG_WARN, "edge.look", LOG_Z("error", e.text));
 }
 
 struct sync *sync_new(struct link *l, struct error *e)
@@ -191,7 +225,7 @@ struct sync *sync_new(struct link *l, struct error *e)
         free(s);
         return NULL;
     }
-    if (is_shared(s) && l->pool)
+    if (l->pool)
         pool_every(l->pool, LOOK_MS, look_again, s);
     return s;
 }
@@ -217,7 +251,7 @@ void sync_free(struct sync *s)
         return;
     if (s->edge)
         edge_free(s->edge);
-    if (is_shared(s) && s->link->pool)
+    if (s->link->pool)
         pool_never(s->link->pool, look_again, s);
     digest_free(s->digest);
     pthread_mutex_destroy(&s->lock);

@@ -13,11 +13,17 @@
  * messages are unpacked there, and whoever writes waits for the commit.
  */
 #include "api.h"
+#include "core/metrics.h"
 #include "digest.h"
 #include "edge.h"
 #include "feed.h"
 #include "nodes.h"
 #include "pack.h"
+
+static struct metric sessions =
+    METRIC_COUNTER("marugoto_sync_sessions_total", "times that a node said where it is");
+static struct metric taken =
+    METRIC_COUNTER("marugoto_sync_rows_taken_total", "changes and states taken from nodes");
 
 enum { BYTES_DEFAULT = 256 << 10, BYTES_MAX = 4 << 20, STATES_MAX = 1000, BUCKETS_MAX = 32 };
 
@@ -171,6 +177,7 @@ static enum err session(struct call *c, struct error *e)
     enum err err = store_write(c->sync->link->store, greet, &g, e);
     if (err)
         return err;
+    metric_add(&sessions, 1);
     struct buf b = BUF_INIT;
     struct json_writer w = json_writer(&b);
     json_w_object(&w);
@@ -230,6 +237,7 @@ static enum err take_changes(struct call *c, struct error *e)
         err = feed_take(c->sync, c->tenant, &m, e);
     if (err)
         return err;
+    metric_add(&taken, (int64_t)m.rows.n);
     struct buf b = BUF_INIT;
     buf_printf(&b, "{\"received\":%lld}", (long long)m.upto);
     answer_json(c, 200, &b);

@@ -492,6 +492,13 @@ static void what_others_need_is_kept(void **state)
     clock_fake_move(&city->clock, 721 * HOUR_US); /* longer than edge.keep_hours */
     assert_int_equal(sync_unneeded(city->link.sync, c, 1, &seq, &e), OK);
     assert_true(seq == INT64_MAX);
+    city->link.edge.on = true; /* an edge that has never met its city keeps everything */
+    city->link.edge.tenant = "";
+    assert_int_equal(sync_unneeded(city->link.sync, c, 1, &seq, &e), OK);
+    assert_int_equal(seq, 0);
+    assert_int_equal(sync_unneeded(city->link.sync, c, 2, &seq, &e), OK);
+    assert_true(seq == INT64_MAX);
+    city->link.edge.on = false;
     store_read_done(c);
     assert_int_equal(store_write(city->store, trim, &upto, &e), OK);
     struct buf b = BUF_INIT;

@@ -1,0 +1,66 @@
+/*
+ * What comes from another node: the input is a message, or a packed one. What is taken is written
+ * and read again, and joined with itself and with its parts: both must change nothing.
+ */
+#include "feed.h"
+#include "pack.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Broken promises must stop the fuzzer in any build. */
+static void check(bool ok, const char *what)
+{
+    if (ok)
+        return;
+    fprintf(stderr, "fuzz_sync: %s\n", what);
+    abort();
+}
+
+static struct str text_of(struct arena *a, const struct sync_piece *p)
+{
+    struct buf b = BUF_INIT;
+    sync_piece_write(a, &b, p);
+    struct str text = buf_dup(&b, a);
+    buf_release(&b);
+    return text;
+}
+
+static void check_piece(struct arena *a, const struct sync_piece *p)
+{
+    struct sync_piece again, joined = {.id = p->id, .at = p->at};
+    struct error e;
+    struct str text = text_of(a, p);
+    const struct json *v = json_parse(a, text, &JSON_DEFAULT, NULL);
+    if (!v) /* nests deeper with its own levels than a message may */
+        return;
+    check(sync_piece_read(a, v, &again, &e) == OK, "what was written is refused");
+    check(str_eq(text_of(a, &again), text), "what was written reads differently");
+    for (size_t i = 0; i < p->parts.n; i++) {
+        struct sync_part *part = vec_push(a, &joined.parts);
+        *part = (struct sync_part){p->parts.v[i].attr, p->parts.v[i].dataset, {{0}, {0}}};
+        sync_join(a, &part->reg, &p->parts.v[i].reg);
+        sync_join(a, &part->reg, &p->parts.v[i].reg);
+        check(sync_effect(&part->reg) == sync_effect(&p->parts.v[i].reg),
+              "another value in effect");
+    }
+    check(str_eq(text_of(a, &joined), text), "joining with itself changes it");
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct arena a = ARENA_INIT;
+    struct error e;
+    struct feed_message m;
+    struct str in = str_n((const char *)data, size);
+    const struct json *v = unpack_json(&a, in, &e);
+    if (!v)
+        v = json_parse(&a, in, &JSON_DEFAULT, NULL);
+    if (v && feed_parse(&a, v, &m, &e) == OK)
+        for (size_t i = 0; i < m.rows.n; i++)
+            check_piece(&a, &m.rows.v[i].piece);
+    arena_release(&a);
+    return 0;
+}
