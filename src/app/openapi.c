@@ -61,6 +61,8 @@ static const struct {
     {"GET", LD "/csourceRegistrations/{id}", "federation", "Retrieve a registration"},
     {"PATCH", LD "/csourceRegistrations/{id}", "federation", "Update a registration"},
     {"DELETE", LD "/csourceRegistrations/{id}", "federation", "Delete a registration"},
+    {"GET", LD "/entityMaps", "federation", "Make the entity map of a query"},
+    {"POST", LD "/entityMaps", "federation", "Make the entity map of a query in the body"},
     {"GET", LD "/entityMaps/{id}", "federation", "Retrieve an entity map"},
     {"PATCH", LD "/entityMaps/{id}", "federation", "Change an entity map"},
     {"DELETE", LD "/entityMaps/{id}", "federation", "Forget an entity map"},

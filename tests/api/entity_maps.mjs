@@ -78,6 +78,16 @@ test('time, change, deletion', async () => {
     assertError(await query('entityMap=true&entityMapLifetime=long'), 400, 'BadRequestData');
 });
 
+test('a map alone (v1.9.1)', async () => {
+    for (const res of [await ld.get('/entityMaps?type=Post&q=n<4&limit=1'), await ld.post('/entityMaps', { type: 'Query', entities: [{ type: 'Post' }], q: 'n<4' })]) {
+        assert.equal(res.status, 201, res.text);
+        assert.equal(res.json.type, 'EntityMap');
+        assert.deepEqual(Object.keys(res.json.entityMap).sort(), [1, 2, 3].map(id));
+        assert.deepEqual(ids(await query('limit=100', mapOf(res))), [1, 2, 3].map(id));
+    }
+    assertError(await ld.get('/entityMaps'), 400, 'BadRequestData');
+});
+
 test('one entity', async () => {
     const res = await ld.get(`/entities/${id(1)}?entityMap=true`);
     assert.equal(res.status, 200, res.text);

@@ -32,6 +32,8 @@ struct page {
     bool split;               /* entities may be split over sources */
     struct distribute *whole; /* what context sources said; NULL: nobody was asked */
     struct entity_map_use map;
+    bool map_only;                      /* the map is the answer */
+    struct str made;                    /* its id */
     bool slow;                          /* on a pool thread: nobody else is asked */
     VEC(struct entity_map_entry) found; /* for a map that is made */
     int64_t last;
@@ -291,6 +293,11 @@ static enum err run(struct page *p, struct store_conn *conn, int64_t tenant, uin
 static void answer(struct page *p, uint64_t count)
 {
     struct api *c = p->c;
+    if (p->map_only) {
+        buf_release(&p->out);
+        entity_map_answer(c, 201, p->made);
+        return;
+    }
     if (p->view.geojson) {
         BUF_LIT(&p->out, "]");
         if (c->embed) {
@@ -412,7 +419,7 @@ static enum err note_all(struct page *p, struct store_conn *conn, int64_t tenant
         err = p->failed;
     }
     if (!err)
-        entity_map_made(p->c, &p->map, p->found.v, p->found.n);
+        p->made = entity_map_made(p->c, &p->map, p->found.v, p->found.n);
     return err;
 }
 
@@ -520,7 +527,7 @@ static void query_whole(struct distribute *d)
             err = p->failed;
         }
         if (!err && p->map.make)
-            entity_map_made(c, &p->map, p->found.v, p->found.n);
+            p->made = entity_map_made(c, &p->map, p->found.v, p->found.n);
         end_page(p, p->met, err, &e);
     }
     distribute_end(d);
@@ -671,6 +678,10 @@ static enum http_answer start(struct page *p)
         release(p);
         return c->answer;
     }
+    if (p->map_only) {
+        p->map.make = true;
+        p->map.given = false;
+    }
     select_picked(s, &p->view);
     select_mapped(p);
     if (!o->order)
@@ -707,7 +718,34 @@ static enum http_answer post_query(struct request *req, struct response *res, vo
     return start(p);
 }
 
+/* As in v1.9.1 (clauses 5.14.4, 6.34): the map of a query, and nothing of the entities. */
+static enum http_answer get_new_map(struct request *req, struct response *res, void *ctx)
+{
+    struct api c;
+    struct page *p = ARENA_NEW(req->arena, struct page);
+    p->c = &c;
+    p->map_only = true;
+    if (!api_open(&c, req, res, ctx, get_new_map, 0, PAGE_PARAMS API_SELECT_PARAMS) ||
+        !api_select_get(&c, &p->select, SELECT_LINKED))
+        return c.answer;
+    return start(p);
+}
+
+static enum http_answer post_new_map(struct request *req, struct response *res, void *ctx)
+{
+    struct api c;
+    struct page *p = ARENA_NEW(req->arena, struct page);
+    p->c = &c;
+    p->map_only = true;
+    if (!api_open(&c, req, res, ctx, post_new_map, API_BODY, PAGE_PARAMS " local") ||
+        !api_select_body(&c, &p->select, SELECT_LINKED))
+        return c.answer;
+    return start(p);
+}
+
 static const struct route routes[] = {
+    {"GET", "/ngsi-ld/v1/entityMaps", get_new_map, ROUTE_PUBLIC_CORS},
+    {"POST", "/ngsi-ld/v1/entityMaps", post_new_map, ROUTE_PUBLIC_CORS},
     {"GET", "/ngsi-ld/v1/entities", get_entities, ROUTE_PUBLIC_CORS},
     {"GET", "/ngsi-ld/v1/entities/", get_entities, ROUTE_PUBLIC_CORS | ROUTE_HIDDEN},
     {"POST", "/ngsi-ld/v1/entityOperations/query", post_query, ROUTE_PUBLIC_CORS},

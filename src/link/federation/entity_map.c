@@ -184,8 +184,8 @@ struct entity_map_entry entity_map_entry(struct arena *a, struct str id, bool he
     return (struct entity_map_entry){str_dup(a, id), sources.v, sources.n};
 }
 
-void entity_map_made(struct api *c, const struct entity_map_use *use,
-                     const struct entity_map_entry *v, size_t n)
+struct str entity_map_made(struct api *c, const struct entity_map_use *use,
+                           const struct entity_map_entry *v, size_t n)
 {
     struct entity_maps *m = c->link->entity_maps;
     int64_t now = clock_now(c->link->clock);
@@ -197,7 +197,8 @@ void entity_map_made(struct api *c, const struct entity_map_use *use,
     k->expires = now + use->lifetime_us;
     k->v = copy_entries(&k->arena, v, n);
     k->n = n;
-    answer_header(c, k->id);
+    struct str id = str_dup(c->arena, k->id);
+    answer_header(c, id);
     pthread_mutex_lock(&m->lock);
     make_room(m, now, c->link->options.entity_maps, n);
     k->next = m->newest;
@@ -205,6 +206,7 @@ void entity_map_made(struct api *c, const struct entity_map_use *use,
     m->n++;
     m->ids += n;
     pthread_mutex_unlock(&m->lock);
+    return id;
 }
 
 /* --- /entityMaps/{id} (clause 6.32) --- */
@@ -238,23 +240,29 @@ static void write_map(struct api *c, struct buf *out, const struct kept *k)
     json_w_end(&w);
 }
 
+void entity_map_answer(struct api *c, int status, struct str id)
+{
+    struct entity_maps *m = c->link->entity_maps;
+    struct buf out = BUF_INIT;
+    pthread_mutex_lock(&m->lock);
+    struct kept **at = find(c, id);
+    if (at)
+        write_map(c, &out, *at);
+    pthread_mutex_unlock(&m->lock);
+    if (at)
+        api_answer_buf(c, status, &out);
+    else
+        unknown(c, id);
+}
+
 static enum http_answer get_map(struct request *req, struct response *res, void *ctx)
 {
     struct api c;
     struct str id;
-    struct buf out = BUF_INIT;
     if (!api_open(&c, req, res, ctx, get_map, 0, "") || !api_id(&c, "id", &id) ||
         !api_accept(&c, false))
         return c.answer;
-    struct entity_maps *m = c.link->entity_maps;
-    pthread_mutex_lock(&m->lock);
-    struct kept **at = find(&c, id);
-    if (at)
-        write_map(&c, &out, *at);
-    pthread_mutex_unlock(&m->lock);
-    if (!at)
-        return unknown(&c, id);
-    api_answer_buf(&c, 200, &out);
+    entity_map_answer(&c, 200, id);
     return HTTP_DONE;
 }
 

@@ -48,8 +48,10 @@ struct entity_map_entry {
 /* here: this store has it; d: what sources said, or NULL. */
 struct entity_map_entry entity_map_entry(struct arena *a, struct str id, bool here,
                                          const struct distribute *d);
-/* Keep a map and put its address into the response. */
-void entity_map_made(struct api *c, const struct entity_map_use *use,
-                     const struct entity_map_entry *v, size_t n);
+/* Keep a map and put its address into the response; its id, in the call's arena. */
+struct str entity_map_made(struct api *c, const struct entity_map_use *use,
+                           const struct entity_map_entry *v, size_t n);
+/* The map as the answer: of calls that only make one (v1.9.1 clause 5.14.4). */
+void entity_map_answer(struct api *c, int status, struct str id);
 
 #endif
