@@ -55,6 +55,8 @@ int command_restore(struct app *app, int argc, char **argv);
 int command_check(struct app *app, int argc, char **argv);
 int command_edge(struct app *app, int argc, char **argv);
 int command_audit(struct app *app, int argc, char **argv);
+int command_key(struct app *app, int argc, char **argv);
+int command_policy(struct app *app, int argc, char **argv);
 int command_config(struct app *app, int argc, char **argv);
 
 #endif

@@ -19,6 +19,10 @@ static const struct {
     {"edge", "enroll NAME", "give a node a token with which it exchanges changes", command_edge},
     {"audit", "verify|key [--help]", "check the log of who read what, here or at another city",
      command_audit},
+    {"key", "new|revoke|list [NAME]", "keys: who may call from elsewhere, and with what policies",
+     command_key},
+    {"policy", "set|end|list [NAME] [FILE]", "policies: what keys and the public may do",
+     command_policy},
     {"config", "[--markdown]", "show every setting with its default", command_config},
 };
 enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };

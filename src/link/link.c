@@ -6,6 +6,7 @@
 #include "entity_map.h"
 #include "expiry.h"
 #include "forward.h"
+#include "history_keep.h"
 #include "http/mqtt.h"
 #include "link/access.h"
 #include "link/delivery.h"
@@ -129,6 +130,7 @@ enum err link_start(struct link *l, struct error *e)
     if (l->sync && !sync_start(l->sync, e)) {
         l->remote_subs = remote_subs_new(l);
         retention_start(l);
+        history_keep_start(l);
         expiry_start(l);
         return OK;
     }
@@ -141,6 +143,7 @@ failed:;
 void link_stop(struct link *l)
 {
     expiry_stop(l);
+    history_keep_stop(l);
     retention_stop(l);
     sync_free(l->sync);
     remote_subs_free(l->remote_subs);

@@ -172,10 +172,20 @@ struct readers {
     int64_t used;
 };
 
+/* Changes that wait stand in lanes, which are served in turn: who has many waits for themselves. */
+enum { WRITER_LANES = 64 };
+
+struct writer_lane {
+    struct store_change *first, **last;
+    int64_t n;
+};
+
 struct writer {
     pthread_mutex_t lock;
     pthread_cond_t wake; /* CLOCK_MONOTONIC */
-    struct store_change *first, **last;
+    struct writer_lane lanes[WRITER_LANES];
+    size_t turn;  /* the lane to be served next */
+    int64_t busy; /* lanes with something in them */
     int64_t queued;
     int64_t gather; /* wake the writer when so many wait; 0: at the first */
     bool closing;

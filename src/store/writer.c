@@ -73,21 +73,31 @@ void writer_init(struct writer *w)
     pthread_cond_init(&w->wake, &attr);
     pthread_condattr_destroy(&attr);
     pthread_mutex_init(&w->lock, NULL);
-    w->last = &w->first;
+    for (size_t i = 0; i < WRITER_LANES; i++)
+        w->lanes[i].last = &w->lanes[i].first;
+}
+
+/* A full queue still takes what keeps its lane within an equal share. */
+static bool has_room(const struct writer *w, const struct writer_lane *lane, int64_t max)
+{
+    int64_t lanes = w->busy + (lane->n == 0);
+    return w->queued < max || (w->queued < 2 * max && lanes > 1 && lane->n < max / lanes);
 }
 
 enum err store_submit(struct store *s, struct store_change *change)
 {
     struct writer *w = &s->writer;
+    struct writer_lane *lane = &w->lanes[change->lane % WRITER_LANES];
     enum err err = OK;
     bool wake = false;
     change->next = NULL;
     pthread_mutex_lock(&w->lock);
-    if (w->closing || w->queued >= s->options.queue_max) {
+    if (w->closing || !has_room(w, lane, s->options.queue_max)) {
         err = ERR_UNAVAILABLE;
     } else {
-        *w->last = change;
-        w->last = &change->next;
+        *lane->last = change;
+        lane->last = &change->next;
+        w->busy += lane->n++ == 0;
         w->queued++;
         wake = w->queued == (w->gather ? w->gather : 1);
     }
@@ -132,7 +142,7 @@ enum err store_write(struct store *s,
     if (s->writer.started && pthread_equal(pthread_self(), s->writer.thread))
         return error_set(e, ERR_INTERNAL, "store_write() on the writer thread would wait for ever");
     struct waiting w = {.error = e, .ctx = ctx, .apply = apply};
-    struct store_change change = {waiting_apply, waiting_done, &w, NULL};
+    struct store_change change = {.apply = waiting_apply, .done = waiting_done, .ctx = &w};
     pthread_mutex_init(&w.lock, NULL);
     pthread_cond_init(&w.told, NULL);
     enum err err = store_submit(s, &change);
@@ -406,6 +416,22 @@ static void gather(struct writer *w)
     w->batch = 0;
 }
 
+/* The next change of the next lane that has one; there is one. */
+static struct store_change *take_one(struct writer *w)
+{
+    while (!w->lanes[w->turn].first)
+        w->turn = (w->turn + 1) % WRITER_LANES;
+    struct writer_lane *lane = &w->lanes[w->turn];
+    struct store_change *change = lane->first;
+    lane->first = change->next;
+    if (!lane->first)
+        lane->last = &lane->first;
+    w->busy -= --lane->n == 0;
+    w->queued--;
+    w->turn = (w->turn + 1) % WRITER_LANES;
+    return change;
+}
+
 static size_t take_batch(struct store *s, bool *closing)
 {
     struct writer *w = &s->writer;
@@ -413,19 +439,14 @@ static size_t take_batch(struct store *s, bool *closing)
     pthread_mutex_lock(&w->lock);
     if (w->batch)
         gather(w);
-    if (!w->first && !w->closing) {
+    if (!w->queued && !w->closing) {
         struct timespec until = steady_after(TICK_MS * 1000);
-        while (!w->first && !w->closing &&
+        while (!w->queued && !w->closing &&
                pthread_cond_timedwait(&w->wake, &w->lock, &until) != ETIMEDOUT)
             continue;
     }
-    while (w->first && n < (size_t)s->options.batch_max) {
-        w->outcomes[n++] = (struct outcome){w->first, OK, NULL};
-        w->first = w->first->next;
-    }
-    if (!w->first)
-        w->last = &w->first;
-    w->queued -= (int64_t)n;
+    while (w->queued && n < (size_t)s->options.batch_max)
+        w->outcomes[n++] = (struct outcome){take_one(w), OK, NULL};
     if (n)
         metric_set(&queued, w->queued);
     *closing = w->closing;

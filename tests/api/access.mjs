@@ -2,11 +2,16 @@
 // Keys and policies, and every way around them: each door to read by, each to write by, both
 // interfaces. What is hidden must not show, and must not be usable to find out its value.
 import assert from 'node:assert/strict';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { eventually, sleep, startCity } from '../lib/city.mjs';
+import { command, commandLater } from '../lib/command.mjs';
 import { startReceiver } from '../lib/receiver.mjs';
 import { run, test } from '../lib/tap.mjs';
 
 const city = await startCity({ args: ['--client.allow_private=true', '--http.trusted_proxies=127.0.0.1', '--app.log_level=debug'] });
+const { dir } = city;
 const receiver = await startReceiver();
 const ld = '/ngsi-ld/v1';
 const P = (value, more) => ({ type: 'Property', value, ...more });
@@ -338,6 +343,24 @@ test('quotas: requests and writes a second, entities, subscriptions', async () =
     const sub = () => patient(() => city.post(`${ld}/subscriptions`, { type: 'Subscription', entities: [{ type: 'Q' }], notification: { endpoint: { uri: `${receiver.url}/q` } } }, h));
     assert.equal((await sub()).status, 201);
     assert.equal((await sub()).status, 403);
+});
+
+test('the commands work on a store at rest, and ask the city that serves', async () => {
+    const args = ['--data', dir, ...(city.store ? ['--store', city.store] : [])];
+    const here = ['--http.port=' + city.port, ...args];
+    const made = await commandLater(['key', 'new', 'cli', '--policy', 'device', ...here]);
+    assert.equal(made.code, 0, made.err);
+    const key = JSON.parse(made.out).key;
+    // on PostgreSQL the command is another process on the same database: the city notices by itself
+    await eventually(async () => (await city.patch(`${ld}/entities/urn:ngsi-ld:Shelter:1/attrs`, { name: P('by cli') }, { headers: bearer(key) })).status === 204);
+    const put = command(['policy', 'set', 'retention', '-', ...args.slice(0, 1), mkdtempSync(path.join(tmpdir(), 'marugoto-keys-'))], { input: '{"rules": [{"keep": "P1Y"}]}' });
+    assert.equal(put.code, 0, put.err);
+    assert.match(put.out, /"version":1/);
+    assert.equal(command(['policy', 'set', 'x', '/no/such/file', '--data', dir]).code, 1);
+    assert.equal(command(['key', 'new']).code, 2);
+    assert.equal((await commandLater(['key', 'revoke', 'cli', ...here])).code, 0);
+    await eventually(async () => (await city.get(`${ld}/types`, bearer(key))).status === 401);
+    assert.match((await commandLater(['key', 'list', ...here])).out, /"name":"cli"/);
 });
 
 test('no log line holds a key', () => {

@@ -380,7 +380,7 @@ enum err access_change_past(const struct access_view *v, const struct json *stor
 {
     if (access_decide(v, ACCESS_WRITE, stored, types, attr).allowed)
         return OK;
-    return error_set(e, ERR_FORBIDDEN, "no right to change the history of %" STR_F,
+    return error_set(e, ERR_FORBIDDEN, "no right to change %" STR_F " there",
                      STR_A(attr.p ? str_cut(attr, 200) : S("the entity")));
 }
 

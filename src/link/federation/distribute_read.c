@@ -10,6 +10,7 @@
  * the registration speaks of nothing is kept, and one that is not NGSI-LD is dropped as a whole.
  */
 #include "distribute_read.h"
+#include "link/access.h"
 #include "subscription_impl.h"
 #include <stdlib.h>
 
@@ -406,6 +407,8 @@ static enum err take_entity(struct distribute *d, size_t source, const struct js
     if (d->kind == DISTRIBUTE_RETRIEVE && !str_eq(entity_id(entity), d->id))
         return error_set(e, ERR_INVALID, "it is another entity");
     entity = covered(d->c->arena, s->part, entity);
+    entity = access_see(access_view(d->c->link->access, access_asks(d->c->req), d->tenant),
+                        d->c->arena, entity);
     if (entity)
         keep_version(d, source, entity);
     return OK;

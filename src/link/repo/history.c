@@ -13,6 +13,7 @@
  * entity that is known by its evolution alone.
  */
 #include "link/history.h"
+#include "history_impl.h"
 #include "keys.h"
 
 enum {
@@ -91,8 +92,7 @@ static bool clustered(struct store_conn *c)
     return str_eq(str_c(store_engine(store_of(c))), S("sqlite"));
 }
 
-/* All rows of hist_recent into their places. */
-static enum err settle(struct store_conn *c, struct error *e)
+enum err history_settle(struct store_conn *c, struct error *e)
 {
     enum err rc = store_exec(c,
                              "INSERT INTO hist(" HIST_COLUMNS ") SELECT " HIST_COLUMNS
@@ -110,7 +110,7 @@ static enum err settle_when_long(struct store_conn *c, int64_t seq, struct error
                                 "SELECT coalesce((SELECT max(n) FROM hist_recent) -"
                                 " (SELECT min(n) FROM hist_recent), 0)",
                                 SV_EMPTY, e);
-    return rc || n < RECENT_MAX ? rc : settle(c, e);
+    return rc || n < RECENT_MAX ? rc : history_settle(c, e);
 }
 
 /* When it was observed, else now. */
@@ -162,7 +162,7 @@ enum err history_add(struct store_conn *c, int64_t eid, struct str attr,
                         .seq = seq,
                         .value = instance_value(instance),
                         .instance = buf_view(&text)};
-    enum err rc = settle(c, e);
+    enum err rc = history_settle(c, e);
     if (!rc)
         rc = name_series(c, eid, attr, r.dataset, e);
     if (!rc)
@@ -173,9 +173,26 @@ enum err history_add(struct store_conn *c, int64_t eid, struct str attr,
 
 /* --- deleting --- */
 
+/* The hours that rows became (history_keep.h), of all attributes (a NULL), or datasets of one. */
+static enum err delete_hours(struct store_conn *c, int64_t eid, const int64_t *a, const int64_t *d,
+                             int64_t *changed, struct error *e)
+{
+    int64_t n = 0;
+    enum err rc =
+        store_exec(c,
+                   "DELETE FROM hist_hour WHERE eid = $1 AND ($2 = 1 OR attr = $3)"
+                   " AND ($4 = 1 OR dataset = $5)",
+                   SV(SV_INT(eid), SV_INT(!a), SV_INT(a ? *a : 0), SV_INT(!d), SV_INT(d ? *d : 0)),
+                   &n, e);
+    *changed += n;
+    return rc;
+}
+
 static enum err delete_all(struct store_conn *c, int64_t eid, int64_t *changed, struct error *e)
 {
     enum err rc = store_exec(c, "DELETE FROM hist WHERE eid = $1", SV(SV_INT(eid)), changed, e);
+    if (!rc)
+        rc = delete_hours(c, eid, NULL, NULL, changed, e);
     if (rc)
         return rc;
     return store_exec(c,
@@ -188,7 +205,7 @@ enum err history_delete(struct store_conn *c, int64_t eid, struct str attr, stru
                         bool all_datasets, int64_t seq, struct error *e)
 {
     int64_t changed = 0, a = attr_key(attr), d = dataset_key(dataset);
-    enum err rc = settle(c, e);
+    enum err rc = history_settle(c, e);
     if (rc)
         return rc;
     if (!attr.p)
@@ -207,6 +224,8 @@ enum err history_delete(struct store_conn *c, int64_t eid, struct str attr, stru
                         "DELETE FROM hist WHERE eid = $1 AND attr = $2 AND dataset = $3"
                         " AND seq = $4",
                         SV(SV_INT(eid), SV_INT(a), SV_INT(d), SV_INT(seq)), &changed, e);
+    if (!rc && attr.p && !seq)
+        rc = delete_hours(c, eid, &a, all_datasets ? NULL : &d, &changed, e);
     if (!rc && !changed)
         return error_set(e, ERR_NOT_FOUND, "no such history");
     return rc;

@@ -1,5 +1,6 @@
 /*
- * history_aggregate.c - aggregates over raw rows (ETSI GS CIM 009 clause 4.5.19).
+ * history_aggregate.c - aggregates over raw rows and the hours that old ones became
+ * (history_keep.h; ETSI GS CIM 009 clause 4.5.19).
  *
  * One pass in order of time, one bucket at a time. Numbers come from a column; other values are
  * read from the instance: true and false count as 1 and 0, arrays by their size, texts have a first
@@ -148,6 +149,12 @@ static void find_period(int64_t origin, const struct duration *p, int64_t at, in
 
 /* --- buckets --- */
 
+struct hour {
+    int64_t at; /* its begin */
+    uint64_t n, numbers;
+    double sum, sumsq, least, greatest;
+};
+
 struct aggregation {
     struct history_bucket b;
     bool open;
@@ -158,6 +165,8 @@ struct aggregation {
     struct arena row;
     const struct history_query *q;
     struct duration period;
+    VEC(struct hour) hours; /* of the series, in order: what old rows became (history_keep.h) */
+    size_t next_hour;
     int64_t origin; /* start of the first period */
     int64_t last;   /* time of the newest row */
     const struct series *series;
@@ -282,11 +291,82 @@ static void add_other(struct aggregation *g, struct str instance)
         add_text(g, json_text(v));
 }
 
+/* Two sets of numbers as one (Chan, Golub, LeVeque). */
+static void add_numbers(struct aggregation *g, const struct hour *h)
+{
+    struct history_bucket *b = &g->b;
+    double n = (double)g->numbers, m = (double)h->numbers;
+    double mean = h->sum / m, apart = mean - b->avg, own = h->sumsq - h->sum * mean;
+    g->squares += (own > 0 ? own : 0) + apart * apart * n * m / (n + m);
+    b->avg += apart * m / (n + m);
+    b->sum += h->sum;
+    b->sumsq += h->sumsq;
+    b->min = g->numbers == 0 || h->least < b->min ? h->least : b->min;
+    b->max = g->numbers == 0 || h->greatest > b->max ? h->greatest : b->max;
+    g->numbers += h->numbers;
+}
+
+/* An hour belongs to the period in which it begins. */
+static bool add_hour(struct aggregation *g, const struct hour *h)
+{
+    if (g->open && h->at >= g->b.to && (g->period.months || g->period.us) && !flush(g))
+        return false;
+    if (!g->open) {
+        struct history_row begin = {.attr = g->series->iri, .dataset = g->series->uri, .at = h->at};
+        if (g->origin == INT64_MIN)
+            g->origin = h->at;
+        open_bucket(g, &begin);
+        g->any = true;
+        if (!give_empty(g, g->b.from))
+            return false;
+    }
+    g->last = h->at;
+    g->b.count += h->n;
+    if (h->numbers)
+        add_numbers(g, h);
+    return true;
+}
+
+static bool add_hours(struct aggregation *g, int64_t upto)
+{
+    while (g->next_hour < g->hours.n && g->hours.v[g->next_hour].at <= upto)
+        if (!add_hour(g, &g->hours.v[g->next_hour++]))
+            return false;
+    return true;
+}
+
+static enum err load_hours(struct store_conn *c, int64_t eid, struct aggregation *g,
+                           const struct span *span, struct arena *a, struct error *e)
+{
+    struct store_rows r;
+    g->hours.n = g->next_hour = 0;
+    if (g->q->property != TIME_OBSERVED || g->q->last_n)
+        return OK;
+    store_query(
+        c, &r,
+        "SELECT h, n, numbers, sum, sumsq, least, greatest FROM hist_hour WHERE eid = $1"
+        " AND attr = $2 AND dataset = $3 AND h >= $4 AND h < $5 AND (observed = 1 OR $6 = 0)"
+        " ORDER BY h",
+        SV(SV_INT(eid), SV_INT(g->series->attr), SV_INT(g->series->dataset), SV_INT(span->from),
+           SV_INT(span->to), SV_INT(span->observed)));
+    while (store_next(&r))
+        *vec_push(a, &g->hours) = (struct hour){.at = store_int(&r, 0),
+                                                .n = (uint64_t)store_int(&r, 1),
+                                                .numbers = (uint64_t)store_int(&r, 2),
+                                                .sum = store_real(&r, 3),
+                                                .sumsq = store_real(&r, 4),
+                                                .least = store_real(&r, 5),
+                                                .greatest = store_real(&r, 6)};
+    return store_end(&r, e);
+}
+
 static bool add_row(void *ctx, const struct history_row *row)
 {
     struct aggregation *g = ctx;
     if (history_is_deletion(row->instance))
         return true;
+    if (!add_hours(g, row->at))
+        return false;
     if (g->open && row->at >= g->b.to && (g->period.months || g->period.us) && !flush(g))
         return false;
     if (!g->open) {
@@ -317,7 +397,8 @@ static bool count_only(void *ctx, const struct history_row *row)
 }
 
 static enum err aggregate_series(struct store_conn *c, int64_t eid, const struct series *s,
-                                 struct aggregation *g, bool *stop, struct error *e)
+                                 struct aggregation *g, struct arena *a, bool *stop,
+                                 struct error *e)
 {
     struct span span = history_span(g->q);
     g->origin = INT64_MIN;
@@ -325,8 +406,8 @@ static enum err aggregate_series(struct store_conn *c, int64_t eid, const struct
     g->next = g->q->from;
     g->n_empty = 0;
     g->any = false;
-    enum err rc = OK;
-    if (g->q->last_n) {
+    enum err rc = load_hours(c, eid, g, &span, a, e);
+    if (!rc && g->q->last_n) {
         int64_t total = 0;
         rc = history_walk(c, eid, s, g->q->property, &span, count_only, NULL, &total, stop, e);
         if (g->q->last_n < (uint64_t)total)
@@ -335,7 +416,7 @@ static enum err aggregate_series(struct store_conn *c, int64_t eid, const struct
     if (!rc)
         rc = history_walk(c, eid, s, g->q->property, &span, add_row, g, NULL, stop, e);
     if (!rc && !*stop)
-        *stop = !flush(g) || (g->any && !give_empty(g, g->q->to));
+        *stop = !add_hours(g, INT64_MAX) || !flush(g) || (g->any && !give_empty(g, g->q->to));
     g->open = false;
     return rc;
 }
@@ -361,7 +442,7 @@ enum err history_aggregate(struct store_conn *c, int64_t eid, const struct histo
     bool stop = false;
     enum err rc = history_series(c, &a, eid, q, &list, e);
     for (size_t i = 0; i < list.n && !rc && !stop; i++)
-        rc = aggregate_series(c, eid, &list.v[i], &g, &stop, e);
+        rc = aggregate_series(c, eid, &list.v[i], &g, &a, &stop, e);
     free(g.seen.slots);
     arena_release(&g.texts);
     arena_release(&g.row);

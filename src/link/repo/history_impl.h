@@ -47,6 +47,9 @@ enum err history_walk(struct store_conn *c, int64_t eid, const struct series *s,
                       bool (*each)(void *ctx, const struct history_row *row), void *ctx,
                       int64_t *given, bool *stop, struct error *e);
 
+/* Inside a change: all rows of hist_recent into their places. */
+enum err history_settle(struct store_conn *c, struct error *e);
+
 /* True for the row of a deletion. */
 bool history_is_deletion(struct str instance);
 

@@ -219,6 +219,7 @@ enum err ops_submit(struct link *l, struct ops *o, struct error *e)
     o->change = (struct store_change){.apply = apply,
                                       .done = submitted_done,
                                       .ctx = o,
+                                      .lane = str_hash(o->tenant),
                                       .ahead = all_settled(o) ? ahead : NULL};
     enum err err = store_submit(l->store, &o->change);
     return err ? error_set(e, err, "too many changes are waiting to be written") : OK;

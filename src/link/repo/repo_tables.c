@@ -117,6 +117,14 @@ static const char tables_access[] =
     "CREATE TABLE access_state(id {int} NOT NULL PRIMARY KEY, revision {int} NOT NULL);"
     "INSERT INTO access_state(id, revision) VALUES (1, 1);";
 
+/* What old rows of hist became, hour by hour; see history_keep.h. */
+#define HOURS(INT, REAL, TAIL)                                                                     \
+    "CREATE TABLE hist_hour(eid " INT " NOT NULL, attr " INT " NOT NULL, dataset " INT             \
+    " NOT NULL, h " INT " NOT NULL, observed " INT " NOT NULL, n " INT " NOT NULL, numbers " INT   \
+    " NOT NULL, sum " REAL " NOT NULL, sumsq " REAL " NOT NULL, least " REAL                       \
+    " NOT NULL, greatest " REAL " NOT NULL,"                                                       \
+    " PRIMARY KEY(eid, attr, dataset, h, observed))" TAIL ";"
+
 static const struct store_migration migrations[] = {
     {1, "entities, indexes, history, contexts, subscriptions", tables_1,
      INDEX_TABLES("INTEGER", "REAL", "TEXT", " WITHOUT ROWID"),
@@ -131,6 +139,8 @@ static const struct store_migration migrations[] = {
     {8, "what operators did to deliveries", tables_delivery, NULL, NULL},
     {9, "subscriptions at sources", tables_remote, NULL, NULL},
     {10, "keys and policies", tables_access, NULL, NULL},
+    {11, "hours of history", "", HOURS("INTEGER", "REAL", " WITHOUT ROWID"),
+     HOURS("BIGINT", "DOUBLE PRECISION", "")},
 };
 
 const struct store_module link_module = {"link", migrations,

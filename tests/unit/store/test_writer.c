@@ -305,6 +305,62 @@ static void who_is_told_sees_the_change(void **state)
     }
 }
 
+/* A lane with many changes waits for itself: one of another lane is in the next batch, and has room
+ * when the queue is full. */
+struct in_lane {
+    struct store_change change;
+    char lane;
+    char *order; /* of all that were applied */
+    atomic_bool told;
+};
+
+static enum err lane_apply(struct store_conn *c, void *ctx, struct error *e)
+{
+    struct in_lane *x = ctx;
+    (void)c, (void)e;
+    x->order[strlen(x->order)] = x->lane;
+    return OK;
+}
+
+static void lane_done(void *ctx, enum err code, const struct error *e)
+{
+    (void)code, (void)e;
+    atomic_store(&((struct in_lane *)ctx)->told, true);
+}
+
+static enum err lane_submit(struct store *s, struct in_lane *x, char lane, char *order)
+{
+    *x = (struct in_lane){.lane = lane, .order = order};
+    x->change = (struct store_change){.apply = lane_apply,
+                                      .done = lane_done,
+                                      .ctx = x,
+                                      .lane = (uint64_t)lane};
+    return store_submit(s, &x->change);
+}
+
+static void lanes_take_turns(void **state)
+{
+    struct fixture *f = *state;
+    struct gate g;
+    struct in_lane noisy[9], quiet[2];
+    char order[16] = "";
+    f->options.queue_max = 8;
+    fixture_reopen(f);
+    gate_close(f->store, &g);
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(lane_submit(f->store, &noisy[i], 'n', order), OK);
+    assert_int_equal(lane_submit(f->store, &noisy[8], 'n', order), ERR_UNAVAILABLE);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(lane_submit(f->store, &quiet[i], 'q', order), OK);
+    gate_open(&g);
+    for (int i = 0; i < 8; i++)
+        while (!atomic_load(&noisy[i].told))
+            pause_us(100);
+    assert_int_equal(strlen(order), 10);
+    assert_true(strchr(order, 'q') - order < 2);
+    assert_true(strrchr(order, 'q') - order < 4);
+}
+
 static enum err writes_outside(struct store_conn *c, void *ctx, struct error *e)
 {
     (void)c;
@@ -440,6 +496,7 @@ int main(void)
         T(batches_are_bounded_and_closing_applies_the_rest),
         T(who_is_told_sees_the_change),
         T(waiting_on_the_writer_thread_is_refused),
+        T(lanes_take_turns),
         T(many_threads_write_and_read),
     };
     const struct CMUnitTest sqlite[] = {T(the_log_stays_short)};

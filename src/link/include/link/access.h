@@ -106,7 +106,8 @@ const struct entity_event *access_event(const struct access_view *v, struct aren
 enum err access_change(const struct access_view *v, const struct json *before,
                        const struct json *after, const struct attr_change *changes, size_t n,
                        struct error *e);
-/* The same for one attribute of an entity's history; stored and types as for access_sees(). */
+/* The same for one attribute (absent: the whole) in an entity's history or at a context source;
+ * stored and types as for access_sees(). */
 enum err access_change_past(const struct access_view *v, const struct json *stored,
                             const struct json *types, struct str attr, struct error *e);
 

@@ -79,7 +79,9 @@ struct history_bucket {
 /*
  * Aggregates per period (0 length: the whole range as one), aligned to the start of the query's
  * range, or for open ranges to the first row. Periods without rows are left out unless asked for;
- * deletions do not count. Only by observedAt and modifiedAt (else ERR_UNPROCESSABLE).
+ * deletions do not count. Only by observedAt and modifiedAt (else ERR_UNPROCESSABLE). By
+ * observedAt, without last_n, rows that a retention policy took away still count, by the hour: an
+ * hour belongs to the period in which it begins, and knows no distinct values and no texts.
  */
 enum err history_aggregate(struct store_conn *c, int64_t eid, const struct history_query *q,
                            const struct duration *period,

@@ -176,6 +176,9 @@ struct store_change {
      * those that it asked for itself. */
     void (*ahead)(struct store_conn *c, void *ctx);
     struct store_change *next; /* the queue's */
+    /* Changes of one lane are applied in the order of submission; lanes take turns, so that one
+     * with many waiting does not hold up the others. For instance a hash of the tenant. */
+    uint64_t lane;
 };
 
 /* Queue a change; it must live until done(). ERR_UNAVAILABLE when the queue is full or closing:
