@@ -72,7 +72,7 @@ static void make_room(struct entity_maps *m, int64_t now, int64_t max, size_t n)
             drop(m, at);
         else
             at = &(*at)->next;
-    while (m->n && ((int64_t)m->n >= max || m->ids + n > ENTITY_MAPS_IDS)) {
+    while (m->newest && ((int64_t)m->n >= max || m->ids + n > ENTITY_MAPS_IDS)) {
         struct kept **at = &m->newest;
         while ((*at)->next)
             at = &(*at)->next;
