@@ -10,7 +10,8 @@ import { fileURLToPath } from 'node:url';
 import { format, quick, report, startRelease } from './lib.mjs';
 
 const share = 16, entities = quick ? 62 : 625, subs = entities * share;
-const rate = quick ? 200 : 500, seconds = quick ? 3 : 10, away = quick ? 2 : 20;
+const rate = quick ? 200 : 500, seconds = quick ? 3 : 10;
+const away = quick ? 2 : 60, few = rate / 4; // a minute away, at a quarter of the rate
 const type = 'BenchSensor';
 const urn = (k) => `urn:ngsi-ld:${type}:${k}`;
 
@@ -83,7 +84,7 @@ async function main() {
     }));
 
     // `count` updates at the given rate; resolves when the last one was acknowledged.
-    const update = async (count) => {
+    const update = async (count, rate) => {
         const begin = performance.now(), running = new Set();
         let slowest = 0;
         for (let i = 0; i < count; i++) {
@@ -107,7 +108,7 @@ async function main() {
     };
 
     const cpu0 = process.cpuUsage();
-    const run = await update(rate * seconds);
+    const run = await update(rate * seconds, rate);
     const at = performance.now();
     const count = await arrived(rate * seconds * share, 120);
     const late = (performance.now() - at) / 1000;
@@ -117,10 +118,10 @@ async function main() {
 
     worker.postMessage({ forget: true });
     await ask(worker, { down: true });
-    const gone = await update(rate * away / 4);
+    const gone = await update(few * away, few);
     const back = performance.now();
     await ask(worker, { up: port });
-    const due = Math.floor(rate * away / 4) * share;
+    const due = few * away * share;
     const all = await arrived(due, 300);
     report('receiver away, then back: delivered in order : due', all.got / due, 1, 'min',
         `${format(all.got)} : ${format(due)}, ${all.repeated} repeated, ${((performance.now() - back) / 1000).toFixed(1)} s after its return (away ${gone.seconds.toFixed(0)} s)`);

@@ -14,6 +14,7 @@
 #define STORE_ENGINE_H
 
 #include "core/buf.h"
+#include "core/map.h"
 #include "store/store.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -195,6 +196,8 @@ struct writer {
     struct outcome *outcomes;    /* writer thread only, batch_max of them */
     struct arena errors;         /* writer thread only */
     struct journal_heads *heads; /* writer thread only */
+    struct map once;             /* writer thread only: store_once() of this transaction */
+    struct arena once_keys;      /* writer thread only */
     int64_t last_tidy;
     int64_t last_busy;
     int64_t batch;    /* changes of the batch that just ended; 0 once gathered for */

@@ -43,7 +43,7 @@
 #include <strings.h>
 #include <time.h>
 
-enum { TICK_MS = 500, TIDY_US = 500000, PROBE_US = 1000000, SHRINK_US = 10000000 };
+enum { TICK_MS = 500, TIDY_US = 500000, PROBE_US = 1000000, SHRINK_US = 10000000, ONCE_MAX = 4096 };
 
 static struct metric batch_seconds =
     METRIC_HISTOGRAM("marugoto_store_batch_seconds", "from begin to durable commit of a batch");
@@ -183,6 +183,25 @@ bool writer_allows(struct store_conn *c, const char *sql)
     return true;
 }
 
+bool store_once(struct store_conn *c, struct str key)
+{
+    struct writer *w = &c->store->writer;
+    if (c->role != CONN_WRITER || map_get(&w->once, key))
+        return c->role != CONN_WRITER;
+    if (w->once.n < ONCE_MAX)
+        map_put(&w->once, str_dup(&w->once_keys, key), w);
+    return true;
+}
+
+static void forget_once(struct writer *w)
+{
+    if (!w->once.n)
+        return;
+    map_release(&w->once);
+    w->once = (struct map)MAP_INIT;
+    arena_reset(&w->once_keys);
+}
+
 static enum err record(struct store *s, struct outcome *o, enum err code, const struct error *e)
 {
     o->code = code;
@@ -231,6 +250,8 @@ static void apply_change(struct store *s, struct outcome *o, bool careful)
             s->engine->undo(c);
         else if (careful)
             s->engine->release(c);
+        if (code)
+            forget_once(&s->writer);
     }
     if (c->state == CONN_DIRTY && !o->change->ahead && s->engine->ahead_forget)
         s->engine->ahead_forget(c); /* it may have written what is known ahead */
@@ -271,6 +292,7 @@ static enum batch_end run_transaction(struct store *s, size_t n, bool careful, b
     struct writer *w = &s->writer;
     struct store_conn *c = w->conn;
     bool foreign = false;
+    forget_once(w);
     if (s->engine->begin(c, &foreign, e)) {
         roll_back(s);
         return BATCH_LOST;
@@ -513,4 +535,6 @@ void writer_stop(struct store *s)
     journal_heads_free(w->heads);
     free(w->outcomes);
     arena_release(&w->errors);
+    forget_once(w);
+    arena_release(&w->once_keys);
 }

@@ -161,15 +161,16 @@ static enum err index_difference(struct store_conn *c, int64_t eid, const struct
 }
 
 /* A name is remembered when it first appears; repo_names() drops those without entities. */
-static enum err remember_name(struct store_conn *c, int64_t tenant, bool attribute, struct str iri,
-                              struct error *e)
+static enum err remember_name(struct store_conn *c, const struct repo_put *p, bool attribute,
+                              struct str iri, struct error *e)
 {
     static const struct store_bulk name_in =
         INSERT("entity_name", "tenant, kind, iri, k", "$1, $2, $3, $4",
                ARRAYS_II ", " BULK_TEXTS(3) ", " BULK_INTS(4), "iiti");
-    return store_put(c, &name_in,
-                     SV(SV_INT(tenant), SV_INT(attribute), SV_TEXT(iri),
-                        SV_INT(key_of(tenant, attribute ? KEY_ATTR : KEY_TYPE, iri))),
+    int64_t k = key_of(p->tenant, attribute ? KEY_ATTR : KEY_TYPE, iri);
+    if (!store_once(c, str_concat(p->arena, str_n((const char *)&k, sizeof(k)), iri)))
+        return OK;
+    return store_put(c, &name_in, SV(SV_INT(p->tenant), SV_INT(attribute), SV_TEXT(iri), SV_INT(k)),
                      e);
 }
 
@@ -179,11 +180,11 @@ static enum err remember_names(struct store_conn *c, const struct repo_put *p, s
     const struct json *types = after ? entity_types(after) : NULL;
     if (types && (!p->before || p->delta->types_changed))
         for (uint32_t i = 0; i < types->n; i++)
-            if (remember_name(c, p->tenant, false, json_text(&types->items[i]), e))
+            if (remember_name(c, p, false, json_text(&types->items[i]), e))
                 return e->code;
     for (size_t i = 0; i < p->delta->changes.n; i++) {
         const struct attr_change *ch = &p->delta->changes.v[i];
-        if (ch->op == ATTR_CREATED && remember_name(c, p->tenant, true, ch->attr, e))
+        if (ch->op == ATTR_CREATED && remember_name(c, p, true, ch->attr, e))
             return e->code;
     }
     return OK;

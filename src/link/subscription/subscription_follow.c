@@ -208,7 +208,7 @@ static void offer_row(struct subscriptions *h, struct arena *a, struct sub_tenan
         else if (only)
             collect(&o, &one);
         else if (!row->only.p)
-            sub_index_find(&h->index, a, t->tenant, ev.doc, collect, &o);
+            sub_index_find(&h->index, a, t->tenant, &ev, collect, &o);
     }
     if (o.list.n) {
         pthread_mutex_unlock(&h->lock);

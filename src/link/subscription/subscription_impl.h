@@ -265,10 +265,10 @@ struct sub_list;
 void sub_index_add(struct map *index, struct sub *s);
 void sub_index_remove(struct map *index, struct sub *s);
 void sub_index_release(struct map *index);
-/* Lists of subscriptions that may concern the entity, to each(): a superset, perhaps twice. */
+/* Lists of subscriptions that the change may concern, to each(): a superset, perhaps twice. */
 void sub_index_find(const struct map *index, struct arena *a, int64_t tenant,
-                    const struct json *doc, void (*each)(void *ctx, const struct sub_list *list),
-                    void *ctx);
+                    const struct entity_event *ev,
+                    void (*each)(void *ctx, const struct sub_list *list), void *ctx);
 /* Those that follow registrations. */
 void sub_index_registrations(const struct map *index, struct arena *a, int64_t tenant,
                              void (*each)(void *ctx, const struct sub_list *list), void *ctx);

@@ -364,6 +364,92 @@ static void two_stores_share_one_database(void **state)
     store_close(other);
 }
 
+/* --- duties and hints --- */
+
+struct hearing {
+    _Atomic int calls, anything;
+    char key[40];
+};
+
+static void on_hint(void *ctx, struct str key)
+{
+    struct hearing *h = ctx;
+    if (key.p)
+        snprintf(h->key, sizeof(h->key), "%.*s", (int)key.n, key.p);
+    else
+        h->anything++;
+    h->calls++;
+}
+
+static enum err tell_apply(struct store_conn *c, void *ctx, struct error *e)
+{
+    return store_tell(c, "thing", str_c(ctx), e);
+}
+
+static int64_t wait_for_duty(struct store *s, int ms)
+{
+    int64_t term;
+    while (!(term = store_duty(s, "test")) && ms > 0) {
+        struct timespec t = {0, 10000000};
+        nanosleep(&t, NULL);
+        ms -= 10;
+    }
+    return term;
+}
+
+static void a_duty_is_held_by_one_and_passes_on(void **state)
+{
+    struct fixture *f = *state;
+    struct store *other = NULL;
+    struct error e;
+    assert_int_equal(wait_for_duty(f->store, 10000), 1);
+    if (!f->postgres)
+        return; /* there is no other */
+    assert_int_equal(store_open(&other, &f->options, &clock_system, &fixture_module, 1, &e), OK);
+    assert_int_equal(wait_for_duty(other, 1200), 0);
+    struct hearing heard = {0};
+    store_heed(other, "thing", on_hint, &heard);
+    static char key[] = "a key with blanks";
+    assert_int_equal(store_write(f->store, tell_apply, key, &e), OK);
+    assert_true(reaches(&heard.calls, 1));
+    assert_string_equal(heard.key, key);
+    assert_int_equal(store_write(other, tell_apply, key, &e), OK); /* not to oneself */
+    store_close(f->store);
+    f->store = NULL;
+    assert_true(wait_for_duty(other, 10000) > 0);
+    assert_int_equal(heard.calls, 1);
+    store_unheed(other, on_hint, &heard);
+    store_close(other);
+    fixture_reopen(f);
+}
+
+static void a_lost_connection_loses_the_duty(void **state)
+{
+    struct fixture *f = *state;
+    struct error e;
+    struct hearing heard = {0};
+    int64_t first = wait_for_duty(f->store, 10000);
+    if (!f->postgres)
+        return;
+    store_heed(f->store, "thing", on_hint, &heard);
+    struct store_conn *c = store_read(f->store, &e);
+    int64_t n = 0;
+    assert_int_equal(store_get_int(c, &n,
+                                   "SELECT CAST(count(pg_terminate_backend(pid)) AS BIGINT) FROM"
+                                   " pg_locks WHERE locktype = 'advisory' AND classid = 1297237843"
+                                   " AND database = (SELECT oid FROM pg_database WHERE datname ="
+                                   " current_database())",
+                                   SV_EMPTY, &e),
+                     OK);
+    store_read_done(c);
+    assert_true(reaches(&heard.anything, 1)); /* hints may have been missed */
+    int64_t again = wait_for_duty(f->store, 10000);
+    for (int i = 0; i < 200 && again == first; i++)
+        again = wait_for_duty(f->store, 10000);
+    assert_true(again > first);
+    store_unheed(f->store, on_hint, &heard);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_free)
@@ -376,6 +462,8 @@ int main(void)
         T(a_first_batch_may_append_and_trim),
         T(listeners_are_woken_by_rows_only),
         T(two_stores_share_one_database),
+        T(a_duty_is_held_by_one_and_passes_on),
+        T(a_lost_connection_loses_the_duty),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

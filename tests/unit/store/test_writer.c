@@ -482,6 +482,146 @@ static void the_log_stays_short(void **state)
     assert_true(wal_size(f) < 2000000);
 }
 
+/* --- many rows at once --- */
+
+static const struct store_bulk put_item = {
+    .one = "INSERT INTO item(id, name) VALUES ($1, $2)",
+    .many = "INSERT INTO item(id, name) SELECT * FROM unnest(" BULK_INTS(1) ", " BULK_TEXTS(2) ")",
+    .types = "it",
+};
+static const struct store_bulk name_item = {
+    .one = "UPDATE item SET name = $1, amount = $2, raw = $3 WHERE id = $4",
+    .many = "UPDATE item i SET name = x.name, amount = x.amount, raw = x.raw FROM "
+            "unnest(" BULK_TEXTS(1) ", " BULK_REALS(2) ", " BULK_BLOBS(3) ", " BULK_INTS(
+                4) ") AS x(name, amount, raw, id)"
+                   " WHERE i.id = x.id",
+    .types = "trbi",
+};
+static const struct store_bulk get_item = {
+    .one = "SELECT id, name FROM item WHERE id = $1",
+    .many = "SELECT x.n, i.id, i.name FROM unnest(" BULK_INTS(
+        1) ") WITH ORDINALITY AS x(id, n) JOIN item i ON i.id = x.id",
+    .types = "i",
+};
+
+static struct str name_of(struct store_conn *c, struct arena *a, int64_t id)
+{
+    struct store_rows r;
+    struct str name = STR_NONE;
+    store_query(c, &r, get_item.one, SV(SV_INT(id)));
+    if (store_next(&r) && store_int(&r, 0) == id)
+        name = str_dup(a, store_text(&r, 1));
+    assert_int_equal(store_end(&r, NULL), OK);
+    return name;
+}
+
+static enum err put_apply(struct store_conn *c, void *ctx, struct error *e)
+{
+    enum err err = OK;
+    struct arena a = ARENA_INIT;
+    for (int i = 1; !err && i <= 5000; i++)
+        err = store_put(c, &put_item, SV(SV_INT(i), SV_TEXT(str_printf(&a, "n%d", i))), e);
+    /* what is asked sees what was put; rows of one statement may hold NULL */
+    assert_true(str_eq(name_of(c, &a, 4999), S("n4999")));
+    for (int i = 1; !err && i <= 3; i++)
+        err = store_put(c, &name_item,
+                        SV(SV_TEXT(str_printf(&a, "m%d", i)), i == 2 ? SV_NULL : SV_REAL(i / 2.0),
+                           i == 3 ? SV_BLOB(S("\0\1")) : SV_NULL, SV_INT(i)),
+                        e);
+    if (!err && *(bool *)ctx)
+        err = store_put(c, &put_item, SV(SV_INT(7), SV_TEXT(S("taken"))), e);
+    arena_release(&a);
+    return err;
+}
+
+static void rows_are_put_many_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct error e;
+    bool spoil = true;
+    assert_int_equal(store_write(f->store, put_apply, &spoil, &e), ERR_EXISTS);
+    assert_int_equal(item_count(f->store), 0);
+    spoil = false;
+    assert_int_equal(store_write(f->store, put_apply, &spoil, &e), OK);
+    assert_int_equal(item_count(f->store), 5000);
+    struct store_conn *c = store_read(f->store, &e);
+    struct store_rows r;
+    store_query(c, &r, "SELECT name, amount, raw FROM item WHERE id <= 3 ORDER BY id", SV_EMPTY);
+    for (int i = 1; i <= 3; i++) {
+        assert_true(store_next(&r));
+        assert_int_equal(store_text(&r, 0).p[1], '0' + i);
+        assert_int_equal(store_is_null(&r, 1), i == 2);
+        assert_int_equal(store_is_null(&r, 2), i != 3);
+        if (i == 3)
+            assert_int_equal(store_blob(&r, 2).n, 2);
+    }
+    assert_int_equal(store_end(&r, &e), OK);
+    store_read_done(c);
+}
+
+/* Two that asked ahead for one row, one that did not and changes it in between. */
+struct asking {
+    struct store_change change;
+    const char *name; /* it gets this one */
+    char saw[16];     /* it had this one */
+    struct told *told;
+};
+
+static void asking_ahead(struct store_conn *c, void *ctx)
+{
+    (void)ctx;
+    store_ahead(c, &get_item, SV(SV_INT(1)));
+    store_ahead(c, &get_item, SV(SV_INT(2)));
+}
+
+static enum err asking_apply(struct store_conn *c, void *ctx, struct error *e)
+{
+    struct asking *k = ctx;
+    struct arena a = ARENA_INIT;
+    struct str saw = name_of(c, &a, 1);
+    assert_false(name_of(c, &a, 2).p); /* there is none */
+    snprintf(k->saw, sizeof(k->saw), "%.*s", (int)saw.n, saw.p);
+    enum err err =
+        store_put(c, &name_item, SV(SV_TEXT(str_c(k->name)), SV_REAL(1), SV_NULL, SV_INT(1)), e);
+    arena_release(&a);
+    return err;
+}
+
+static void asking_done(void *ctx, enum err code, const struct error *e)
+{
+    struct asking *k = ctx;
+    k->told->code = code;
+    snprintf(k->told->text, sizeof(k->told->text), "%.190s", e->text);
+    k->told->times++;
+}
+
+static void what_is_asked_ahead_is_never_old(void **state)
+{
+    struct fixture *f = *state;
+    struct error e;
+    struct item_change first = {.id = 1, .name = "a", .tenant = 1};
+    assert_int_equal(store_write(f->store, item_apply, &first, &e), OK);
+    static const char *const names[] = {"b", "c", "d", "e"};
+    struct asking k[4];
+    struct told told[4] = {0};
+    struct gate g;
+    gate_close(f->store, &g);
+    for (int i = 0; i < 4; i++) {
+        k[i] = (struct asking){.name = names[i], .told = &told[i]};
+        k[i].change = (struct store_change){.apply = asking_apply,
+                                            .done = asking_done,
+                                            .ctx = &k[i],
+                                            .ahead = i == 2 ? NULL : asking_ahead};
+        assert_int_equal(store_submit(f->store, &k[i].change), OK);
+    }
+    gate_open(&g);
+    told_wait(told, 4);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(told[i].code, OK);
+        assert_string_equal(k[i].saw, i ? names[i - 1] : "a");
+    }
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_free)
@@ -498,6 +638,8 @@ int main(void)
         T(waiting_on_the_writer_thread_is_refused),
         T(lanes_take_turns),
         T(many_threads_write_and_read),
+        T(rows_are_put_many_at_once),
+        T(what_is_asked_ahead_is_never_old),
     };
     const struct CMUnitTest sqlite[] = {T(the_log_stays_short)};
     return fixture_run(TESTS(tests), TESTS(sqlite), NULL, 0);

@@ -218,6 +218,9 @@ struct store_bulk {
  */
 enum err store_put(struct store_conn *c, const struct store_bulk *bulk,
                    const struct store_value *values, size_t n, struct error *e);
+/* Inside apply(): true when nobody has named the key in this transaction, or what was done for it
+ * may be undone: for a row that many changes of a batch would write alike. */
+bool store_once(struct store_conn *c, struct str key);
 /* Inside ahead(): apply() will ask store_query(bulk->one, values) and get at most one row. Values
  * are integers and texts. */
 void store_ahead(struct store_conn *c, const struct store_bulk *bulk,
