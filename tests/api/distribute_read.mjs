@@ -348,6 +348,53 @@ test('disagreement is settled by asking once more, with the times', async () => 
     await forget(here, r);
 });
 
+test('types and attributes of everywhere', async () => {
+    await register(here, there.city.url, { information: [{ entities: [{ type: 'Vehicle' }, { type: 'Bus' }] }] });
+    await put(here, V(1), { speed: prop(1), own: prop(1) });
+    await put(there, V(2), { speed: prop(2), seats: { type: 'Relationship', object: 'urn:x:1' } });
+    await put(there, V(3), { doors: prop(1) }, 'Bus');
+    await put(there, 'urn:t:1', { rails: prop(1) }, 'Tram'); // of which the registration does not speak
+    assert.deepEqual((await get('/types')).json.typeList.sort(), ['Bus', 'Vehicle']);
+    assert.deepEqual((await get('/types?local=true')).json.typeList, ['Vehicle']);
+    const details = (await get('/types?details=true')).json;
+    assert.deepEqual(details.map((t) => [t.typeName, t.attributeNames.sort()]), [['Vehicle', ['own', 'seats', 'speed']], ['Bus', ['doors']]]);
+    const info = (await get('/types/Vehicle')).json;
+    assert.equal(info.entityCount, 2);
+    assert.deepEqual(info.attributeDetails.map((a) => a.attributeName).sort(), ['own', 'seats', 'speed']);
+    assert.equal((await get('/types/Bus')).json.entityCount, 1);
+    await get('/types/Tram', 404);
+    await get('/types/Bus?local=true', 404);
+    assert.ok((await get('/attributes')).json.attributeList.includes('seats'));
+    const attr = (await get('/attributes/speed')).json;
+    assert.deepEqual([attr.attributeCount, attr.typeNames], [2, ['Vehicle']]);
+    assert.deepEqual((await get('/attributes/doors')).json.typeNames, ['Bus']);
+    await get('/attributes/nothing', 404);
+    await there.delete('/entities/urn:t:1?local=true');
+});
+
+test('evolutions of everywhere', async () => {
+    await register(here, there.city.url, { information: [{ entities: [{ type: 'Ferry' }] }], operations: ['retrieveTemporal', 'queryTemporal'], observationInterval: { startAt: '2020-01-01T00:00:00Z' } });
+    const at = (day) => ({ observedAt: `2026-01-0${day}T00:00:00Z` });
+    const evolve = async (where, id, attrs) => assert.equal((await where.post('/temporal/entities?local=true', { id, type: 'Ferry', ...attrs })).status, 201);
+    await evolve(here, V('h1'), { speed: [prop(1, at(1)), prop(3, at(3))] });
+    await evolve(there, V('h1'), { speed: [prop(2, at(2))], fuel: [prop(9, at(1))] });
+    await evolve(there, V('h2'), { speed: [prop(7, at(1))] });
+    const one = (await get(`/temporal/entities/${V('h1')}`)).json;
+    assert.deepEqual([one.speed.map((i) => i.value), [one.fuel].flat()[0].value], [[1, 2, 3], 9]);
+    const values = (await get(`/temporal/entities/${V('h1')}?options=temporalValues&attrs=speed`)).json;
+    assert.deepEqual(values.speed.values.map((v) => v[0]), [1, 2, 3]);
+    assert.equal((await get(`/temporal/entities/${V('h2')}`)).json.id, V('h2'));
+    await get(`/temporal/entities/${V('h2')}?local=true`, 404);
+    const time = 'timerel=after&timeAt=2025-01-01T00:00:00Z';
+    const all = (await get(`/temporal/entities?type=Ferry&${time}`)).json;
+    assert.deepEqual(all.map((e) => e.id), [V('h1'), V('h2')]);
+    assert.equal(all[0].speed.length, 3);
+    assert.deepEqual((await get('/temporal/entities?type=Ferry&timerel=before&timeAt=2019-01-01T00:00:00Z')).json, []);
+    const posted = await here.post('/temporal/entityOperations/query', { type: 'Query', entities: [{ type: 'Ferry' }], temporalQ: { timerel: 'after', timeAt: '2025-01-01T00:00:00Z' } });
+    assert.deepEqual(posted.json.map((e) => e.id), [V('h1'), V('h2')], posted.text);
+    for (const [where, id] of [[here, V('h1')], [there, V('h1')], [there, V('h2')]]) await where.delete(`/temporal/entities/${id}?local=true`);
+});
+
 await run(async () => {
     server.closeAllConnections();
     server.close();

@@ -7,6 +7,7 @@
  */
 #include "api_temporal.h"
 #include "api_select.h"
+#include "distribute_read.h"
 #include "link/access.h"
 
 #define TIME_PARAMS                                                                                \
@@ -283,6 +284,23 @@ static bool shows_nothing(const struct temporal_view *v, const struct temporal_s
     return !shown->instances && (named || !shown->head);
 }
 
+/* Which interval a source must know, and which attributes. */
+static void ask_evolution(const struct temporal_view *v, struct reg_ask *ask)
+{
+    const struct history_query *h = &v->history;
+    ask->attrs = h->attrs;
+    ask->n_attrs = h->n_attrs;
+    ask->datasets = h->datasets;
+    ask->n_datasets = h->n_datasets;
+    if (h->relation == TIME_ANY)
+        return;
+    ask->time = h->property == TIME_OBSERVED ? REG_OBSERVED : REG_MANAGED;
+    ask->time_from = h->relation == TIME_BEFORE ? INT64_MIN : h->from;
+    ask->time_to = h->relation == TIME_AFTER    ? INT64_MAX
+                   : h->relation == TIME_BEFORE ? h->from
+                                                : h->to;
+}
+
 static void retrieve_run(struct api *c)
 {
     struct retrieval *r = c->ctx_then;
@@ -321,6 +339,12 @@ static enum http_answer get_evolution(struct request *req, struct response *res,
         !api_id(&c, "id", &r->id) || !api_accept(&c, false) ||
         !read_view(&c, NULL, NULL, &r->view) || !api_type_of(&c, &r->types))
         return c.answer;
+    struct reg_ask ask = {.op = REG_RETRIEVE_TEMPORAL, .ids = &r->id, .n_ids = 1};
+    enum http_answer out;
+    ask.types = r->types;
+    ask_evolution(&r->view, &ask);
+    if (distribute_answer(&c, &ask, ANSWER_EVOLUTION, retrieve_run, r, &out))
+        return out;
     return api_slowly(&c, retrieve_run, r);
 }
 
@@ -577,12 +601,36 @@ static bool read_page(struct api *c, struct evolution_query *x)
            api_number(c, "offset", 0, 0, INT64_MAX, &x->offset);
 }
 
+/* Sources are asked with the first page: what they add stands behind what is here. Several
+ * selectors of a body are for this server alone. */
+static bool query_elsewhere(struct api *c, struct evolution_query *x, enum http_answer *out)
+{
+    const struct entity_query *q = &x->select.query;
+    struct reg_ask ask = {.op = REG_QUERY_TEMPORAL,
+                          .ids = q->ids,
+                          .n_ids = q->n_ids,
+                          .types = q->types,
+                          .csf = x->select.csf,
+                          .geo = q->geo,
+                          .scope = q->scope};
+    if (x->offset || x->select.local || x->select.n_any)
+        return false;
+    ask_evolution(&x->view, &ask);
+    return distribute_answer(c, &ask, ANSWER_EVOLUTION, query_run, x, out);
+}
+
 static enum http_answer query(struct api *c, struct evolution_query *x, const struct json *time)
 {
     bool good = api_accept(c, false) && read_view(c, time, &x->select, &x->view) && read_page(c, x);
     if (good && x->view.history.relation == TIME_ANY)
         good = bad_time(c, "a temporal query is needed: timerel and timeAt");
-    enum http_answer answer = good ? api_slowly(c, query_run, x) : c->answer;
+    enum http_answer answer;
+    if (good && query_elsewhere(c, x, &answer)) {
+        if (answer == HTTP_DONE) /* refused */
+            api_select_release(&x->select);
+        return answer;
+    }
+    answer = good ? api_slowly(c, query_run, x) : c->answer;
     if (answer == HTTP_DONE)
         api_select_release(&x->select);
     return answer;

@@ -8,6 +8,7 @@
 #include "api.h"
 #include "core/map.h"
 #include "crypto/hash.h"
+#include "distribute_read.h"
 #include "forward.h"
 
 enum { NAMES_MAX = 10000 }; /* types or attributes in one answer */
@@ -241,8 +242,13 @@ out:
 static enum http_answer get_type(struct request *req, struct response *res, void *ctx)
 {
     struct api c;
+    enum http_answer out;
     if (!api_open(&c, req, res, ctx, get_type, 0, "local") || !api_accept(&c, false))
         return c.answer;
+    struct str iri = ld_expand(c.ctx, c.arena, request_param(req, "type"));
+    struct reg_ask ask = {.op = REG_RETRIEVE_TYPE_INFO, .type_names = &iri, .n_type_names = 1};
+    if (distribute_answer(&c, &ask, ANSWER_DISCOVERY, type_run, NULL, &out))
+        return out;
     return api_slowly(&c, type_run, NULL);
 }
 
@@ -287,14 +293,25 @@ static void types_run(struct api *c)
         buf_release(&b);
 }
 
+static void types_here(struct api *c)
+{
+    struct names n;
+    if (load_names(c, false, &n))
+        answer_list(c, false, &n);
+}
+
 static enum http_answer get_types(struct request *req, struct response *res, void *ctx)
 {
     struct api c;
     struct names n;
     bool details;
+    enum http_answer out;
     if (!api_open(&c, req, res, ctx, get_types, 0, "details local") || !api_accept(&c, false) ||
         !api_bool(&c, "details", &details))
         return c.answer;
+    struct reg_ask ask = {.op = details ? REG_RETRIEVE_TYPE_DETAILS : REG_RETRIEVE_TYPES};
+    if (distribute_answer(&c, &ask, ANSWER_DISCOVERY, details ? types_run : types_here, NULL, &out))
+        return out;
     if (details)
         return api_slowly(&c, types_run, NULL);
     if (load_names(&c, false, &n))
@@ -330,8 +347,13 @@ out:
 static enum http_answer get_attribute(struct request *req, struct response *res, void *ctx)
 {
     struct api c;
+    enum http_answer out;
     if (!api_open(&c, req, res, ctx, get_attribute, 0, "local") || !api_accept(&c, false))
         return c.answer;
+    struct str iri = ld_expand(c.ctx, c.arena, request_param(req, "attr"));
+    struct reg_ask ask = {.op = REG_RETRIEVE_ATTR_TYPE_INFO, .attrs = &iri, .n_attrs = 1};
+    if (distribute_answer(&c, &ask, ANSWER_DISCOVERY, attr_run, NULL, &out))
+        return out;
     return api_slowly(&c, attr_run, NULL);
 }
 
@@ -354,14 +376,25 @@ static void attrs_run(struct api *c)
     look_release(&k);
 }
 
+static void attrs_here(struct api *c)
+{
+    struct names n;
+    if (load_names(c, true, &n))
+        answer_list(c, true, &n);
+}
+
 static enum http_answer get_attributes(struct request *req, struct response *res, void *ctx)
 {
     struct api c;
     struct names n;
     bool details;
+    enum http_answer out;
     if (!api_open(&c, req, res, ctx, get_attributes, 0, "details local") ||
         !api_accept(&c, false) || !api_bool(&c, "details", &details))
         return c.answer;
+    struct reg_ask ask = {.op = details ? REG_RETRIEVE_ATTR_TYPE_DETAILS : REG_RETRIEVE_ATTR_TYPES};
+    if (distribute_answer(&c, &ask, ANSWER_DISCOVERY, details ? attrs_run : attrs_here, NULL, &out))
+        return out;
     if (details)
         return api_slowly(&c, attrs_run, NULL);
     if (load_names(&c, true, &n))

@@ -120,7 +120,7 @@ static void put_encoded(struct buf *b, struct str s)
     }
 }
 
-static void put_param(struct buf *b, const char *name, struct str value)
+void distribute_param(struct buf *b, const char *name, struct str value)
 {
     if (!value.n)
         return;
@@ -152,6 +152,12 @@ static const struct str *compacted(struct arena *a, const struct ld_context *ctx
     return out;
 }
 
+struct str distribute_names(struct arena *a, const struct ld_context *ctx, const struct str *iris,
+                            size_t n)
+{
+    return joined(a, compacted(a, ctx, iris, n), n);
+}
+
 /* Attributes to ask for: the registration's, or those that were asked for. */
 static const struct str *attrs_of(const struct distribute *d, const struct distribute_source *s,
                                   size_t *n)
@@ -173,9 +179,15 @@ static struct str asked_text(const struct distribute *d, const char *name)
     return json_is(v, JSON_ARRAY) ? json_to_text(d->c->arena, v) : json_text(v);
 }
 
+/* Of a query that came as a body; else NULL. */
+static const struct json *asked_body(const struct distribute *d)
+{
+    return d->select ? d->select->body : NULL;
+}
+
 static const struct json *asked_entity(const struct distribute *d, size_t selector)
 {
-    const struct json *list = json_get(d->select->body, S("entities"));
+    const struct json *list = json_get(asked_body(d), S("entities"));
     return json_is(list, JSON_ARRAY) ? json_at(list, selector) : list;
 }
 
@@ -183,8 +195,8 @@ static const struct json *asked_entity(const struct distribute *d, size_t select
 static struct str asked_types(const struct distribute *d, const struct distribute_source *s)
 {
     struct arena *a = d->c->arena;
-    struct str text = d->select->body ? json_text(json_get(asked_entity(d, s->selector), S("type")))
-                                      : request_query(d->c->req, "type");
+    struct str text = asked_body(d) ? json_text(json_get(asked_entity(d, s->selector), S("type")))
+                                    : request_query(d->c->req, "type");
     if (!text.n || str_eq(text, S("*")) || s->ctx == d->c->ctx)
         return str_eq(text, S("*")) ? STR_NONE : text;
     return sub_map_names(a, sub_map_names(a, text, d->c->ctx, ld_expand), s->ctx, ld_compact);
@@ -200,8 +212,8 @@ static struct str types_of(const struct distribute *d, const struct distribute_s
 
 static struct str asked_pattern(const struct distribute *d, size_t selector)
 {
-    return d->select->body ? json_text(json_get(asked_entity(d, selector), S("idPattern")))
-                           : request_query(d->c->req, "idPattern");
+    return asked_body(d) ? json_text(json_get(asked_entity(d, selector), S("idPattern")))
+                         : request_query(d->c->req, "idPattern");
 }
 
 struct str distribute_pattern(const struct distribute *d)
@@ -217,13 +229,13 @@ static struct str pattern_of(const struct distribute *d, const struct distribute
 static void put_paging(struct distribute *d, const struct distribute_source *s, struct buf *b)
 {
     if (s->rounds) {
-        put_param(b, "limit", str_printf(d->c->arena, "%d", PAGE));
-        put_param(b, "offset", str_printf(d->c->arena, "%lld", (long long)s->got));
+        distribute_param(b, "limit", str_printf(d->c->arena, "%d", PAGE));
+        distribute_param(b, "offset", str_printf(d->c->arena, "%lld", (long long)s->got));
     }
     if (s->sys_attrs)
-        put_param(b, "options", S("sysAttrs"));
+        distribute_param(b, "options", S("sysAttrs"));
     if (s->part->reg->local_only)
-        put_param(b, "local", S("true"));
+        distribute_param(b, "local", S("true"));
 }
 
 static const char *const filter_names[] = {"q",           "georel",      "geometry",
@@ -241,13 +253,13 @@ static struct str entity_target(struct distribute *d, const struct distribute_so
         buf_char(&b, '/');
         buf_str(&b, api_segment(a, d->id));
     } else {
-        put_param(&b, "type", types_of(d, s));
-        put_param(&b, "id", joined(a, s->part->ids, s->part->n_ids));
-        put_param(&b, "idPattern", pattern_of(d, s));
+        distribute_param(&b, "type", types_of(d, s));
+        distribute_param(&b, "id", joined(a, s->part->ids, s->part->n_ids));
+        distribute_param(&b, "idPattern", pattern_of(d, s));
     }
-    put_param(&b, "attrs", joined(a, attrs, n_attrs));
+    distribute_param(&b, "attrs", joined(a, attrs, n_attrs));
     for (size_t i = 0; d->kind == DISTRIBUTE_QUERY && s->filters && i < FILTERS; i++)
-        put_param(&b, filter_names[i], asked_text(d, filter_names[i]));
+        distribute_param(&b, filter_names[i], asked_text(d, filter_names[i]));
     put_paging(d, s, &b);
     struct str out = buf_dup(&b, a);
     buf_release(&b);
@@ -500,7 +512,11 @@ const struct json *distribute_whole(struct distribute *d, struct arena *a, struc
     const struct distribute_entity *x = map_get(&d->by_id, id);
     struct merge_version *v = ARENA_ARRAY(a, struct merge_version, x ? x->versions.n + 1 : 1);
     size_t n = versions_of(d, x, local, v);
-    return merge_versions(a, v, n, d->ask.now, NULL, NULL);
+    const struct json *whole = merge_versions(a, v, n, d->ask.now, NULL, NULL);
+    return whole && x
+               ? access_see(access_view(d->c->link->access, access_asks(d->c->req), d->tenant), a,
+                            whole)
+               : whole;
 }
 
 /* Would the system's times decide between values that differ? */

@@ -107,4 +107,24 @@ const struct json *distribute_whole(struct distribute *d, struct arena *a, struc
                                     const struct json *local);
 void distribute_end(struct distribute *d);
 
+/* --- answers merged as a whole --- */
+
+enum distribute_answer_kind {
+    ANSWER_DISCOVERY, /* of types and attributes: lists together, numbers added */
+    ANSWER_EVOLUTION  /* of the temporal interface: instances together, in order of time */
+};
+/*
+ * Does somebody else have a say in what the call asks? Then *out is what the handler returns:
+ * here() fills the response on a pool thread as if nobody had, with ctx as ctx_then, and what the
+ * sources answer to the same question is put into it. false: nobody, go on alone.
+ */
+bool distribute_answer(struct api *c, const struct reg_ask *about, enum distribute_answer_kind kind,
+                       void (*here)(struct api *c), void *ctx, enum http_answer *out);
+
+/* "?" or "&", name, "=" and the value encoded, unless that is empty. */
+void distribute_param(struct buf *b, const char *name, struct str value);
+/* IRIs in the terms of a context, joined by ','. */
+struct str distribute_names(struct arena *a, const struct ld_context *ctx, const struct str *iris,
+                            size_t n);
+
 #endif

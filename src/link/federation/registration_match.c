@@ -28,6 +28,9 @@ static bool via_names(struct str via, struct str alias)
 
 static bool time_meets(const struct reg_ask *q, const struct registration *r)
 {
+    /* one that names temporal operations and no interval may know any time */
+    if ((q->op & REG_TEMPORAL) && !r->has_observation && !r->has_management)
+        return true;
     switch (q->time) {
     case REG_OBSERVED:
         return r->has_observation && r->observed_from <= q->time_to &&

@@ -383,8 +383,10 @@ static enum err check_doc(struct store_conn *c, struct reg_change *w, const stru
     w->reg = reg_make(w->registrations, &src, counts, &w->error);
     if (old)
         registration_let_go(old);
-    w->result = w->reg ? OK : w->error.code;
-    return w->result ? OK : check_conflicts(c, w, now, e);
+    if (w->reg)
+        return check_conflicts(c, w, now, e);
+    w->result = w->error.code;
+    return OK;
 }
 
 static enum err create_row(struct store_conn *c, struct reg_change *w, const struct row *row,

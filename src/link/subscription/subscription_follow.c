@@ -110,7 +110,10 @@ static const struct entity_event *hear(struct offer *o, const struct sub_spec *s
             return o->heard.v[i].ev;
     const struct access_view *v = access_view_of(o->hub->link->access, owner, s->tenant);
     struct heard *h = vec_push(o->arena, &o->heard);
-    *h = (struct heard){owner, access_event(v, o->arena, ev)};
+    if (ev->registration) /* of no entity: who may subscribe at all may hear of it */
+        *h = (struct heard){owner, access_may(v, ACCESS_SUBSCRIBE) ? ev : NULL};
+    else
+        *h = (struct heard){owner, access_event(v, o->arena, ev)};
     return h->ev;
 }
 

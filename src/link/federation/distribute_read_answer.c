@@ -1,0 +1,513 @@
+/*
+ * Answers that are merged as a whole (clauses 5.7.3 to 5.7.10): which types and attributes there
+ * are, and evolutions. What is here is answered as if there were no sources; what they answer is
+ * put into it, name by name and instance by instance.
+ */
+#include "distribute_read.h"
+#include "registration_impl.h"
+#include <stdlib.h>
+
+enum { MERGE_DEPTH = 6, LIST_MAX = 100000 };
+
+struct answering {
+    struct api *c;
+    enum distribute_answer_kind kind;
+    void (*here)(struct api *c);
+    void *ctx;
+    struct reg_parts parts;
+    const struct ld_context **contexts; /* of the names that each source answers */
+    struct str time;                    /* property that orders instances */
+    int64_t last_n;                     /* 0: all */
+};
+
+/* --- names --- */
+
+static struct str translated(const struct answering *x, const struct ld_context *from,
+                             struct str name)
+{
+    struct arena *a = x->c->arena;
+    return from == x->c->ctx ? name : ld_compact(x->c->ctx, a, ld_expand(from, a, name));
+}
+
+enum names { NO_NAMES, TYPE_NAMES, ATTR_NAMES };
+
+static enum names names_in(struct str key)
+{
+    static const struct {
+        struct str key;
+        enum names kind;
+    } keys[] = {{S_INIT("typeList"), TYPE_NAMES},       {S_INIT("typeNames"), TYPE_NAMES},
+                {S_INIT("typeName"), TYPE_NAMES},       {S_INIT("attributeList"), ATTR_NAMES},
+                {S_INIT("attributeNames"), ATTR_NAMES}, {S_INIT("attributeName"), ATTR_NAMES}};
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+        if (str_eq(key, keys[i].key))
+            return keys[i].kind;
+    return NO_NAMES;
+}
+
+/* Does the registration speak of the type, or of the attribute? */
+static bool registered(const struct registration *reg, struct str iri, enum names kind)
+{
+    for (size_t i = 0; i < reg->n_infos; i++) {
+        const struct reg_info *info = &reg->infos[i];
+        bool open = kind == TYPE_NAMES ? !info->n_entities : !info->n_attrs;
+        for (size_t k = 0; !open && kind == ATTR_NAMES && k < info->n_attrs; k++)
+            open = str_eq(info->attrs[k], iri);
+        for (size_t k = 0; !open && kind == TYPE_NAMES && k < info->n_entities; k++)
+            for (uint32_t t = 0; !open && t < info->entities[k].types->n; t++)
+                open = str_eq(json_text(&info->entities[k].types->items[t]), iri);
+        if (open)
+            return true;
+    }
+    return false;
+}
+
+/* Is the item of a list something that the source may speak of? */
+static bool may_tell(const struct answering *x, size_t source, const struct json *item,
+                     enum names kind)
+{
+    const struct registration *reg = x->parts.v[source].reg;
+    struct str what = json_text(json_get(item, S("type"))), name = json_text(item);
+    if (x->kind == ANSWER_EVOLUTION)
+        return true;
+    if (json_is(item, JSON_OBJECT)) {
+        kind = str_eq(what, S("Attribute")) ? ATTR_NAMES : TYPE_NAMES;
+        return registered(reg, json_text(json_get(item, S("id"))), kind);
+    }
+    return kind == NO_NAMES ||
+           registered(reg, ld_expand(x->contexts[source], x->c->arena, name), kind);
+}
+
+/* A foreign answer with names in the caller's terms. */
+static struct json adopt(const struct answering *x, size_t source, const struct json *v,
+                         enum names names, unsigned depth)
+{
+    struct arena *a = x->c->arena;
+    const struct ld_context *from = x->contexts[source];
+    if (json_is(v, JSON_STRING))
+        return names ? json_v_str(translated(x, from, json_text(v))) : *v;
+    if (depth == 0 || (!json_is(v, JSON_ARRAY) && !json_is(v, JSON_OBJECT)))
+        return *v;
+    size_t n = 0;
+    if (json_is(v, JSON_ARRAY)) {
+        struct json *items = ARENA_ARRAY(a, struct json, v->n ? v->n : 1);
+        for (uint32_t i = 0; i < v->n; i++)
+            if (may_tell(x, source, &v->items[i], names))
+                items[n++] = adopt(x, source, &v->items[i], names, depth - 1);
+        return json_v_array(items, n);
+    }
+    struct json_member *m = ARENA_ARRAY(a, struct json_member, v->n ? v->n : 1);
+    for (uint32_t i = 0; i < v->n; i++) {
+        struct str key = json_key(&v->members[i]);
+        const struct json *value = &v->members[i].value;
+        bool evolution = x->kind == ANSWER_EVOLUTION;
+        if (str_eq(key, S("@context")))
+            continue;
+        if (evolution && !entity_is_member(key))
+            m[n++] = json_m(translated(x, from, key), *value);
+        else
+            m[n++] =
+                json_m(key, adopt(x, source, value,
+                                  evolution && str_eq(key, S("type")) ? TYPE_NAMES : names_in(key),
+                                  depth - 1));
+    }
+    return json_v_object(m, n);
+}
+
+/* --- discovery --- */
+
+static struct json merged(const struct answering *x, const struct json *ours,
+                          const struct json *theirs, unsigned depth);
+
+static const struct json *of_id(const struct json *list, size_t n, const struct json *item)
+{
+    struct str id = json_text(json_get(item, S("id")));
+    for (size_t i = 0; i < n; i++)
+        if (id.p ? str_eq(json_text(json_get(&list[i], S("id"))), id)
+                 : json_equal(&list[i], item, true))
+            return &list[i];
+    return NULL;
+}
+
+/* Items with the same id are merged, others put behind. */
+static struct json merged_list(const struct answering *x, const struct json *ours,
+                               const struct json *theirs, unsigned depth)
+{
+    struct json *items = ARENA_ARRAY(x->c->arena, struct json, (size_t)ours->n + theirs->n + 1);
+    size_t n = 0;
+    for (uint32_t i = 0; i < ours->n; i++)
+        items[n++] = ours->items[i];
+    for (uint32_t i = 0; i < theirs->n && n < LIST_MAX; i++) {
+        struct json *there = (struct json *)of_id(items, n, &theirs->items[i]);
+        if (!there)
+            items[n++] = theirs->items[i];
+        else if (json_is(there, JSON_OBJECT))
+            *there = merged(x, there, &theirs->items[i], depth - 1);
+    }
+    return json_v_array(items, n);
+}
+
+static struct json merged(const struct answering *x, const struct json *ours,
+                          const struct json *theirs, unsigned depth)
+{
+    struct arena *a = x->c->arena;
+    struct json out = *ours;
+    int64_t n, m;
+    if (depth == 0)
+        return out;
+    if (json_is(ours, JSON_ARRAY) && json_is(theirs, JSON_ARRAY))
+        return merged_list(x, ours, theirs, depth);
+    if (json_is(ours, JSON_NUMBER) && json_i64(ours, &n) && json_i64(theirs, &m) && m > 0 &&
+        m < INT64_MAX - n)
+        return json_v_i64(a, n + m);
+    for (uint32_t i = 0; json_is(ours, JSON_OBJECT) && i < ours->n; i++) {
+        struct str key = json_key(&ours->members[i]);
+        const struct json *other = json_get(theirs, key);
+        if (other && !str_eq(key, S("@context")))
+            out = json_with(a, &out, key, merged(x, &ours->members[i].value, other, depth - 1));
+    }
+    return out;
+}
+
+/* --- evolutions --- */
+
+/* When an instance, or a pair of value and time, was. */
+static struct str time_of(const struct answering *x, const struct json *v)
+{
+    return json_is(v, JSON_ARRAY) ? json_text(json_at(v, 1)) : json_text(json_get(v, x->time));
+}
+
+struct timed {
+    struct json v;
+    struct str at;
+    size_t place;
+};
+
+static int by_time(const void *p, const void *q)
+{
+    const struct timed *a = p, *b = q;
+    int64_t x = INT64_MIN, y = INT64_MIN;
+    datetime_parse(a->at, &x);
+    datetime_parse(b->at, &y);
+    return x != y ? (x < y ? -1 : 1) : (a->place > b->place) - (a->place < b->place);
+}
+
+/* Instances of both in order of time, each once, the newest last_n of them. */
+static struct json in_order(const struct answering *x, const struct json *ours,
+                            const struct json *theirs)
+{
+    struct arena *a = x->c->arena;
+    const struct json *lists[] = {ours, theirs};
+    VEC(struct timed) all = VEC_INIT;
+    for (int k = 0; k < 2; k++) {
+        bool several = json_is(lists[k], JSON_ARRAY);
+        for (uint32_t i = 0; i < (several ? lists[k]->n : 1) && all.n < LIST_MAX; i++) {
+            const struct json *v = several ? &lists[k]->items[i] : lists[k];
+            *vec_push(a, &all) = (struct timed){*v, time_of(x, v), all.n};
+        }
+    }
+    if (all.n)
+        qsort(all.v, all.n, sizeof(*all.v), by_time);
+    struct json *items = ARENA_ARRAY(a, struct json, all.n);
+    size_t n = 0;
+    for (size_t i = 0; i < all.n; i++)
+        if (!n || !json_equal(&items[n - 1], &all.v[i].v, true))
+            items[n++] = all.v[i].v;
+    size_t skip = x->last_n && n > (size_t)x->last_n ? n - (size_t)x->last_n : 0;
+    return json_v_array(items + skip, n - skip);
+}
+
+/* Aggregates cannot be put together: what is here stands. */
+static struct json merged_attr(const struct answering *x, const struct json *ours,
+                               const struct json *theirs)
+{
+    const struct json *mine = json_get(ours, S("values")), *other = json_get(theirs, S("values"));
+    if (json_is(mine, JSON_ARRAY) && json_is(other, JSON_ARRAY))
+        return json_with(x->c->arena, ours, S("values"), in_order(x, mine, other));
+    const struct json *first = json_is(ours, JSON_ARRAY) ? json_at(ours, 0) : ours;
+    return json_get(first, x->time) || json_get(first, S("instanceId")) ? in_order(x, ours, theirs)
+                                                                        : *ours;
+}
+
+static struct json merged_evolution(const struct answering *x, const struct json *ours,
+                                    const struct json *theirs, bool auxiliary)
+{
+    struct arena *a = x->c->arena;
+    struct json out = *ours;
+    for (uint32_t i = 0; i < theirs->n; i++) {
+        const struct json_member *m = &theirs->members[i];
+        const struct json *mine = json_get(ours, json_key(m));
+        if (entity_is_member(json_key(m)))
+            continue;
+        if (!mine)
+            out = json_with(a, &out, json_key(m), m->value);
+        else if (!auxiliary)
+            out = json_with(a, &out, json_key(m), merged_attr(x, mine, &m->value));
+    }
+    return out;
+}
+
+/* --- an answer of a source --- */
+
+/* Only what the registration speaks of; NULL: nothing. */
+static const struct json *covered(const struct answering *x, size_t i, const struct json *entity)
+{
+    struct arena *a = x->c->arena;
+    const struct reg_part *part = &x->parts.v[i];
+    struct json *out = ARENA_NEW(a, struct json);
+    struct str id = json_text(json_get(entity, S("id")));
+    if (!json_is(entity, JSON_OBJECT) || !ld_is_uri(id) ||
+        !reg_part_covers(part, id, NULL, STR_NONE))
+        return NULL;
+    *out = json_v_object(NULL, 0);
+    for (uint32_t k = 0; k < entity->n; k++) {
+        const struct json_member *m = &entity->members[k];
+        struct str iri = ld_expand(x->contexts[i], a, json_key(m));
+        if (entity_is_member(json_key(m)) || reg_part_covers(part, id, NULL, iri))
+            *out = json_with(a, out, json_key(m), m->value);
+    }
+    return out;
+}
+
+static struct json with_evolutions(const struct answering *x, size_t i, const struct json *ours,
+                                   const struct json *theirs)
+{
+    bool auxiliary = x->parts.v[i].reg->mode == REG_AUXILIARY;
+    struct json *items = ARENA_ARRAY(x->c->arena, struct json, (size_t)ours->n + theirs->n + 1);
+    size_t n = 0;
+    for (uint32_t k = 0; k < ours->n; k++)
+        items[n++] = ours->items[k];
+    for (uint32_t k = 0; k < theirs->n && n < LIST_MAX; k++) {
+        const struct json *foreign = covered(x, i, &theirs->items[k]);
+        if (!foreign)
+            continue;
+        struct json theirs_now = adopt(x, i, foreign, NO_NAMES, MERGE_DEPTH);
+        struct json *there = (struct json *)of_id(items, n, &theirs_now);
+        if (there)
+            *there = merged_evolution(x, there, &theirs_now, auxiliary);
+        else
+            items[n++] = theirs_now;
+    }
+    return json_v_array(items, n);
+}
+
+/* false: it is of no use. whole: what there is so far; NULL: nothing. */
+static bool take(const struct answering *x, size_t i, const struct forward *f,
+                 const struct json **whole)
+{
+    struct json_limits limits = JSON_DEFAULT;
+    limits.max_depth = API_BODY_DEPTH;
+    const struct json *v = json_parse(x->c->arena, f->answer, &limits, NULL);
+    struct json *out = ARENA_NEW(x->c->arena, struct json);
+    bool list = *whole ? json_is(*whole, JSON_ARRAY) : x->kind == ANSWER_EVOLUTION;
+    if (!json_is(v, JSON_ARRAY) && !json_is(v, JSON_OBJECT))
+        return false;
+    if (x->kind == ANSWER_EVOLUTION) {
+        struct json one = json_is(v, JSON_ARRAY) ? *v : json_v_array(v, 1);
+        struct json none = json_v_array(NULL, 0);
+        *out = with_evolutions(x, i, *whole ? *whole : &none, &one);
+        *whole = out;
+        return list;
+    }
+    *out = adopt(x, i, v, NO_NAMES, MERGE_DEPTH);
+    if (*whole && json_type(*whole) != json_type(out))
+        return false;
+    if (*whole)
+        *out = merged(x, *whole, out, MERGE_DEPTH);
+    *whole = out;
+    return true;
+}
+
+/* --- the answer --- */
+
+static void write_whole(const struct answering *x, const struct json *whole, bool single)
+{
+    struct api *c = x->c;
+    struct buf b = BUF_INIT;
+    const struct json *context = c->embed ? ld_context_json(c->ctx) : NULL;
+    bool one = single || json_is(whole, JSON_OBJECT);
+    const struct json *list = json_is(whole, JSON_OBJECT) ? whole : whole->items;
+    if (!one)
+        buf_char(&b, '[');
+    for (uint32_t i = 0; i < (one ? 1 : whole->n); i++) {
+        struct json v = list[i];
+        if (context && json_is(&v, JSON_OBJECT) && !json_get(&v, S("@context")))
+            v = json_with(c->arena, &v, S("@context"), *context);
+        if (i)
+            buf_char(&b, ',');
+        json_write(&b, &v);
+    }
+    if (!one)
+        buf_char(&b, ']');
+    api_answer_buf(c, 200, &b);
+}
+
+/* What is here has been answered: is there anything in it? */
+static const struct json *what_is_here(const struct answering *x)
+{
+    struct response *res = x->c->res;
+    if (res->status != 200 && res->status != 206)
+        return NULL;
+    const struct json *v = json_parse(x->c->arena, res->body, &JSON_DEFAULT, NULL);
+    if (x->kind != ANSWER_EVOLUTION || !json_is(v, JSON_OBJECT))
+        return v;
+    struct json *list = ARENA_NEW(x->c->arena, struct json);
+    *list = json_v_array(v, 1);
+    return list;
+}
+
+static enum http_answer answered(struct api *c, struct forward *f, size_t n, void *ctx)
+{
+    struct answering *x = ctx;
+    struct response *res = c->res;
+    size_t n_headers = res->n_headers;
+    x->c = c;
+    c->ctx_then = x->ctx;
+    x->here(c);
+    const struct json *here = what_is_here(x), *whole = here;
+    bool any = false, usable = here || res->status == 404;
+    bool single = x->kind == ANSWER_EVOLUTION && request_param(c->req, "id").p;
+    for (size_t i = 0; i < n && usable; i++) {
+        if (!forward_succeeded(&f[i]))
+            continue;
+        f[i].invalid = !take(x, i, &f[i], &whole);
+        any = any || !f[i].invalid;
+    }
+    bool empty = json_is(whole, JSON_ARRAY) && whole->n == 0;
+    if (any && whole && !(single && empty)) {
+        res->n_headers = n_headers;
+        write_whole(x, whole, single);
+    }
+    forward_warn(c, f, n);
+    registrations_release(&x->parts);
+    return HTTP_DONE;
+}
+
+/* --- asking --- */
+
+/* The client's own query, without what is for us, and with what names attributes only where the
+ * source reads names as we do. */
+static struct str target_of(const struct answering *x, size_t i)
+{
+    static const char *const ours[] = {"local", "csf", "limit", "offset", "count"};
+    static const char *const named[] = {"type", "attrs", "pick", "omit", "q", "geoproperty"};
+    struct api *c = x->c;
+    const struct reg_part *part = &x->parts.v[i];
+    const struct http_pair *pairs;
+    size_t n = request_query_all(c->req, &pairs);
+    struct buf b = BUF_INIT;
+    bool same = x->contexts[i] == c->ctx, attrs = false;
+    struct str name = request_param(c->req, "type");
+    name = name.p ? name : request_param(c->req, "attr");
+    if (name.p) {
+        struct str iri = ld_expand(c->ctx, c->arena, name);
+        buf_str(&b, str_sub(c->req->path, 0, sizeof("/ngsi-ld/v1/") - 1));
+        buf_str(&b, request_param(c->req, "type").p ? S("types/") : S("attributes/"));
+        buf_str(&b, url_encode(c->arena, ld_compact(x->contexts[i], c->arena, iri)));
+    } else {
+        buf_str(&b, c->req->path);
+    }
+    for (size_t k = 0; k < n; k++) {
+        bool keep = !str_eq(pairs[k].name, S("options")) || x->kind == ANSWER_EVOLUTION;
+        for (size_t j = 0; j < sizeof(ours) / sizeof(ours[0]); j++)
+            keep = keep && !str_eq(pairs[k].name, str_c(ours[j]));
+        for (size_t j = 0; !same && j < sizeof(named) / sizeof(named[0]); j++)
+            keep = keep && !str_eq(pairs[k].name, str_c(named[j]));
+        attrs = attrs || str_eq(pairs[k].name, S("attrs")) || str_eq(pairs[k].name, S("pick"));
+        if (keep)
+            distribute_param(&b, str_z(c->arena, pairs[k].name), pairs[k].value);
+    }
+    if (x->kind == ANSWER_EVOLUTION && part->n_attrs && !(attrs && same))
+        distribute_param(&b, "attrs",
+                         distribute_names(c->arena, x->contexts[i], part->attrs, part->n_attrs));
+    if (part->reg->local_only)
+        distribute_param(&b, "local", S("true"));
+    struct str out = buf_dup(&b, c->arena);
+    buf_release(&b);
+    return out;
+}
+
+static struct forward request_of(const struct answering *x, size_t i)
+{
+    struct api *c = x->c;
+    struct forward f = {.reg = x->parts.v[i].reg,
+                        .method = "GET",
+                        .accept = S("application/json"),
+                        .target = target_of(x, i)};
+    if (x->contexts[i] != c->ctx && !f.reg->jsonld_context.n)
+        f.context = S(LD_CORE_URL);
+    if (c->body) {
+        f.method = "POST";
+        f.body = c->req->body;
+        f.with_context = c->ld_body;
+    }
+    return f;
+}
+
+static const struct ld_context *context_of(struct api *c, const struct registration *reg)
+{
+    if (reg->jsonld_context.n)
+        return reg->ctx ? reg->ctx : ld_core();
+    return !c->body && str_starts(ld_context_url(c->ctx), S("/")) ? ld_core() : c->ctx;
+}
+
+/* Parts that can answer; of a discovery each source once. */
+static void keep_supported(struct reg_parts *parts, enum distribute_answer_kind kind)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < parts->n; i++)
+        if (parts->v[i].supported &&
+            (kind == ANSWER_EVOLUTION || !n || parts->v[n - 1].reg != parts->v[i].reg))
+            parts->v[n++] = parts->v[i];
+        else
+            registration_let_go(parts->v[i].reg);
+    parts->n = n;
+}
+
+static struct str time_property(struct api *c)
+{
+    struct str asked = request_query(c->req, "timeproperty");
+    if (c->body)
+        asked = json_text(json_get(json_get(c->body, S("temporalQ")), S("timeproperty")));
+    return asked.n ? asked : S("observedAt");
+}
+
+bool distribute_answer(struct api *c, const struct reg_ask *about, enum distribute_answer_kind kind,
+                       void (*here)(struct api *c), void *ctx, enum http_answer *out)
+{
+    struct reg_ask ask = *about;
+    struct error e = {0};
+    if (!c->link->registrations || str_eq(request_query(c->req, "local"), S("true")))
+        return false;
+    struct store_conn *conn = store_read(c->link->store, NULL);
+    enum err err = conn ? repo_tenant(conn, c->tenant, &ask.tenant, &e) : ERR_UNAVAILABLE;
+    if (conn)
+        store_read_done(conn);
+    if (err || !registrations_any(c->link->registrations, ask.tenant))
+        return false; /* here() says what is wrong */
+    struct answering *x = ARENA_NEW(c->arena, struct answering);
+    *x = (struct answering){.c = c, .kind = kind, .here = here, .ctx = ctx};
+    ask.via = request_header_all(c->req, "Via");
+    ask.now = clock_now(c->link->clock);
+    if (registrations_match(c->link->registrations, c->arena, &ask, &x->parts, &e)) {
+        *out = api_fail(c, &e);
+        return true;
+    }
+    keep_supported(&x->parts, kind);
+    bool loops = x->parts.n && forward_loops(c);
+    if (loops || !x->parts.n) {
+        registrations_release(&x->parts);
+        *out = c->answer;
+        return loops;
+    }
+    x->time = time_property(c);
+    str_to_i64(request_query(c->req, "lastN"), &x->last_n);
+    x->contexts = ARENA_ARRAY(c->arena, const struct ld_context *, x->parts.n);
+    struct forward *f = ARENA_ARRAY(c->arena, struct forward, x->parts.n);
+    for (size_t i = 0; i < x->parts.n; i++) {
+        x->contexts[i] = context_of(c, x->parts.v[i].reg);
+        f[i] = request_of(x, i);
+    }
+    *out = forward_all(c, f, x->parts.n, answered, x);
+    return true;
+}
