@@ -243,7 +243,7 @@ static void answer_verdict(struct api *c, const struct question *q)
 static bool take_subject(struct api *c, int64_t tenant, struct question *q)
 {
     struct str id = request_query(c->req, "entity"), type = request_query(c->req, "type");
-    struct entity_row row;
+    struct entity_row row = {0};
     struct error e = {0};
     if (!id.p) {
         struct json *one = ARENA_ARRAY(c->arena, struct json, 2);

@@ -163,7 +163,7 @@ static enum err expand_retention(struct arena *a, const struct json *in,
         const struct json *v = json_get(in, str_c(members[i]));
         if (!v && i == 3)
             continue;
-        if (!duration_parse(json_text(v), &d) || d.months < 0 || d.us < 0)
+        if (!v || !duration_parse(json_text(v), &d) || d.months < 0 || d.us < 0)
             return error_set(e, ERR_INVALID, "%s is a duration such as P30D", members[i]);
         *out = json_with(a, out, str_c(members[i]), *v);
     }

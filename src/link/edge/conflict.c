@@ -7,6 +7,7 @@
  * chosen stays in the history.
  */
 #include "api.h"
+#include "link/access.h"
 #include "sync.h"
 
 enum { LIMIT_DEFAULT = 100, LIMIT_MAX = 1000 };
@@ -292,11 +293,28 @@ static void w_value(struct api *c, struct json_writer *w, const struct conflict 
 struct listing {
     struct api *c;
     struct json_writer w;
+    struct store_conn *conn;
+    int64_t tenant;
 };
+
+/* To a reader from whom something is hidden a conflict shows when what it is about shows now. */
+static bool hidden_from(const struct listing *l, const struct conflict *x)
+{
+    struct entity_row row;
+    struct error e;
+    if (!access_of(l->conn))
+        return false;
+    if (repo_get(l->conn, l->c->arena, l->tenant, x->entity, &row, &e))
+        return true;
+    const struct json *stored = json_parse(l->c->arena, row.doc, &JSON_DEFAULT, &e);
+    return x->attr.p && !entity_attr(stored, x->attr);
+}
 
 static bool w_conflict(void *ctx, const struct conflict *x)
 {
     struct listing *l = ctx;
+    if (hidden_from(l, x))
+        return true;
     json_w_object(&l->w);
     json_w_kstr(&l->w, S("id"), x->id);
     json_w_kstr(&l->w, S("entity"), x->entity);
@@ -328,7 +346,7 @@ static enum http_answer get_conflicts(struct request *req, struct response *res,
     struct store_conn *conn = api_reader(&c, &tenant);
     if (!conn)
         return c.answer;
-    struct listing l = {&c, json_writer(&b)};
+    struct listing l = {&c, json_writer(&b), conn, tenant};
     json_w_array(&l.w);
     enum err err = conflicts_each(s, conn, c.arena, tenant, request_query(req, "after"),
                                   (size_t)limit, w_conflict, &l, &e);
