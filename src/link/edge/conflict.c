@@ -230,13 +230,13 @@ static enum err apply_decision(struct store_conn *c, void *ctx, struct error *e)
     struct place before = d->place;
     before.dataset--;
     enum err err = find(c, &a, d->tenant, &before, 1, &list, e);
-    bool there = !err && list.n && list.v[0].place.eid == d->place.eid &&
-                 list.v[0].place.attr == d->place.attr &&
-                 list.v[0].place.dataset == d->place.dataset;
-    if (!err && !there)
+    const struct found *f = err ? NULL : list.v;
+    bool there = f && f->place.eid == d->place.eid && f->place.attr == d->place.attr &&
+                 f->place.dataset == d->place.dataset;
+    if (there)
+        err = write_decision(d, c, &a, f, e);
+    else if (!err)
         err = error_set(e, ERR_NOT_FOUND, "there is no such conflict");
-    if (!err)
-        err = write_decision(d, c, &a, &list.v[0], e);
     arena_release(&a);
     return err;
 }
