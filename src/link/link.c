@@ -15,6 +15,7 @@
 #include "registration.h"
 #include "retention.h"
 #include "shown.h"
+#include "snapshot.h"
 #include "tenants.h"
 #include "v2.h"
 
@@ -170,6 +171,7 @@ void link_routes(struct link *l, struct router *r)
     api_entity_routes(l, r);
     api_attr_routes(l, r);
     api_purge_routes(l, r);
+    snapshot_routes(l, r);
     api_query_routes(l, r);
     api_batch_routes(l, r);
     api_temporal_routes(l, r);

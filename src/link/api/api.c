@@ -5,6 +5,7 @@
  * handler is run again there; the HTTP worker is free meanwhile.
  */
 #include "api.h"
+#include "snapshot.h"
 
 #define CONTEXT_REL "http://www.w3.org/ns/json-ld#context"
 
@@ -176,6 +177,27 @@ static bool tenant_ok(struct str name)
     return true;
 }
 
+/* Everything happens in the snapshot's own space (clause 6.3.22). */
+static bool take_snapshot(struct api *c)
+{
+    struct str id = request_header(c->req, "NGSILD-Snapshot");
+    struct snapshot s;
+    struct error e = {0};
+    if (!id.p || !id.n)
+        return true;
+    if (!ld_is_uri(id))
+        error_set(&e, ERR_INVALID, "NGSILD-Snapshot is a URI");
+    else if (!snapshot_get(c->link, c->arena, c->tenant, id, &s, &e) &&
+             !snapshot_allowed(c, &s, &e)) {
+        snapshot_used(c->link, c->tenant, &s);
+        c->tenant = s.space;
+        response_header(c->req, c->res, "NGSILD-Snapshot", id);
+        return true;
+    }
+    api_fail(c, &e);
+    return false;
+}
+
 static bool take_tenant(struct api *c)
 {
     struct str name = request_header(c->req, "NGSILD-Tenant");
@@ -264,7 +286,8 @@ bool api_open(struct api *c, struct request *req, struct response *res, struct l
                       .n_headers = res->n_headers,
                       .type = "application/json",
                       .ctx = ld_core()};
-    if (!take_tenant(c) || (params && !check_params(c, params)))
+    if (!take_tenant(c) || (!(flags & API_UNSCOPED) && !take_snapshot(c)) ||
+        (params && !check_params(c, params)))
         return false;
     if ((flags & API_BODY) && (!body_type(c, flags) || !take_body(c)))
         return false;

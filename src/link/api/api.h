@@ -15,7 +15,8 @@
 enum {
     API_BODY = 1,        /* a JSON or JSON-LD body is required */
     API_MERGE_PATCH = 2, /* application/merge-patch+json is one of its types */
-    API_BARE_JSON = 4    /* the body is a value: an @context in it is data */
+    API_BARE_JSON = 4,   /* the body is a value: an @context in it is data */
+    API_UNSCOPED = 8     /* not about entities: NGSILD-Snapshot says nothing (clause 6.3.22) */
 };
 
 /* pick= or omit=: names, each perhaps with the projection of the entities it links to. */

@@ -125,6 +125,12 @@ static const char tables_access[] =
     " NOT NULL, greatest " REAL " NOT NULL,"                                                       \
     " PRIMARY KEY(eid, attr, dataset, h, observed))" TAIL ";"
 
+/* Snapshots: doc is how one shows, space the tenant that holds the copies; see snapshot.h. */
+static const char tables_snapshot[] =
+    "CREATE TABLE snapshot(tenant {int} NOT NULL, id {text} NOT NULL, space {text} NOT NULL UNIQUE,"
+    " doc {text} NOT NULL, expires {int} NOT NULL, used {int} NOT NULL, owner {text},"
+    " PRIMARY KEY(tenant, id));";
+
 static const struct store_migration migrations[] = {
     {1, "entities, indexes, history, contexts, subscriptions", tables_1,
      INDEX_TABLES("INTEGER", "REAL", "TEXT", " WITHOUT ROWID"),
@@ -141,6 +147,7 @@ static const struct store_migration migrations[] = {
     {10, "keys and policies", tables_access, NULL, NULL},
     {11, "hours of history", "", HOURS("INTEGER", "REAL", " WITHOUT ROWID"),
      HOURS("BIGINT", "DOUBLE PRECISION", "")},
+    {12, "snapshots", tables_snapshot, NULL, NULL},
 };
 
 const struct store_module link_module = {"link", migrations,
