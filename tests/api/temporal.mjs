@@ -301,4 +301,20 @@ test('Content-Range: from what was asked to what was found (clause 6.3.10)', asy
     assert.equal(await header('lastN=60'), `date-time ${at(89)}-${at(40)}/60`);
 });
 
+test('evolution that is written: scopes and more types (clauses 4.18, 5.6.11, 5.6.12)', async () => {
+    const id = 'urn:ngsi-ld:Scoped:1', mine = `/temporal/entities/${id}`, a = { type: 'Property', value: 1, observedAt: at(1) };
+    const scope = [{ type: 'Property', value: '/x/y', observedAt: at(1) }, { type: 'Property', value: ['/x', 'z'], observedAt: at(2) }];
+    assert.equal((await ld.post('/temporal/entities', { id, type: 'Scoped', scope, a })).status, 201);
+    assert.equal((await ld.post('/temporal/entities', { id, type: 'Extra', a: { ...a, observedAt: at(3) } })).status, 204);
+    const { json } = await ld.get(mine);
+    assert.deepEqual(json.type, ['Scoped', 'Extra']);
+    assert.deepEqual(json.scope.map((s) => [s.value, s.observedAt]), [['/x/y', at(1)], [['/x', '/z'], at(2)]]);
+    assert.deepEqual((await ld.get(`${mine}?options=temporalValues`)).json.scope.values, [['/x/y', at(1)], [['/x', '/z'], at(2)]]);
+    assert.ok(!('scope' in (await ld.get(`${mine}?omit=scope`)).json));
+    assert.equal((await ld.post('/temporal/entities', { id: 'urn:ngsi-ld:Scoped:2', type: 'Scoped', scope: 'Madrid', a })).status, 201);
+    assert.equal((await ld.get('/temporal/entities/urn:ngsi-ld:Scoped:2')).json.scope[0].value, '/Madrid');
+    for (const wrong of [7, '/a//b', [{ type: 'Property' }], [{ value: '/a', observedAt: 'now' }]])
+        assertError(await ld.post('/temporal/entities', { id: 'urn:ngsi-ld:Scoped:3', type: 'Scoped', scope: wrong, a }), 400, 'BadRequestData');
+});
+
 await run(() => ld.city.stop());

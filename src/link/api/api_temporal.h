@@ -46,6 +46,9 @@ enum err temporal_show(struct buf *out, struct arena *a, struct store_conn *conn
                        const struct temporal_entity *entity, const struct temporal_view *v,
                        struct temporal_shown *shown, struct error *e);
 
+/* Scopes evolve like an attribute of this name (clauses 4.5.6, 4.18). */
+#define TEMPORAL_SCOPE LD_NGSI_PREFIX "scope"
+
 /* "urn:ngsi-ld:Instance:SEQ" with ":DATASET" for instances of a dataset. */
 struct str temporal_instance_id(struct arena *a, int64_t seq, struct str dataset);
 bool temporal_instance_parse(struct str id, int64_t *seq, struct str *dataset);

@@ -34,6 +34,7 @@ struct showing {
     size_t attr_start;  /* offset in out of the attribute's value */
     size_t n_instances; /* of the open attribute or series */
     enum kind kind;     /* last one seen in the series: deletions have none */
+    bool scoped;        /* the scope it has now stands in the head */
 };
 
 static bool wanted(const struct temporal_view *v, struct str iri)
@@ -232,7 +233,9 @@ static bool show_row(void *ctx, const struct history_row *row)
     enum kind kind = kind_of_name(json_text(json_get(instance, S("type"))));
     bool deleted = kind == KIND_DELETED;
     const struct history_query *h = &s->v->history;
-    if (!instance || kind == KIND_NONE || !wanted(s->v, row->attr))
+    bool scope = str_eq(row->attr, S(TEMPORAL_SCOPE));
+    if (!instance || kind == KIND_NONE || !wanted(s->v, row->attr) ||
+        (scope && (s->scoped || !wanted(s->v, S("scope")))))
         return true;
     /* a deletion was not observed: it shows where it was asked for */
     if (deleted && h->property != TIME_DELETED &&
@@ -392,7 +395,11 @@ enum err temporal_show(struct buf *out, struct arena *a, struct store_conn *conn
     write_head(out, a, t, v);
     bool bare = out->n == start + 1; /* pick= left out id and type */
     shown->head = !bare;
-    struct aggregates g = {.s = {.out = out, .arena = a, .v = v, .shown = shown}};
+    struct aggregates g = {.s = {.out = out,
+                                 .arena = a,
+                                 .v = v,
+                                 .shown = shown,
+                                 .scoped = json_get(t->stored, S("scope")) != NULL}};
     if (v->no_attrs)
         err = OK;
     else if (v->form == TEMPORAL_AGGREGATES)

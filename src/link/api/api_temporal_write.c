@@ -317,18 +317,59 @@ static bool take_attrs(struct api *c, struct change *x)
     return true;
 }
 
+/* One scope or several, that held from an instant on (NULL: from now). */
+static bool add_scope(struct api *c, struct change *x, const struct json *value,
+                      const struct json *observed)
+{
+    struct error e = {0};
+    int64_t at;
+    struct json_member m[3] = {json_m(S("id"), json_v_str(S("urn:x:x"))),
+                               json_m(S("type"), json_v_str(S("T"))), json_m(S("scope"), *value)};
+    struct json entity = json_v_object(m, 3);
+    const struct json *in = entity_expand(c->arena, &entity, ENTITY_WHOLE, false, ld_core(), &e);
+    const struct json *scopes = json_get(in, S("scope"));
+    if (!scopes || (observed && !datetime_parse_utc(json_text(observed), &at))) {
+        api_fail_text(c, ERR_INVALID, "scope: names such as /a/b, perhaps with an observedAt");
+        return false;
+    }
+    struct json_member *i = ARENA_ARRAY(c->arena, struct json_member, 3);
+    struct json *instance = ARENA_NEW(c->arena, struct json);
+    i[0] = json_m(S("type"), json_v_str(S("Property")));
+    i[1] = json_m(S("value"), scopes->n == 1 ? scopes->items[0] : *scopes);
+    if (observed)
+        i[2] = json_m(S("observedAt"), *observed);
+    *instance = json_v_object(i, observed ? 3 : 2);
+    *vec_push(c->arena, &x->instances) = (struct new_instance){S(TEMPORAL_SCOPE), instance};
+    return true;
+}
+
+/* As in an entity, or as instances of a Property. */
+static bool take_scope(struct api *c, struct change *x)
+{
+    const struct json *v = json_get(c->body, S("scope"));
+    bool several = json_is(v, JSON_ARRAY) && v->n && json_is(&v->items[0], JSON_OBJECT);
+    if (!v)
+        return true;
+    if (!several && !json_is(v, JSON_OBJECT))
+        return add_scope(c, x, v, NULL);
+    for (uint32_t i = 0; i < (several ? v->n : 1); i++) {
+        const struct json *one = several ? &v->items[i] : v;
+        const struct json *value = json_get(one, S("value"));
+        struct json none = json_v_null();
+        if (!add_scope(c, x, value ? value : &none, json_get(one, S("observedAt"))))
+            return false;
+    }
+    return true;
+}
+
 /* id and type of the body, its attributes left out. */
 static bool take_head(struct api *c, struct change *x)
 {
     struct error e = {0};
     VEC(struct json_member) head = VEC_INIT;
-    if (json_get(c->body, S("scope"))) {
-        api_fail_text(c, ERR_UNPROCESSABLE, "the evolution of scopes is not kept");
-        return false;
-    }
     for (uint32_t i = 0; json_is(c->body, JSON_OBJECT) && i < c->body->n; i++) {
         struct str key = json_key(&c->body->members[i]);
-        if (is_head(key))
+        if (is_head(key) && !str_eq(key, S("scope")))
             *vec_push(c->arena, &head) = c->body->members[i];
     }
     struct json object = json_v_object(head.v, head.n);
@@ -341,7 +382,7 @@ static bool take_head(struct api *c, struct change *x)
     }
     x->id = entity_id(in);
     x->types = entity_types(in);
-    return true;
+    return take_scope(c, x);
 }
 
 static struct change *new_change(struct request *req, enum change_kind kind)

@@ -536,9 +536,11 @@ static enum err one_type(const struct expansion *x, struct str s, struct str *ou
     return OK;
 }
 
-/* "/a/b": names between slashes (clause 4.18). */
+/* "/a/b": names between slashes; the first slash may be missing (clause 4.18). */
 static enum err one_scope(const struct expansion *x, struct str s, struct str *out)
 {
+    if (s.n && s.p[0] != '/')
+        s = str_concat(x->arena, S("/"), s);
     bool good = s.n > 1 && s.p[0] == '/' && s.p[s.n - 1] != '/';
     for (size_t i = 1; good && i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];

@@ -247,6 +247,27 @@ static enum err set_types(struct store_conn *c, int64_t eid, const struct json *
     return rc;
 }
 
+/* Those that are known already stay (clause 5.6.12). */
+static enum err add_types(struct store_conn *c, struct arena *a, int64_t eid,
+                          const struct json *types, struct error *e)
+{
+    const struct json *known;
+    enum err rc = history_types(c, a, eid, &known, e);
+    uint32_t n = known ? known->n : 0;
+    struct json *all = ARENA_ARRAY(a, struct json, n + types->n);
+    for (uint32_t i = 0; i < n; i++)
+        all[i] = known->items[i];
+    for (uint32_t i = 0; i < types->n; i++) {
+        bool there = false;
+        for (uint32_t k = 0; k < n && !there; k++)
+            there = str_eq(json_text(&all[k]), json_text(&types->items[i]));
+        if (!there)
+            all[n++] = types->items[i];
+    }
+    struct json list = json_v_array(all, n);
+    return rc ? rc : set_types(c, eid, &list, e);
+}
+
 enum err history_eid(struct store_conn *c, struct arena *a, int64_t tenant, struct str id,
                      const struct json *types, bool create, int64_t now, int64_t *eid,
                      struct error *e)
@@ -259,7 +280,7 @@ enum err history_eid(struct store_conn *c, struct arena *a, int64_t tenant, stru
     if (*eid && (row.doc.p || !create || !types))
         return OK;
     if (*eid)
-        return set_types(c, *eid, types, e);
+        return add_types(c, a, *eid, types, e);
     if (!create)
         return error_set(e, ERR_NOT_FOUND, "no history of %" STR_F, STR_A(id));
     rc = store_get_int(c, eid,
