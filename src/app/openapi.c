@@ -66,6 +66,12 @@ static const struct {
     {"GET", LD "/entityMaps/{id}", "federation", "Retrieve an entity map"},
     {"PATCH", LD "/entityMaps/{id}", "federation", "Change an entity map"},
     {"DELETE", LD "/entityMaps/{id}", "federation", "Forget an entity map"},
+    {"POST", LD "/snapshots", "entities", "Copy what queries find into a snapshot"},
+    {"DELETE", LD "/snapshots", "entities", "Delete the snapshots that q describes"},
+    {"GET", LD "/snapshots/{id}", "entities", "Retrieve the description of a snapshot"},
+    {"PATCH", LD "/snapshots/{id}", "entities", "Change priority, lifetime or endpoint"},
+    {"DELETE", LD "/snapshots/{id}", "entities", "Delete a snapshot"},
+    {"POST", LD "/snapshots/{id}/clone", "entities", "Copy a snapshot"},
     {"GET", LD "/info/sourceIdentity", "discovery", "Who answers here"},
 #undef LD
 #define V2 "/v2"

@@ -14,7 +14,7 @@ const bodies = [
     '', ' ', '{', '}', '[', 'null', 'true', '0', '"x"', '[]', '{}', '[[]]', '{"":0}', '{"a":}', '[1,]', "{'a':1}", '{"a":1e999}', '{"a":-}', '{"a":"\\ud800"}', '{"a":"\\u0000"}',
     '{"a":01}', '{"a":NaN}', '// x', deep(63), deep(64), deep(100000), deep(100000, '{"a":', '}'), `{"id":"urn:x:1","type":"T","a":${deep(50)}}`,
     '{"id":"urn:x:1","id":"urn:x:2","type":"T"}', '{"id":{"a":1},"type":"T"}', '{"id":"urn:x:1","type":{"a":1}}',
-    '{"id":"urn:x:1","type":["T",5]}', '{"id":"urn:x:1","type":"T","scope":"x"}', '{"id":"urn:x:1","type":"T","scope":5}', '{"id":"urn:x:1","type":"T","a b":1}', '{"id":"urn:x:1","type":"T","@foo":1}',
+    '{"id":"urn:x:1","type":["T",5]}', '{"id":"urn:x:1","type":"T","scope":"x//y"}', '{"id":"urn:x:1","type":"T","scope":5}', '{"id":"urn:x:1","type":"T","a b":1}', '{"id":"urn:x:1","type":"T","@foo":1}',
     '{"id":"urn:x:1","type":"T","value":{"type":"Property"}}', '{"id":"urn:x:1","type":"T","a":{"type":"Nothing","value":1}}', '{"id":"urn:x:1","type":"T","a":{"type":"Property","value":1,"object":"urn:x:2"}}',
     '{"id":"urn:x:1","type":"T","a":{"type":"LanguageProperty","languageMap":[]}}', '{"id":"urn:x:1","type":"T","a":{"type":"ListProperty","valueList":{}}}', '{"id":"urn:x:1","type":"T","a":{"value":1,"datasetId":"x"}}',
     '{"id":"urn:x:1","type":"T","a":{"value":1,"observedAt":"2026-02-30T00:00:00Z"}}', '{"id":"urn:x:1","type":"T","a":{"value":1,"unitCode":5}}',
