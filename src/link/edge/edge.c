@@ -370,7 +370,7 @@ static const struct json *send_greeting(struct edge *g, struct arena *a, const s
 static enum err greet(struct edge *g, struct error *e)
 {
     struct arena a = ARENA_INIT;
-    struct own own;
+    struct own own = {0};
     bool first = !g->city[0];
     enum err err = g->tenant ? OK : store_write(g->sync->link->store, make_tenant, g, e);
     if (!err)
@@ -470,7 +470,7 @@ static enum err push(struct edge *g, bool *more, struct error *e)
 static enum err pull(struct edge *g, bool *more, struct error *e)
 {
     struct arena a = ARENA_INIT;
-    struct feed_message m;
+    struct feed_message m = {0};
     struct str path = str_printf(&a, "/link/v1/sync/changes?node=%s&after=%lld&bytes=%lld%" STR_F,
                                  g->sync->node, (long long)g->received,
                                  (long long)g->sync->link->edge.batch_bytes, STR_A(g->params));
@@ -498,7 +498,7 @@ struct digests {
 
 static enum err own_digest(struct edge *g, struct digests *d, struct error *e)
 {
-    const struct digest *own;
+    const struct digest *own = NULL;
     enum err err = digest_get(g->sync, g->tenant, &g->part, &own, e);
     if (!err) {
         d->root = own->root;
@@ -600,7 +600,7 @@ static enum err swap(struct edge *g, const int64_t *send, size_t n_send, const s
 {
     struct arena a = ARENA_INIT;
     struct buf b = BUF_INIT;
-    struct feed_message m;
+    struct feed_message m = {0};
     int64_t newest = 0;
     enum err err = write_states(g, &a, send, n_send, &b, &newest, e);
     if (!err)
@@ -664,7 +664,7 @@ static enum err exchange_buckets(struct edge *g, const unsigned *buckets, size_t
     struct arena a = ARENA_INIT;
     struct difference d = {.want = VEC_INIT, .send = VEC_INIT};
     struct buf path = BUF_INIT;
-    const struct digest *own;
+    const struct digest *own = NULL;
     buf_printf(&path, "/link/v1/sync/digest?bucket=");
     for (size_t i = 0; i < n; i++)
         buf_printf(&path, "%s%u", i ? "," : "", buckets[i]);
@@ -741,7 +741,7 @@ static enum err repair(struct edge *g, bool *equal, struct error *e)
 static enum err copy(struct edge *g, struct error *e)
 {
     struct position p = {g, 0};
-    bool equal;
+    bool equal = false;
     log_event(LOG_INFO, "edge.copy", LOG_Z("city", g->city), LOG_I("received", g->received));
     g->received = g->city_newest;
     enum err err = repair(g, &equal, e);

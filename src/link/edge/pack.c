@@ -49,6 +49,6 @@ enum err unpack(struct arena *a, struct str packed, struct str *text, struct err
 const struct json *unpack_json(struct arena *a, struct str packed, struct error *e)
 {
     static const struct json_limits limits = {128, PACK_MAX + 1, JSON_DUP_REFUSE};
-    struct str text;
+    struct str text = STR_NONE;
     return unpack(a, packed, &text, e) ? NULL : json_parse(a, text, &limits, e);
 }
