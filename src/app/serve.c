@@ -9,6 +9,7 @@
 #include "core/log.h"
 #include "services.h"
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -281,6 +282,7 @@ int command_serve(struct app *app, int argc, char **argv)
                : "localhost",
            server_port(app->server));
     fflush(stdout);
+    malloc_trim(0); /* what starting needed and running does not */
     while (sigwait(&set, &got) != 0)
         continue;
     log_event(LOG_INFO, "app.stop", LOG_I("signal", got));

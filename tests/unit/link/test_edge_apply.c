@@ -48,7 +48,6 @@ static int make_world(void **state)
         fixture_new(&n->fixture);
         n->clock = clock_fake_at(INT64_C(1700000000) * SECOND_US + skews[i]);
         struct fixture *f = n->fixture;
-        f->options.durability = "none"; /* merging is tested here, not disks */
         if (store_open(&n->store, &f->options, &n->clock.base, &link_module, 1, &e))
             fail_msg("%s", e.text);
         struct config_bind binds[] = {{&link_config, &n->link.options},
