@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 const web = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const reference = 'ja';
 // arena_printf("fresh.%s", ...) and the like in src/city/portal
-const families = ['type.', 'attr.', 'value.', 'reason.', 'fresh.', 'figure.', 'shelter.', 'range.', 'error.', 'import.state.', 'subscription.',
+const families = ['type.', 'attr.', 'value.', 'reason.', 'fresh.', 'figure.', 'shelter.', 'range.', 'error.', 'import.state.', 'subscription.', 'node.state.',
     'delivery.change.', 'delivery.order.'];
 
 function* files(dir, suffix) {
