@@ -22,6 +22,13 @@ bool access_manages(struct access *x, const struct access_who *who, int64_t tena
     return !v || v->admin;
 }
 
+bool access_secrets(struct access *x, const struct request *req, int64_t tenant)
+{
+    const struct access_who *who = access_asks(req);
+    return access_manages(x, who, tenant) || (who->kind == WHO_PUBLIC && request_is_private(req) &&
+                                              access_sees_all(access_view(x, who, tenant)));
+}
+
 /* The tenant's number, 0 when it is not there yet; false: the response is filled. */
 static bool take_manager(struct api *c, int64_t *tenant)
 {

@@ -159,6 +159,8 @@ const struct access_key *access_key_named(const struct access_set *s, int64_t te
                                           struct str name);
 const struct access_key *access_key_numbered(const struct access_set *s, int64_t n);
 const struct access_tenant *access_tenant(const struct access_set *s, int64_t n);
+/* Number of the tenant that a request names; 0: nobody has keys or policies there. */
+int64_t access_tenant_asked(struct access *x, const struct request *req);
 struct access_use *access_use_of(struct access *x, char kind, int64_t n);
 
 /* Count entities and bytes where there is a quota for them: all, or those not counted yet. */

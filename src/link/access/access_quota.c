@@ -39,6 +39,13 @@ static struct str tenant_named(const struct request *req)
     return str_n(low, name.n);
 }
 
+int64_t access_tenant_asked(struct access *x, const struct request *req)
+{
+    struct str name = tenant_named(req);
+    const struct access_tenant *t = map_get(&access_now(x)->tenant_names, name.p ? name : S(""));
+    return t ? t->n : 0;
+}
+
 static int64_t wait_of(const struct access_quota *q, struct access_use *use, bool writes,
                        int64_t now)
 {

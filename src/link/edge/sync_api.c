@@ -17,6 +17,7 @@
 #include "digest.h"
 #include "edge.h"
 #include "feed.h"
+#include "link/access.h"
 #include "nodes.h"
 #include "pack.h"
 
@@ -107,6 +108,17 @@ static void run_call(void *ctx)
         response_error(c->req, c->res, &e);
     }
     http_resume(c->req);
+}
+
+/* A node holds its part of every tenant as it is, with what policies hide. So nodes are a matter of
+ * the city itself; a key manages its own tenant only. */
+static enum err admit_manager(struct call *c, struct error *e)
+{
+    const struct access_who *who = access_asks(c->req);
+    if (who->kind != WHO_KEY && access_manages(c->sync->link->access, who, c->tenant))
+        return OK;
+    return error_set(e, ERR_FORBIDDEN,
+                     "nodes are managed from the machine itself or with the city's token");
 }
 
 static enum http_answer begin(struct request *req, struct response *res, void *ctx, bool guarded,
@@ -368,8 +380,20 @@ static enum err w_digest(struct call *c, struct json_writer *w, const struct dig
     return OK;
 }
 
+/* A number for a part of which they see nothing would tell whether a guess at it is right. */
+static enum err admit_reader(struct call *c, struct error *e)
+{
+    struct access *x = c->sync->link->access;
+    const struct access_who *who = access_asks(c->req);
+    if (access_sees_all(access_view(x, who, c->tenant)) || access_manages(x, who, c->tenant))
+        return OK;
+    return error_set(e, ERR_FORBIDDEN, "a digest is for those who may read all that it is of");
+}
+
 static enum err give_digest(struct call *c, struct error *e)
 {
+    if (admit_reader(c, e))
+        return e->code;
     const struct digest *d;
     struct buf b = BUF_INIT;
     struct json_writer w = json_writer(&b);
@@ -457,6 +481,8 @@ static enum http_answer get_nodes(struct request *req, struct response *res, voi
 static enum err enroll(struct call *c, struct error *e)
 {
     struct str token;
+    if (admit_manager(c, e))
+        return e->code;
     c->body = json_parse(c->arena, c->req->body, &JSON_DEFAULT, e);
     if (!c->body)
         return e->code;
@@ -482,7 +508,9 @@ static enum http_answer post_node(struct request *req, struct response *res, voi
 
 static enum err dismiss(struct call *c, struct error *e)
 {
-    enum err err = sync_dismiss(c->sync, request_param(c->req, "name"), e);
+    enum err err = admit_manager(c, e);
+    if (!err)
+        err = sync_dismiss(c->sync, request_param(c->req, "name"), e);
     if (!err)
         response_empty(c->res, 204);
     return err;

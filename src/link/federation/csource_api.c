@@ -8,6 +8,7 @@
 #include "api_select.h"
 #include "api_temporal.h"
 #include "crypto/hash.h"
+#include "link/access.h"
 #include "registration_impl.h"
 
 #define PATH "/ngsi-ld/v1/csourceRegistrations"
@@ -21,6 +22,7 @@ static enum err show(struct api *c, struct store_conn *conn, struct buf *out,
     struct reg_view v = {.ctx = c->ctx,
                          .with_context = c->embed,
                          .sys_attrs = api_option(c, "options", "sysAttrs"),
+                         .no_credentials = !access_secrets(c->link->access, c->req, reg->tenant),
                          .created = reg->created,
                          .modified = reg->modified,
                          .infos = infos,

@@ -157,6 +157,7 @@ static void write_registration(struct buf *out, const struct sub_group *g, struc
     const struct reg_info **infos = room(a, reg);
     struct reg_view v = {.ctx = g->view.ctx,
                          .sys_attrs = g->view.sys_attrs,
+                         .no_credentials = true,
                          .created = reg->created,
                          .modified = reg->modified,
                          .infos = infos};

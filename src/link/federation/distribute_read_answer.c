@@ -4,6 +4,7 @@
  * put into it, name by name and instance by instance.
  */
 #include "distribute_read.h"
+#include "link/access.h"
 #include "registration_impl.h"
 #include <stdlib.h>
 
@@ -14,6 +15,7 @@ struct answering {
     enum distribute_answer_kind kind;
     void (*here)(struct api *c);
     void *ctx;
+    const struct access_view *view; /* of who asks, when the call came in */
     struct reg_parts parts;
     const struct ld_context **contexts; /* of the names that each source answers */
     struct str time;                    /* property that orders instances */
@@ -62,6 +64,15 @@ static bool registered(const struct registration *reg, struct str iri, enum name
     return false;
 }
 
+/* May they know that there is such a type or attribute? Of what entities is not known here. */
+static bool hidden(const struct access_view *view, struct str iri, enum names kind)
+{
+    struct json type = json_v_str(iri), types = json_v_array(&type, 1);
+    if (kind == TYPE_NAMES)
+        return access_sight(view, &types) == SIGHT_NONE;
+    return kind == ATTR_NAMES && !access_sees(view, NULL, NULL, iri);
+}
+
 /* Is the item of a list something that the source may speak of? */
 static bool may_tell(const struct answering *x, size_t source, const struct json *item,
                      enum names kind)
@@ -72,10 +83,11 @@ static bool may_tell(const struct answering *x, size_t source, const struct json
         return true;
     if (json_is(item, JSON_OBJECT)) {
         kind = str_eq(what, S("Attribute")) ? ATTR_NAMES : TYPE_NAMES;
-        return registered(reg, json_text(json_get(item, S("id"))), kind);
+        name = json_text(json_get(item, S("id")));
+    } else if (kind != NO_NAMES) {
+        name = ld_expand(x->contexts[source], x->c->arena, name);
     }
-    return kind == NO_NAMES ||
-           registered(reg, ld_expand(x->contexts[source], x->c->arena, name), kind);
+    return kind == NO_NAMES || (registered(reg, name, kind) && !hidden(x->view, name, kind));
 }
 
 /* A foreign answer with names in the caller's terms. */
@@ -249,7 +261,24 @@ static struct json merged_evolution(const struct answering *x, const struct json
 
 /* --- an answer of a source --- */
 
-/* Only what the registration speaks of; NULL: nothing. */
+/* The types of a foreign entity; NULL: it does not say. */
+static const struct json *types_of(const struct answering *x, size_t i, const struct json *entity)
+{
+    struct arena *a = x->c->arena;
+    const struct json *type = json_get(entity, S("type"));
+    bool several = json_is(type, JSON_ARRAY);
+    uint32_t n = several ? type->n : 1;
+    struct json *items = ARENA_ARRAY(a, struct json, n + 1), *out = ARENA_NEW(a, struct json);
+    if (!type || !n)
+        return NULL;
+    for (uint32_t k = 0; k < n; k++)
+        items[k] =
+            json_v_str(ld_expand(x->contexts[i], a, json_text(several ? &type->items[k] : type)));
+    *out = json_v_array(items, n);
+    return out;
+}
+
+/* Only what the registration speaks of and the reader may see; NULL: nothing. */
 static const struct json *covered(const struct answering *x, size_t i, const struct json *entity)
 {
     struct arena *a = x->c->arena;
@@ -259,11 +288,15 @@ static const struct json *covered(const struct answering *x, size_t i, const str
     if (!json_is(entity, JSON_OBJECT) || !ld_is_uri(id) ||
         !reg_part_covers(part, id, NULL, STR_NONE))
         return NULL;
+    const struct json *types = types_of(x, i, entity);
+    if (!access_sees(x->view, NULL, types, STR_NONE))
+        return NULL;
     *out = json_v_object(NULL, 0);
     for (uint32_t k = 0; k < entity->n; k++) {
         const struct json_member *m = &entity->members[k];
         struct str iri = ld_expand(x->contexts[i], a, json_key(m));
-        if (entity_is_member(json_key(m)) || reg_part_covers(part, id, NULL, iri))
+        if (entity_is_member(json_key(m)) ||
+            (reg_part_covers(part, id, NULL, iri) && access_sees(x->view, NULL, types, iri)))
             *out = json_with(a, out, json_key(m), m->value);
     }
     return out;
@@ -472,6 +505,19 @@ static struct str time_property(struct api *c)
     return asked.n ? asked : S("observedAt");
 }
 
+/* Would the answer of a source tell what is hidden, by what it is asked for? Its conditions are not
+ * looked at again here, so who does not see everything has none of them sent on. */
+static bool tells_hidden(const struct api *c, const struct access_view *view)
+{
+    struct str type = request_param(c->req, "type"), attr = request_param(c->req, "attr");
+    struct str name = type.p ? type : attr;
+    bool asks = request_query(c->req, "q").p || request_query(c->req, "georel").p ||
+                json_get(c->body, S("q")) || json_get(c->body, S("geoQ"));
+    if (name.p && hidden(view, ld_expand(c->ctx, c->arena, name), type.p ? TYPE_NAMES : ATTR_NAMES))
+        return true;
+    return asks && !access_sees_all(view);
+}
+
 bool distribute_answer(struct api *c, const struct reg_ask *about, enum distribute_answer_kind kind,
                        void (*here)(struct api *c), void *ctx, enum http_answer *out)
 {
@@ -485,8 +531,11 @@ bool distribute_answer(struct api *c, const struct reg_ask *about, enum distribu
         store_read_done(conn);
     if (err || !registrations_any(c->link->registrations, ask.tenant))
         return false; /* here() says what is wrong */
+    const struct access_view *view = access_view(c->link->access, access_asks(c->req), ask.tenant);
+    if (tells_hidden(c, view))
+        return false;
     struct answering *x = ARENA_NEW(c->arena, struct answering);
-    *x = (struct answering){.c = c, .kind = kind, .here = here, .ctx = ctx};
+    *x = (struct answering){.c = c, .kind = kind, .here = here, .ctx = ctx, .view = view};
     ask.via = request_header_all(c->req, "Via");
     ask.now = clock_now(c->link->clock);
     if (registrations_match(c->link->registrations, c->arena, &ask, &x->parts, &e)) {

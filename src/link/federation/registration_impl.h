@@ -39,6 +39,7 @@ struct reg_counters {
 struct reg_view {
     const struct ld_context *ctx;
     bool with_context, sys_attrs;
+    bool no_credentials; /* headers for the source alone are left out */
     struct reg_counters counters;
     int64_t created, modified;
     const struct reg_info *const *infos; /* only these of its informations; NULL: all */

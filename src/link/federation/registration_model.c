@@ -743,6 +743,19 @@ static void write_counters(struct json_writer *w, const struct reg_counters *n)
     write_instant(w, S("lastFailure"), n->last_failure);
 }
 
+/* Without what is sent to the source as a secret, or may be one. */
+static void write_source_info(struct json_writer *w, const struct json *list)
+{
+    json_w_array(w);
+    for (uint32_t i = 0; i < list->n; i++) {
+        struct str key = json_text(json_get(&list->items[i], S("key")));
+        struct str value = json_text(json_get(&list->items[i], S("value")));
+        if (str_eq_nocase(key, S("jsonldContext")) || str_eq(value, S("urn:ngsi-ld:request")))
+            json_w_value(w, &list->items[i]);
+    }
+    json_w_end(w);
+}
+
 void reg_write(struct buf *out, struct arena *a, const struct json *doc, const struct reg_view *v)
 {
     struct json_writer w = json_writer(out);
@@ -753,6 +766,8 @@ void reg_write(struct buf *out, struct arena *a, const struct json *doc, const s
         json_w_key(&w, known ? json_key(m) : ld_compact(v->ctx, a, json_key(m)));
         if (str_eq(json_key(m), S("information")))
             write_information(&w, a, &m->value, v);
+        else if (v->no_credentials && str_eq(json_key(m), S("contextSourceInfo")))
+            write_source_info(&w, &m->value);
         else
             json_w_value(&w, &m->value);
     }

@@ -266,21 +266,23 @@ static void give_order(struct api *c)
     if (!conn)
         return;
     store_read_done(conn);
-    if (delivery_do(c->link, tenant, call->id, &call->order, &e))
+    struct subscription_status st;
+    if (subscriptions_one(c->link->subscriptions, c->arena, tenant, call->id, &st) &&
+        !is_theirs(c, tenant, st.owner))
+        no_such(c, call->id);
+    else if (delivery_do(c->link, tenant, call->id, &call->order, &e))
         api_fail(c, &e);
     else
         response_empty(c->res, 204);
 }
 
-static bool take_action(struct str name, enum delivery_action *out)
+/* The last segment of the path; there are routes for all of them and no others. */
+static enum delivery_action action_of(struct str path)
 {
-    for (int i = 0; i < DELIVERY_ACTIONS; i++) {
-        if (!str_eq(name, delivery_action_names[i]))
-            continue;
-        *out = (enum delivery_action)i;
-        return true;
-    }
-    return false;
+    int i = 0;
+    while (i < DELIVERY_ACTIONS - 1 && !str_ends(path, delivery_action_names[i]))
+        i++;
+    return (enum delivery_action)i;
 }
 
 /* {"position": n, "time": "...", "reason": "..."}; each where it belongs. */
@@ -318,8 +320,7 @@ static enum http_answer order(struct request *req, struct response *res, void *c
     struct order_call *call = ARENA_NEW(c.arena, struct order_call);
     call->id = id;
     call->order.actor = S("api");
-    if (!take_action(request_param(req, "action"), &call->order.action))
-        return api_fail_text(&c, ERR_NOT_FOUND, "an order is pause, resume, retry, skip or replay");
+    call->order.action = action_of(req->path);
     if (!json_is(c.body, JSON_OBJECT))
         return api_fail_text(&c, ERR_INVALID, "an order is an object, perhaps an empty one");
     return take_order(&c, &call->order) ? api_slowly(&c, give_order, call) : c.answer;
@@ -329,7 +330,11 @@ static const struct route routes[] = {
     {"GET", "/link/v1/deliveries", list_all, 0},
     {"GET", "/link/v1/deliveries/{id}", show_one, 0},
     {"GET", "/link/v1/deliveries/{id}/waiting", show_waiting, 0},
-    {"POST", "/link/v1/deliveries/{id}/{action}", order, 0},
+    {"POST", "/link/v1/deliveries/{id}/pause", order, 0},
+    {"POST", "/link/v1/deliveries/{id}/resume", order, 0},
+    {"POST", "/link/v1/deliveries/{id}/retry", order, 0},
+    {"POST", "/link/v1/deliveries/{id}/skip", order, 0},
+    {"POST", "/link/v1/deliveries/{id}/replay", order, 0},
 };
 
 void delivery_routes(struct link *l, struct router *r)

@@ -38,6 +38,26 @@ bool sub_owned(const struct api *c, int64_t tenant, const struct json *doc)
                        json_text(json_get(doc, S(SUB_OWNER))));
 }
 
+const struct json *sub_readable(const struct api *c, int64_t tenant, const struct json *doc)
+{
+    static const struct str headers[][2] = {{S_INIT("endpoint"), S_INIT("receiverInfo")},
+                                            {S_INIT("httpCustom"), S_INIT("headers")}};
+    const struct json *told = json_get(doc, S("notification"));
+    if (json_text(json_get(doc, S(SUB_OWNER))).n || access_secrets(c->link->access, c->req, tenant))
+        return doc;
+    for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
+        const struct json *to = json_get(told, headers[i][0]);
+        if (!json_get(to, headers[i][1]))
+            continue;
+        struct json *out = ARENA_ARRAY(c->arena, struct json, 2);
+        out[0] =
+            json_with(c->arena, told, headers[i][0], json_without(c->arena, to, headers[i][1]));
+        out[1] = json_with(c->arena, doc, S("notification"), out[0]);
+        return &out[1];
+    }
+    return doc;
+}
+
 /* Nothing when it is somebody else's. Columns: id, doc, created, modified. */
 static void write_row(struct api *c, struct buf *out, const struct store_rows *r, int64_t tenant)
 {
@@ -49,7 +69,7 @@ static void write_row(struct api *c, struct buf *out, const struct store_rows *r
     const char *status;
     live_counters(c->link->subscriptions, tenant, store_text(r, 0), &n, &status);
     if (tree)
-        sub_write(out, c->arena, tree, &n, status, c->ctx, c->embed,
+        sub_write(out, c->arena, sub_readable(c, tenant, tree), &n, status, c->ctx, c->embed,
                   api_option(c, "options", "sysAttrs"), store_int(r, 2), store_int(r, 3));
 }
 

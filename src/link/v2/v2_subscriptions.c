@@ -27,6 +27,7 @@ static void show_row(struct api *c, struct json_writer *w, const struct store_ro
     shown.doc = json_parse(a, str_dup(a, store_text(r, 1)), &JSON_DEFAULT, NULL);
     if (!shown.doc || !sub_owned(c, tenant, shown.doc))
         return;
+    shown.doc = sub_readable(c, tenant, shown.doc);
     pthread_mutex_lock(&h->lock);
     h->looked_at = true;
     const struct sub *s = sub_find(h, tenant, shown.id);

@@ -80,11 +80,18 @@ const struct access_view *access_view(struct access *x, const struct access_who 
 const struct access_view *access_view_of(struct access *x, struct str actor, int64_t tenant);
 /* Keys, policies, export of everything: for the city, this machine and keys with the right. */
 bool access_manages(struct access *x, const struct access_who *who, int64_t tenant);
+/* May they read what is kept to be shown to others as a proof: headers for sources, and for
+ * receivers that nobody known subscribed? Who manages may, and where no policy hides anything this
+ * network. */
+bool access_secrets(struct access *x, const struct request *req, int64_t tenant);
 /* Is there any case in which they have the right? */
 bool access_may(const struct access_view *v, enum access_right right);
 /* What somebody made is for them and for those who manage the tenant; what nobody known made is
  * for all. */
 bool access_owns(const struct access_view *v, const struct access_who *who, struct str owner);
+
+/* Is nothing hidden from them, whatever is asked? */
+bool access_sees_all(const struct access_view *v);
 
 enum access_sight { SIGHT_ALL, SIGHT_NONE, SIGHT_SOME };
 /* What shows of an entity of these types, as far as types alone tell; SIGHT_SOME: look at it. */
