@@ -70,7 +70,7 @@ test('time, change, deletion', async () => {
     assertError(await ld.city.patch(long, { expiresAt: 'soon' }), 400, 'BadRequestData');
     assertError(await ld.city.patch(long, { other: 1 }), 400, 'BadRequestData');
     assertError(await ld.city.patch(at, {}), 404, 'ResourceNotFound');
-    assertError(await ld.city.get(long, { 'NGSILD-Tenant': 'other' }), 404, 'ResourceNotFound');
+    assertError(await ld.city.get(long, { 'NGSILD-Tenant': 'other' }), 404, 'NonexistentTenant');
     assert.equal((await ld.city.delete(long)).status, 204);
     assertError(await ld.city.delete(long), 404, 'ResourceNotFound');
     assertError(await ld.get('/entityMaps/x'), 400, 'BadRequestData');

@@ -10,8 +10,8 @@ import { fileURLToPath } from 'node:url';
 const web = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const reference = 'ja';
 // arena_printf("fresh.%s", ...) and the like in src/city/portal
-const families = ['type.', 'attr.', 'value.', 'reason.', 'fresh.', 'figure.', 'shelter.', 'range.', 'error.', 'import.state.', 'subscription.', 'node.state.',
-    'delivery.change.', 'delivery.order.'];
+const families = ['type.', 'attr.', 'value.', 'reason.', 'fresh.', 'figure.', 'shelter.', 'range.', 'error.', 'import.state.', 'subscription.',
+    'delivery.change.', 'delivery.order.', 'node.state.', 'keys.state.', 'keys.right.', 'keys.why.', 'keys.error.'];
 
 function* files(dir, suffix) {
     for (const entry of readdirSync(dir, { withFileTypes: true })) {

@@ -2,6 +2,9 @@
  * Answers that are merged as a whole (clauses 5.7.3 to 5.7.10): which types and attributes there
  * are, and evolutions. What is here is answered as if there were no sources; what they answer is
  * put into it, name by name and instance by instance.
+ *
+ * A source does not know who reads. So what it answers passes the reader's own view here; as only
+ * types and names are known of it, conditions of rules count against the reader.
  */
 #include "distribute_read.h"
 #include "link/access.h"
@@ -10,12 +13,15 @@
 
 enum { MERGE_DEPTH = 6, LIST_MAX = 100000 };
 
+#define ATTRIBUTES "/ngsi-ld/v1/attributes"
+
 struct answering {
     struct api *c;
     enum distribute_answer_kind kind;
     void (*here)(struct api *c);
     void *ctx;
-    const struct access_view *view; /* of who asks, when the call came in */
+    int64_t tenant;
+    const struct access_view *view; /* of the reader, now */
     struct reg_parts parts;
     const struct ld_context **contexts; /* of the names that each source answers */
     struct str time;                    /* property that orders instances */
@@ -64,35 +70,103 @@ static bool registered(const struct registration *reg, struct str iri, enum name
     return false;
 }
 
-/* May they know that there is such a type or attribute? Of what entities is not known here. */
-static bool hidden(const struct access_view *view, struct str iri, enum names kind)
-{
-    struct json type = json_v_str(iri), types = json_v_array(&type, 1);
-    if (kind == TYPE_NAMES)
-        return access_sight(view, &types) == SIGHT_NONE;
-    return kind == ATTR_NAMES && !access_sees(view, NULL, NULL, iri);
-}
+/* --- what the reader may hear of --- */
 
-/* Is the item of a list something that the source may speak of? */
-static bool may_tell(const struct answering *x, size_t source, const struct json *item,
-                     enum names kind)
+/* What a part of an answer tells of: IRIs, absent where it does not say. */
+struct about {
+    struct str type, attr;
+};
+static const struct about nothing;
+
+/* Does an attribute show, of what the registration speaks of? all: everywhere, else somewhere. */
+static bool attr_shows(const struct answering *x, size_t source, struct str attr, bool all)
 {
     const struct registration *reg = x->parts.v[source].reg;
-    struct str what = json_text(json_get(item, S("type"))), name = json_text(item);
+    for (size_t i = 0; i < reg->n_infos; i++) {
+        const struct reg_info *info = &reg->infos[i];
+        bool named = !info->n_attrs;
+        for (size_t k = 0; !named && k < info->n_attrs; k++)
+            named = str_eq(info->attrs[k], attr);
+        for (size_t k = 0; named && k < (info->n_entities ? info->n_entities : 1); k++) {
+            const struct json *types = info->n_entities ? info->entities[k].types : NULL;
+            if (access_sees(x->view, NULL, types, attr) != all)
+                return !all;
+        }
+    }
+    return all;
+}
+
+static bool shows(const struct answering *x, size_t source, struct about it)
+{
+    struct json type = json_v_str(it.type), types = json_v_array(&type, 1);
+    if (it.type.p)
+        return access_sees(x->view, NULL, &types, it.attr);
+    return !it.attr.p || attr_shows(x, source, it.attr, false);
+}
+
+static struct str iri_of(const struct answering *x, size_t source, const struct json *name)
+{
+    struct str text = json_text(name);
+    return text.n ? ld_expand(x->contexts[source], x->c->arena, text) : STR_NONE;
+}
+
+/* What an object tells of, inside of one that tells of something. */
+static struct about about_of(const struct answering *x, size_t source, const struct json *v,
+                             struct about it)
+{
+    struct str type = iri_of(x, source, json_get(v, S("typeName")));
+    struct str attr = iri_of(x, source, json_get(v, S("attributeName")));
+    return (struct about){type.p ? type : it.type, attr.p ? attr : it.attr};
+}
+
+/* An attribute with the types that have it shows where one of them shows it. */
+static bool object_shows(const struct answering *x, size_t source, const struct json *v,
+                         struct about it)
+{
+    const struct json *types = json_get(v, S("typeNames"));
+    it = about_of(x, source, v, it);
+    if (it.type.p || !json_is(types, JSON_ARRAY) || !types->n)
+        return shows(x, source, it);
+    for (uint32_t i = 0; i < types->n; i++) {
+        struct str type = iri_of(x, source, &types->items[i]);
+        if (registered(x->parts.v[source].reg, type, TYPE_NAMES) &&
+            shows(x, source, (struct about){type, it.attr}))
+            return true;
+    }
+    return false;
+}
+
+/* Is the item of a list something that the source may speak of, and the reader hear of? */
+static bool may_tell(const struct answering *x, size_t source, const struct json *item,
+                     enum names kind, struct about it)
+{
+    const struct registration *reg = x->parts.v[source].reg;
+    struct str what = json_text(json_get(item, S("type")));
     if (x->kind == ANSWER_EVOLUTION)
         return true;
     if (json_is(item, JSON_OBJECT)) {
         kind = str_eq(what, S("Attribute")) ? ATTR_NAMES : TYPE_NAMES;
-        name = json_text(json_get(item, S("id")));
-    } else if (kind != NO_NAMES) {
-        name = ld_expand(x->contexts[source], x->c->arena, name);
+        return registered(reg, json_text(json_get(item, S("id"))), kind) &&
+               object_shows(x, source, item, it);
     }
-    return kind == NO_NAMES || (registered(reg, name, kind) && !hidden(x->view, name, kind));
+    struct str iri = iri_of(x, source, item);
+    if (kind == TYPE_NAMES)
+        it.type = iri;
+    else
+        it.attr = iri;
+    return kind == NO_NAMES || (registered(reg, iri, kind) && shows(x, source, it));
+}
+
+/* The number of uses of an attribute tells of those that do not show too. */
+static bool tells_hidden(const struct answering *x, size_t source, struct str key, struct about it)
+{
+    return str_eq(key, S("attributeCount")) && !it.type.p && it.attr.p &&
+           !attr_shows(x, source, it.attr, true);
 }
 
 /* A foreign answer with names in the caller's terms. */
 static struct json adopt(const struct answering *x, size_t source, const struct json *v,
-                         enum names names, unsigned depth)
+                         enum names names, struct about it, unsigned depth)
 {
     struct arena *a = x->c->arena;
     const struct ld_context *from = x->contexts[source];
@@ -104,16 +178,18 @@ static struct json adopt(const struct answering *x, size_t source, const struct 
     if (json_is(v, JSON_ARRAY)) {
         struct json *items = ARENA_ARRAY(a, struct json, v->n ? v->n : 1);
         for (uint32_t i = 0; i < v->n; i++)
-            if (may_tell(x, source, &v->items[i], names))
-                items[n++] = adopt(x, source, &v->items[i], names, depth - 1);
+            if (may_tell(x, source, &v->items[i], names, it))
+                items[n++] = adopt(x, source, &v->items[i], names, it, depth - 1);
         return json_v_array(items, n);
     }
     struct json_member *m = ARENA_ARRAY(a, struct json_member, v->n ? v->n : 1);
+    bool evolution = x->kind == ANSWER_EVOLUTION;
+    if (!evolution)
+        it = about_of(x, source, v, it);
     for (uint32_t i = 0; i < v->n; i++) {
         struct str key = json_key(&v->members[i]);
         const struct json *value = &v->members[i].value;
-        bool evolution = x->kind == ANSWER_EVOLUTION;
-        if (str_eq(key, S("@context")))
+        if (str_eq(key, S("@context")) || tells_hidden(x, source, key, it))
             continue;
         if (evolution && !entity_is_member(key))
             m[n++] = json_m(translated(x, from, key), *value);
@@ -121,9 +197,44 @@ static struct json adopt(const struct answering *x, size_t source, const struct 
             m[n++] =
                 json_m(key, adopt(x, source, value,
                                   evolution && str_eq(key, S("type")) ? TYPE_NAMES : names_in(key),
-                                  depth - 1));
+                                  it, depth - 1));
     }
     return json_v_object(m, n);
+}
+
+/* A mere list of attributes does not tell which types have them, so where some are hidden the
+ * source is asked for more than the caller asks for. */
+static bool asks_for_more(const struct answering *x, size_t source)
+{
+    const struct registration *reg = x->parts.v[source].reg;
+    if (!str_eq(x->c->req->path, S(ATTRIBUTES)) ||
+        str_eq(request_query(x->c->req, "details"), S("true")))
+        return false;
+    for (size_t i = 0; i < reg->n_infos; i++) {
+        const struct reg_info *info = &reg->infos[i];
+        if (!info->n_entities && x->view)
+            return true;
+        for (size_t k = 0; k < info->n_entities; k++)
+            if (access_sight(x->view, info->entities[k].types) != SIGHT_ALL)
+                return true;
+    }
+    return false;
+}
+
+/* The list again, of the more. */
+static struct json names_of_more(const struct answering *x, size_t source, const struct json *v)
+{
+    struct arena *a = x->c->arena;
+    struct json *items = ARENA_ARRAY(a, struct json, (size_t)v->n + 1);
+    struct json_member *m = ARENA_ARRAY(a, struct json_member, 1);
+    size_t n = 0;
+    for (uint32_t i = 0; i < v->n; i++) {
+        struct str iri = iri_of(x, source, json_get(&v->items[i], S("attributeName")));
+        if (iri.p && may_tell(x, source, &v->items[i], ATTR_NAMES, nothing))
+            items[n++] = json_v_str(ld_compact(x->c->ctx, a, iri));
+    }
+    m[0] = json_m(S("attributeList"), json_v_array(items, n));
+    return json_v_object(m, 1);
 }
 
 /* --- discovery --- */
@@ -261,21 +372,19 @@ static struct json merged_evolution(const struct answering *x, const struct json
 
 /* --- an answer of a source --- */
 
-/* The types of a foreign entity; NULL: it does not say. */
-static const struct json *types_of(const struct answering *x, size_t i, const struct json *entity)
+/* The types of an evolution as IRIs; NULL: it does not tell. */
+static const struct json *types_of(const struct answering *x, size_t source,
+                                   const struct json *entity)
 {
     struct arena *a = x->c->arena;
-    const struct json *type = json_get(entity, S("type"));
-    bool several = json_is(type, JSON_ARRAY);
-    uint32_t n = several ? type->n : 1;
-    struct json *items = ARENA_ARRAY(a, struct json, n + 1), *out = ARENA_NEW(a, struct json);
-    if (!type || !n)
-        return NULL;
-    for (uint32_t k = 0; k < n; k++)
-        items[k] =
-            json_v_str(ld_expand(x->contexts[i], a, json_text(several ? &type->items[k] : type)));
-    *out = json_v_array(items, n);
-    return out;
+    const struct json *v = json_get(entity, S("type"));
+    bool several = json_is(v, JSON_ARRAY);
+    uint32_t n = several ? v->n : json_is(v, JSON_STRING) ? 1 : 0;
+    struct json *items = ARENA_ARRAY(a, struct json, (size_t)n + 1);
+    for (uint32_t i = 0; i < n; i++)
+        items[i + 1] = json_v_str(iri_of(x, source, several ? &v->items[i] : v));
+    items[0] = json_v_array(items + 1, n);
+    return n ? items : NULL;
 }
 
 /* Only what the registration speaks of and the reader may see; NULL: nothing. */
@@ -314,7 +423,7 @@ static struct json with_evolutions(const struct answering *x, size_t i, const st
         const struct json *foreign = covered(x, i, &theirs->items[k]);
         if (!foreign)
             continue;
-        struct json theirs_now = adopt(x, i, foreign, NO_NAMES, MERGE_DEPTH);
+        struct json theirs_now = adopt(x, i, foreign, NO_NAMES, nothing, MERGE_DEPTH);
         struct json *there = (struct json *)of_id(items, n, &theirs_now);
         if (there)
             *there = merged_evolution(x, there, &theirs_now, auxiliary);
@@ -342,7 +451,12 @@ static bool take(const struct answering *x, size_t i, const struct forward *f,
         *whole = out;
         return list;
     }
-    *out = adopt(x, i, v, NO_NAMES, MERGE_DEPTH);
+    if (json_is(v, JSON_OBJECT) && !object_shows(x, i, v, nothing))
+        return true;
+    bool more = asks_for_more(x, i);
+    if (more && !json_is(v, JSON_ARRAY))
+        return false;
+    *out = more ? names_of_more(x, i, v) : adopt(x, i, v, NO_NAMES, nothing, MERGE_DEPTH);
     if (*whole && json_type(*whole) != json_type(out))
         return false;
     if (*whole)
@@ -395,6 +509,7 @@ static enum http_answer answered(struct api *c, struct forward *f, size_t n, voi
     struct response *res = c->res;
     size_t n_headers = res->n_headers;
     x->c = c;
+    x->view = access_view(c->link->access, access_asks(c->req), x->tenant);
     c->ctx_then = x->ctx;
     x->here(c);
     const struct json *here = what_is_here(x), *whole = here;
@@ -442,6 +557,7 @@ static struct str target_of(const struct answering *x, size_t i)
     }
     for (size_t k = 0; k < n; k++) {
         bool keep = !str_eq(pairs[k].name, S("options")) || x->kind == ANSWER_EVOLUTION;
+        keep = keep && !(str_eq(pairs[k].name, S("details")) && asks_for_more(x, i));
         for (size_t j = 0; j < sizeof(ours) / sizeof(ours[0]); j++)
             keep = keep && !str_eq(pairs[k].name, str_c(ours[j]));
         for (size_t j = 0; !same && j < sizeof(named) / sizeof(named[0]); j++)
@@ -455,6 +571,8 @@ static struct str target_of(const struct answering *x, size_t i)
                          distribute_names(c->arena, x->contexts[i], part->attrs, part->n_attrs));
     if (part->reg->local_only)
         distribute_param(&b, "local", S("true"));
+    if (asks_for_more(x, i))
+        distribute_param(&b, "details", S("true"));
     struct str out = buf_dup(&b, c->arena);
     buf_release(&b);
     return out;
@@ -484,13 +602,56 @@ static const struct ld_context *context_of(struct api *c, const struct registrat
     return !c->body && str_starts(ld_context_url(c->ctx), S("/")) ? ld_core() : c->ctx;
 }
 
-/* Parts that can answer; of a discovery each source once. */
-static void keep_supported(struct reg_parts *parts, enum distribute_answer_kind kind)
+/* Attributes that conditions of an evolution look at. */
+static size_t filter_attrs(struct api *c, const struct reg_ask *ask, const struct str **out)
 {
-    size_t n = 0;
+    struct str text = request_query(c->req, "q");
+    const struct str *in_q = NULL;
+    if (c->body)
+        text = json_text(json_get(c->body, S("q")));
+    const struct query_node *q =
+        text.n ? query_parse_q(c->arena, text, c->ctx, NULL, 0, &QUERY_DEFAULT, NULL) : NULL;
+    size_t n = q ? query_q_attrs(c->arena, q, &in_q) : 0;
+    struct str *all = ARENA_ARRAY(c->arena, struct str, n + 1);
+    for (size_t i = 0; i < n; i++)
+        all[i] = in_q[i];
+    if (ask->geo)
+        all[n++] = ask->geo->property;
+    if (q)
+        query_q_release(q);
+    *out = all;
+    return n;
+}
+
+/* A source evaluates conditions on what it has, so none may look at what the reader must not see:
+ * whether it answers would tell. */
+static bool may_ask(const struct answering *x, const struct reg_part *part,
+                    const struct reg_ask *ask, const struct str *attrs, size_t n)
+{
+    const struct reg_info *info = part->info;
+    for (size_t i = 0; i < n; i++) {
+        if (!info->n_entities && !access_sees(x->view, NULL, NULL, attrs[i]))
+            return false;
+        for (size_t k = 0; k < info->n_entities; k++) {
+            const struct json *types = info->entities[k].types;
+            if ((!ask->types || query_types_hold(ask->types, types)) &&
+                !access_sees(x->view, NULL, types, attrs[i]))
+                return false;
+        }
+    }
+    return true;
+}
+
+/* Parts that can answer and may be asked; of a discovery each source once. */
+static void keep_useful(struct answering *x, const struct reg_ask *ask)
+{
+    struct reg_parts *parts = &x->parts;
+    const struct str *attrs = NULL;
+    bool evolution = x->kind == ANSWER_EVOLUTION;
+    size_t n = 0, n_attrs = evolution ? filter_attrs(x->c, ask, &attrs) : 0;
     for (size_t i = 0; i < parts->n; i++)
-        if (parts->v[i].supported &&
-            (kind == ANSWER_EVOLUTION || !n || parts->v[n - 1].reg != parts->v[i].reg))
+        if (parts->v[i].supported && may_ask(x, &parts->v[i], ask, attrs, n_attrs) &&
+            (evolution || !n || parts->v[n - 1].reg != parts->v[i].reg))
             parts->v[n++] = parts->v[i];
         else
             registration_let_go(parts->v[i].reg);
@@ -503,19 +664,6 @@ static struct str time_property(struct api *c)
     if (c->body)
         asked = json_text(json_get(json_get(c->body, S("temporalQ")), S("timeproperty")));
     return asked.n ? asked : S("observedAt");
-}
-
-/* Would the answer of a source tell what is hidden, by what it is asked for? Its conditions are not
- * looked at again here, so who does not see everything has none of them sent on. */
-static bool tells_hidden(const struct api *c, const struct access_view *view)
-{
-    struct str type = request_param(c->req, "type"), attr = request_param(c->req, "attr");
-    struct str name = type.p ? type : attr;
-    bool asks = request_query(c->req, "q").p || request_query(c->req, "georel").p ||
-                json_get(c->body, S("q")) || json_get(c->body, S("geoQ"));
-    if (name.p && hidden(view, ld_expand(c->ctx, c->arena, name), type.p ? TYPE_NAMES : ATTR_NAMES))
-        return true;
-    return asks && !access_sees_all(view);
 }
 
 bool distribute_answer(struct api *c, const struct reg_ask *about, enum distribute_answer_kind kind,
@@ -531,18 +679,17 @@ bool distribute_answer(struct api *c, const struct reg_ask *about, enum distribu
         store_read_done(conn);
     if (err || !registrations_any(c->link->registrations, ask.tenant))
         return false; /* here() says what is wrong */
-    const struct access_view *view = access_view(c->link->access, access_asks(c->req), ask.tenant);
-    if (tells_hidden(c, view))
-        return false;
     struct answering *x = ARENA_NEW(c->arena, struct answering);
-    *x = (struct answering){.c = c, .kind = kind, .here = here, .ctx = ctx, .view = view};
+    *x = (struct answering){.c = c, .kind = kind, .here = here, .ctx = ctx};
     ask.via = request_header_all(c->req, "Via");
     ask.now = clock_now(c->link->clock);
     if (registrations_match(c->link->registrations, c->arena, &ask, &x->parts, &e)) {
         *out = api_fail(c, &e);
         return true;
     }
-    keep_supported(&x->parts, kind);
+    x->tenant = ask.tenant;
+    x->view = access_view(c->link->access, access_asks(c->req), x->tenant);
+    keep_useful(x, &ask);
     bool loops = x->parts.n && forward_loops(c);
     if (loops || !x->parts.n) {
         registrations_release(&x->parts);

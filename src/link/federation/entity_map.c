@@ -3,6 +3,7 @@
 
 #include "core/datetime.h"
 #include "crypto/hash.h"
+#include "link/access.h"
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -14,7 +15,8 @@ enum { LIFETIME_MAX_S = 86400 };
 struct kept {
     struct arena arena;
     struct str id, tenant;
-    int64_t expires; /* instant */
+    struct str owner; /* actor; empty: nobody known */
+    int64_t expires;  /* instant */
     struct entity_map_entry *v;
     size_t n;
     struct kept *next; /* older */
@@ -80,14 +82,24 @@ static void make_room(struct entity_maps *m, int64_t now, int64_t max, size_t n)
     }
 }
 
-static struct kept **find(struct api *c, struct str id)
+/* The map, where it is there for the caller. */
+static struct kept **find(struct api *c, const struct access_view *v, struct str id)
 {
     struct entity_maps *m = c->link->entity_maps;
+    const struct access_who *who = access_asks(c->req);
     int64_t now = clock_now(c->link->clock);
     for (struct kept **at = &m->newest; *at; at = &(*at)->next)
         if (str_eq((*at)->id, id) && str_eq((*at)->tenant, c->tenant))
-            return (*at)->expires > now ? at : NULL;
+            return (*at)->expires > now && access_owns(v, who, (*at)->owner) ? at : NULL;
     return NULL;
+}
+
+static const struct str *copy_texts(struct arena *a, const struct str *v, size_t n)
+{
+    struct str *out = ARENA_ARRAY(a, struct str, n ? n : 1);
+    for (size_t i = 0; i < n; i++)
+        out[i] = str_dup(a, v[i]);
+    return out;
 }
 
 static struct entity_map_entry *copy_entries(struct arena *a, const struct entity_map_entry *v,
@@ -95,15 +107,28 @@ static struct entity_map_entry *copy_entries(struct arena *a, const struct entit
 {
     struct entity_map_entry *out = ARENA_ARRAY(a, struct entity_map_entry, n ? n : 1);
     for (size_t i = 0; i < n; i++) {
-        struct str *sources = ARENA_ARRAY(a, struct str, v[i].n_sources ? v[i].n_sources : 1);
-        for (size_t k = 0; k < v[i].n_sources; k++)
-            sources[k] = str_dup(a, v[i].sources[k]);
-        out[i] = (struct entity_map_entry){str_dup(a, v[i].id), sources, v[i].n_sources};
+        out[i] = v[i];
+        out[i].id = str_dup(a, v[i].id);
+        out[i].sources = copy_texts(a, v[i].sources, v[i].n_sources);
+        out[i].types = copy_texts(a, v[i].types, v[i].n_types);
     }
     return out;
 }
 
 /* --- for queries --- */
+
+/* The caller's view; without a tenant there is no map of it either. */
+static const struct access_view *view_of(struct api *c)
+{
+    int64_t tenant = 0;
+    struct store_conn *conn = store_read(c->link->store, NULL);
+    if (conn) {
+        if (repo_tenant(conn, c->tenant, &tenant, NULL))
+            tenant = 0;
+        store_read_done(conn);
+    }
+    return access_view(c->link->access, access_asks(c->req), tenant);
+}
 
 /* The last segment of a map's address, which may be whole, a path, or the id itself. */
 static struct str id_of_header(struct api *c, struct str address)
@@ -148,8 +173,9 @@ bool entity_map_use(struct api *c, struct entity_map_use *use)
         return true;
     struct entity_maps *m = c->link->entity_maps;
     struct str id = id_of_header(c, header);
+    const struct access_view *view = view_of(c);
     pthread_mutex_lock(&m->lock);
-    struct kept **at = find(c, id);
+    struct kept **at = find(c, view, id);
     use->given = at != NULL;
     use->make = !at;
     if (at) {
@@ -165,23 +191,31 @@ bool entity_map_use(struct api *c, struct entity_map_use *use)
     return true;
 }
 
+typedef VEC(struct str) texts;
+
+static void add_text(struct arena *a, texts *list, struct str text)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (str_eq(list->v[i], text))
+            return;
+    *vec_push(a, list) = text;
+}
+
 struct entity_map_entry entity_map_entry(struct arena *a, struct str id, bool here,
                                          const struct distribute *d)
 {
     const struct distribute_entity *x = d ? map_get(&d->by_id, id) : NULL;
-    VEC(struct str) sources = VEC_INIT;
+    texts sources = VEC_INIT, types = VEC_INIT;
     if (here)
         *vec_push(a, &sources) = S("@none");
     for (size_t i = 0; x && i < x->versions.n; i++) {
-        size_t source = d->versions.v[x->versions.v[i]].source;
-        struct str reg = d->sources[source].part->reg->id;
-        bool seen = false;
-        for (size_t k = 0; k < sources.n; k++)
-            seen = seen || str_eq(sources.v[k], reg);
-        if (!seen)
-            *vec_push(a, &sources) = reg;
+        const struct distribute_version *v = &d->versions.v[x->versions.v[i]];
+        const struct json *names = entity_types(v->entity);
+        add_text(a, &sources, d->sources[v->source].part->reg->id);
+        for (uint32_t k = 0; names && k < names->n; k++)
+            add_text(a, &types, json_text(&names->items[k]));
     }
-    return (struct entity_map_entry){str_dup(a, id), sources.v, sources.n};
+    return (struct entity_map_entry){str_dup(a, id), sources.v, sources.n, types.v, types.n};
 }
 
 struct str entity_map_made(struct api *c, const struct entity_map_use *use,
@@ -194,6 +228,7 @@ struct str entity_map_made(struct api *c, const struct entity_map_use *use,
         abort();
     k->id = str_concat(&k->arena, S(PREFIX), uuid_v4(c->arena));
     k->tenant = str_dup(&k->arena, c->tenant);
+    k->owner = str_dup(&k->arena, access_asks(c->req)->actor);
     k->expires = now + use->lifetime_us;
     k->v = copy_entries(&k->arena, v, n);
     k->n = n;
@@ -216,7 +251,28 @@ static enum http_answer unknown(struct api *c, struct str id)
     return api_fail_text(c, ERR_NOT_FOUND, "no entity map %" STR_F, STR_A(str_cut(id, 200)));
 }
 
-static void write_map(struct api *c, struct buf *out, const struct kept *k)
+/* May the reader know of the entity? What is here is looked at; of what is elsewhere the types are
+ * known. */
+static bool shows(struct store_conn *conn, int64_t tenant, const struct entity_map_entry *v)
+{
+    struct arena a = ARENA_INIT;
+    struct entity_row row;
+    struct json *types = ARENA_ARRAY(&a, struct json, v->n_types + 1);
+    bool here = false, away = false;
+    for (size_t i = 0; i < v->n_types; i++)
+        types[i + 1] = json_v_str(v->types[i]);
+    types[0] = json_v_array(types + 1, v->n_types);
+    for (size_t i = 0; i < v->n_sources; i++)
+        if (str_eq(v->sources[i], S("@none")))
+            here = !repo_get(conn, &a, tenant, v->id, &row, NULL);
+        else
+            away = access_sees(access_of(conn), NULL, v->n_types ? types : NULL, STR_NONE);
+    arena_release(&a);
+    return here || away;
+}
+
+static void write_map(struct api *c, struct store_conn *conn, int64_t tenant, struct buf *out,
+                      const struct kept *k)
 {
     struct json_writer w = json_writer(out);
     json_w_object(&w);
@@ -226,6 +282,8 @@ static void write_map(struct api *c, struct buf *out, const struct kept *k)
     json_w_key(&w, S("entityMap"));
     json_w_object(&w);
     for (size_t i = 0; i < k->n; i++) {
+        if (access_of(conn) && !shows(conn, tenant, &k->v[i]))
+            continue;
         json_w_key(&w, k->v[i].id);
         json_w_array(&w);
         for (size_t s = 0; s < k->v[i].n_sources; s++)
@@ -244,26 +302,42 @@ void entity_map_answer(struct api *c, int status, struct str id)
 {
     struct entity_maps *m = c->link->entity_maps;
     struct buf out = BUF_INIT;
+    struct kept copy;
+    int64_t tenant;
+    struct store_conn *conn = api_reader(c, &tenant);
+    if (!conn)
+        return;
     pthread_mutex_lock(&m->lock);
-    struct kept **at = find(c, id);
-    if (at)
-        write_map(c, &out, *at);
+    struct kept **at = find(c, access_of(conn), id);
+    if (at) {
+        copy = (struct kept){.id = str_dup(c->arena, (*at)->id),
+                             .expires = (*at)->expires,
+                             .v = copy_entries(c->arena, (*at)->v, (*at)->n),
+                             .n = (*at)->n};
+    }
     pthread_mutex_unlock(&m->lock);
+    if (at)
+        write_map(c, conn, tenant, &out, &copy);
+    store_read_done(conn);
     if (at)
         api_answer_buf(c, status, &out);
     else
         unknown(c, id);
 }
 
+static void get_run(struct api *c)
+{
+    entity_map_answer(c, 200, *(struct str *)c->ctx_then);
+}
+
 static enum http_answer get_map(struct request *req, struct response *res, void *ctx)
 {
     struct api c;
-    struct str id;
-    if (!api_open(&c, req, res, ctx, get_map, 0, "") || !api_id(&c, "id", &id) ||
+    struct str *id = ARENA_NEW(req->arena, struct str);
+    if (!api_open(&c, req, res, ctx, get_map, 0, "") || !api_id(&c, "id", id) ||
         !api_accept(&c, false))
         return c.answer;
-    entity_map_answer(&c, 200, id);
-    return HTTP_DONE;
+    return api_slowly(&c, get_run, id); /* looks at each entity */
 }
 
 /* {id: [source...]}; false: the response is filled. */
@@ -280,7 +354,9 @@ static bool take_entries(struct api *c, const struct json *v, struct entity_map_
             ok = json_is(&list->items[k], JSON_STRING) &&
                  (str_eq(sources[k], S("@none")) || ld_is_uri(sources[k]));
         }
-        (*out)[i] = (struct entity_map_entry){json_key(&v->members[i]), sources, ok ? list->n : 0};
+        (*out)[i] = (struct entity_map_entry){.id = json_key(&v->members[i]),
+                                              .sources = sources,
+                                              .n_sources = ok ? list->n : 0};
     }
     if (!ok)
         api_fail_text(c, ERR_INVALID,
@@ -327,6 +403,7 @@ static void replace_entries(struct entity_maps *m, struct kept **at,
         abort();
     k->id = str_dup(&k->arena, old->id);
     k->tenant = str_dup(&k->arena, old->tenant);
+    k->owner = str_dup(&k->arena, old->owner);
     k->expires = old->expires;
     k->v = copy_entries(&k->arena, v, n);
     k->n = n;
@@ -350,8 +427,9 @@ static enum http_answer patch_map(struct request *req, struct response *res, voi
         return c.answer;
     struct entity_maps *m = c.link->entity_maps;
     int64_t most = clock_now(c.link->clock) + LIFETIME_MAX_S * SECOND_US;
+    const struct access_view *view = view_of(&c);
     pthread_mutex_lock(&m->lock);
-    struct kept **at = find(&c, id);
+    struct kept **at = find(&c, view, id);
     if (at && map)
         replace_entries(m, at, v, map->n);
     if (at && expires)
@@ -370,8 +448,9 @@ static enum http_answer delete_map(struct request *req, struct response *res, vo
     if (!api_open(&c, req, res, ctx, delete_map, 0, "") || !api_id(&c, "id", &id))
         return c.answer;
     struct entity_maps *m = c.link->entity_maps;
+    const struct access_view *view = view_of(&c);
     pthread_mutex_lock(&m->lock);
-    struct kept **at = find(&c, id);
+    struct kept **at = find(&c, view, id);
     if (at)
         drop(m, at);
     pthread_mutex_unlock(&m->lock);

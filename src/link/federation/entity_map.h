@@ -8,6 +8,9 @@
  * gone or does not meet the query any more is left out. Where the map is not known, or its time is
  * over, a new one is made.
  *
+ * A map is for whoever had it made and for those who manage the tenant, that of nobody known for
+ * all; it tells of each entity only to who may see it at that moment.
+ *
  * Maps are in the memory of this process and end with it: link.entity_maps of them, of at most
  * ENTITY_MAP_IDS entities each, ENTITY_MAPS_IDS in all (the oldest go first), for
  * link.entity_map_s unless entityMapLifetime asks for another time, a day at most. No maps are made
@@ -44,6 +47,8 @@ struct entity_map_entry {
     struct str id;
     const struct str *sources;
     size_t n_sources;
+    const struct str *types; /* that the sources named; none: it is not known */
+    size_t n_types;
 };
 /* here: this store has it; d: what sources said, or NULL. */
 struct entity_map_entry entity_map_entry(struct arena *a, struct str id, bool here,
