@@ -2,6 +2,7 @@
 
 #include "core/datetime.h"
 #include "core/vec.h"
+#include <string.h>
 
 enum op_kind {
     OP_TEXT,     /* text */
@@ -28,6 +29,7 @@ struct parser {
     VEC(struct message_op) ops;
     struct message *m;
     struct error *e;
+    struct str args[MESSAGE_ARGS]; /* of m */
 };
 
 /* --- compiling --- */
@@ -82,7 +84,7 @@ static enum err note_arg(struct parser *p, struct str name)
         return OK;
     if (p->m->n_args == MESSAGE_ARGS)
         return fail(p, "too many arguments");
-    p->m->args[p->m->n_args++] = name;
+    p->args[p->m->n_args++] = name;
     return OK;
 }
 
@@ -233,17 +235,27 @@ static enum err sequence(struct parser *p, int depth, struct str counted)
     return OK;
 }
 
+/* A copy of what was gathered, without the room that gathering needs. */
+static const void *settled(struct arena *a, const void *v, size_t n)
+{
+    return n ? memcpy(arena_alloc(a, n), v, n) : NULL;
+}
+
 enum err message_compile(struct arena *a, struct str text, struct message *out, struct error *e)
 {
     *out = (struct message){0};
-    struct parser p = {.arena = a, .s = text, .m = out, .e = e};
     if (text.n > MESSAGE_BYTES)
         return error_set(e, ERR_TOO_LARGE, "text of %zu bytes, %d allowed", text.n, MESSAGE_BYTES);
+    struct arena scratch = ARENA_INIT;
+    struct parser p = {.arena = &scratch, .s = text, .m = out, .e = e};
+    out->args = p.args;
     enum err r = sequence(&p, 0, STR_NONE);
     if (!r && p.i < p.s.n)
         r = fail(&p, "'}' without '{'");
-    out->ops = p.ops.v;
     out->n = p.ops.n;
+    out->ops = settled(a, p.ops.v, p.ops.n * sizeof(p.ops.v[0]));
+    out->args = settled(a, p.args, out->n_args * sizeof(p.args[0]));
+    arena_release(&scratch);
     return r;
 }
 

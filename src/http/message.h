@@ -30,7 +30,7 @@ struct message_op;
 struct message {
     const struct message_op *ops;
     size_t n;
-    struct str args[MESSAGE_ARGS]; /* names, each once, in order of appearance */
+    const struct str *args; /* names, each once, in order of appearance */
     size_t n_args;
 };
 

@@ -2,6 +2,7 @@
 
 #include "core/vec.h"
 #include "template_html.h"
+#include <string.h>
 
 struct section {
     uint32_t op;
@@ -81,18 +82,15 @@ static enum err parse_path(struct parser *p, struct str text, struct template_pa
     *out = (struct template_path){0};
     if (str_eq(text, S(".")))
         return OK;
-    VEC(struct str) names = VEC_INIT;
-    struct str rest = text, name;
-    while (str_split(&rest, '.', &name)) {
-        if (!is_name(name))
+    size_t n = 1;
+    for (size_t i = 0; i < text.n; i++)
+        n += text.p[i] == '.';
+    struct str *names = ARENA_ARRAY(p->arena, struct str, n);
+    struct str rest = text;
+    for (out->names = names; str_split(&rest, '.', &names[out->n]); out->n++)
+        if (!is_name(names[out->n]))
             return fail(p, "not a name:", text);
-        *vec_push(p->arena, &names) = name;
-    }
-    if (names.n == 0 || str_ends(text, S(".")))
-        return fail(p, "not a name:", text);
-    out->names = names.v;
-    out->n = names.n;
-    return OK;
+    return out->n == n ? OK : fail(p, "not a name:", text);
 }
 
 /* --- tags --- */
@@ -207,8 +205,7 @@ static enum err add_message(struct parser *p, const struct tag *t)
         return r;
     struct template_op *op = add(p, TEMPLATE_MESSAGE);
     op->mode = mode_here(p, t);
-    struct template_arg *args = ARENA_ARRAY(p->arena, struct template_arg, TEMPLATE_ARGS);
-    op->args = args;
+    struct template_arg args[TEMPLATE_ARGS] = {0};
     struct str rest = t->inner, word;
     while (str_split(&rest, ' ', &word)) {
         word = str_trim(word);
@@ -224,6 +221,8 @@ static enum err add_message(struct parser *p, const struct tag *t)
         if (r)
             return r;
     }
+    size_t n = op->n_args * sizeof(args[0]);
+    op->args = n ? memcpy(arena_alloc(p->arena, n), args, n) : NULL;
     return op->text.n > 0 ? OK : fail(p, "no key:", t->inner);
 }
 
