@@ -89,6 +89,9 @@ test('what is sent to a source as a proof is not for everybody to read', async (
     assert.doesNotMatch((await ok(city.get(headers.get('location'), far), 200)).text, /for-the-receiver/);
     assert.doesNotMatch((await ok(city.get(`${ld}/subscriptions`, far), 200)).text, /for-the-receiver/);
     assert.match((await city.get(headers.get('location'))).text, /for-the-receiver/);
+    const mqtt = (await ok(city.post(`${ld}/subscriptions`, { type: 'Subscription', entities: [{ type: 'Shelter' }], notification: { endpoint: { uri: 'mqtt://me:for-the-broker@127.0.0.1:9/topic' } } }), 201)).headers.get('location');
+    assert.match((await ok(city.get(mqtt, far), 200)).text, /mqtt:\/\/me:\*+@127/);
+    assert.match((await city.get(mqtt)).text, /for-the-broker/);
     const v2 = await ok(city.post('/v2/subscriptions', { subject: { entities: [{ idPattern: '.*', type: 'Shelter' }] }, notification: { httpCustom: { url: 'http://127.0.0.1:9/y', headers: { Authorization: 'Bearer for-the-receiver' } } } }), 201);
     for (const path of [v2.headers.get('location'), '/v2/subscriptions']) {
         assert.doesNotMatch((await ok(city.get(path, far), 200)).text, /for-the-receiver/);

@@ -8,6 +8,7 @@
 #include "csource_outbox.h"
 #include "distribute_subscription.h"
 #include "forward.h"
+#include "http/mqtt.h"
 #include "link/access.h"
 #include "subscription_write.h"
 #include <stdio.h>
@@ -40,20 +41,26 @@ bool sub_owned(const struct api *c, int64_t tenant, const struct json *doc)
 
 const struct json *sub_readable(const struct api *c, int64_t tenant, const struct json *doc)
 {
-    static const struct str headers[][2] = {{S_INIT("endpoint"), S_INIT("receiverInfo")},
-                                            {S_INIT("httpCustom"), S_INIT("headers")}};
+    static const struct {
+        struct str to, headers, url;
+    } ways[] = {{S_INIT("endpoint"), S_INIT("receiverInfo"), S_INIT("uri")},
+                {S_INIT("httpCustom"), S_INIT("headers"), S_INIT("url")},
+                {S_INIT("http"), S_INIT(""), S_INIT("url")}};
     const struct json *told = json_get(doc, S("notification"));
     if (json_text(json_get(doc, S(SUB_OWNER))).n || access_secrets(c->link->access, c->req, tenant))
         return doc;
-    for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
-        const struct json *to = json_get(told, headers[i][0]);
-        if (!json_get(to, headers[i][1]))
+    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+        const struct json *to = json_get(told, ways[i].to);
+        struct str url = json_text(json_get(to, ways[i].url));
+        if (!url.n)
             continue;
-        struct json *out = ARENA_ARRAY(c->arena, struct json, 2);
-        out[0] =
-            json_with(c->arena, told, headers[i][0], json_without(c->arena, to, headers[i][1]));
-        out[1] = json_with(c->arena, doc, S("notification"), out[0]);
-        return &out[1];
+        struct json *out = ARENA_ARRAY(c->arena, struct json, 3);
+        out[0] = json_without(c->arena, to, ways[i].headers);
+        out[0] = json_with(c->arena, &out[0], ways[i].url,
+                           json_v_str(url_without_password(c->arena, url)));
+        out[1] = json_with(c->arena, told, ways[i].to, out[0]);
+        out[2] = json_with(c->arena, doc, S("notification"), out[1]);
+        return &out[2];
     }
     return doc;
 }

@@ -39,7 +39,7 @@ enum http_answer sub_write_submit(struct api *c, struct sub_write_call *w);
 
 /* Is the subscription theirs who ask, to read and to change? */
 bool sub_owned(const struct api *c, int64_t tenant, const struct json *doc);
-/* It as they may read it: without headers that are secrets between others (access_secrets()). */
+/* It as they may read it: without headers and passwords for others (access_secrets()). */
 const struct json *sub_readable(const struct api *c, int64_t tenant, const struct json *doc);
 /* One, and a page, of the subscriptions to registrations or (path absent) to entities. */
 enum http_answer sub_read_one(struct request *req, struct response *res, void *ctx,
