@@ -17,19 +17,23 @@ export async function startRelease(options = {}) {
 
 export const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
 
-function wrkCommand(url, { connections = 50, seconds = quick ? 1 : 3, script, cpu }) {
-    const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--latency', ...(script ? ['-s', script] : []), url];
+function wrkCommand(url, { connections = 50, seconds = quick ? 1 : 3, script, cpu, headers = {} }) {
+    const lines = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`]);
+    const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--latency', ...lines, ...(script ? ['-s', script] : []), url];
     return cpu === undefined ? ['wrk', args] : ['taskset', ['-c', String(cpu), 'wrk', ...args]];
 }
 
 function wrkResult(url, out) {
     if (/Non-2xx/.test(out)) throw new Error(`errors from ${url}:\n${out}`);
     const unit = { us: 0.001, ms: 1, s: 1000 };
-    const p99 = /99%\s+([\d.]+)(us|ms|s)/.exec(out);
-    return { rate: Number(/Requests\/sec:\s+([\d.]+)/.exec(out)[1]), p99: Number(p99[1]) * unit[p99[2]] };
+    const part = (percent) => {
+        const [, n, of] = new RegExp(`${percent}%\\s+([\\d.]+)(us|ms|s)`).exec(out);
+        return Number(n) * unit[of];
+    };
+    return { rate: Number(/Requests\/sec:\s+([\d.]+)/.exec(out)[1]), p50: part(50), p99: part(99) };
 }
 
-// One wrk run; returns requests per second and p99 in ms. Fails on any answer that is not 2xx.
+// One wrk run; returns requests per second, p50 and p99 in ms. Fails on any answer that is not 2xx.
 export function wrk(url, options = {}) {
     return wrkResult(url, execFileSync(...wrkCommand(url, options), { encoding: 'utf8' }));
 }

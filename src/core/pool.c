@@ -5,15 +5,25 @@
 #include <stdlib.h>
 #include <time.h>
 
+/* Tasks that wait stand in lanes, which are served in turn: who has many waits for themselves. */
+enum { LANES = 64 };
+
 struct task {
+    struct task *next;
     void (*run)(void *ctx);
     void *ctx;
+};
+
+struct lane {
+    struct task *first, **last;
+    size_t n;
 };
 
 /* Periodic work. It is due at a time, and "running" keeps a second run from starting meanwhile. */
 struct timer {
     struct timer *next;
-    struct task task;
+    void (*run)(void *ctx);
+    void *ctx;
     int64_t every, due; /* steady clock, microseconds */
     bool running;
 };
@@ -21,8 +31,10 @@ struct timer {
 struct pool {
     pthread_mutex_t lock;
     pthread_cond_t work; /* something to do, or stop */
-    struct task *queue;  /* a ring */
-    size_t first, n, max;
+    struct lane lanes[LANES];
+    size_t turn;   /* the lane to be served next */
+    size_t busy;   /* lanes with something in them */
+    size_t n, max; /* tasks that wait */
     struct timer *timers;
     bool stop;
     unsigned threads;
@@ -45,19 +57,34 @@ static void run_timer(struct pool *p, struct timer *t, int64_t now)
     t->due += t->every * (1 + (now - t->due) / t->every);
     t->running = true;
     pthread_mutex_unlock(&p->lock);
-    t->task.run(t->task.ctx);
+    t->run(t->ctx);
     pthread_mutex_lock(&p->lock);
     t->running = false;
     pthread_cond_broadcast(&p->work); /* others may have slept past its next time */
 }
 
+/* The next task of the next lane that has one; there is one. */
+static struct task *take_one(struct pool *p)
+{
+    while (!p->lanes[p->turn].first)
+        p->turn = (p->turn + 1) % LANES;
+    struct lane *lane = &p->lanes[p->turn];
+    struct task *task = lane->first;
+    lane->first = task->next;
+    if (!lane->first)
+        lane->last = &lane->first;
+    p->busy -= --lane->n == 0;
+    p->n--;
+    p->turn = (p->turn + 1) % LANES;
+    return task;
+}
+
 static void run_task(struct pool *p)
 {
-    struct task task = p->queue[p->first];
-    p->first = (p->first + 1) % p->max;
-    p->n--;
+    struct task *task = take_one(p);
     pthread_mutex_unlock(&p->lock);
-    task.run(task.ctx);
+    task->run(task->ctx);
+    free(task);
     pthread_mutex_lock(&p->lock);
 }
 
@@ -96,9 +123,8 @@ struct pool *pool_new(unsigned threads, size_t queue_max)
     if (!p)
         abort();
     p->max = queue_max ? queue_max : 1;
-    p->queue = calloc(p->max, sizeof(*p->queue));
-    if (!p->queue)
-        abort();
+    for (size_t i = 0; i < LANES; i++)
+        p->lanes[i].last = &p->lanes[i].first;
     pthread_condattr_t attr;
     pthread_mutex_init(&p->lock, NULL);
     pthread_condattr_init(&attr);
@@ -111,17 +137,38 @@ struct pool *pool_new(unsigned threads, size_t queue_max)
     return p;
 }
 
-enum err pool_submit(struct pool *p, void (*run)(void *ctx), void *ctx)
+/* A full queue still takes what keeps its lane within an equal share. */
+static bool has_room(const struct pool *p, const struct lane *lane)
 {
+    size_t lanes = p->busy + (lane->n == 0);
+    return p->n < p->max || (p->n < 2 * p->max && lanes > 1 && lane->n < p->max / lanes);
+}
+
+enum err pool_submit_in(struct pool *p, uint64_t lane_key, void (*run)(void *ctx), void *ctx)
+{
+    struct lane *lane = &p->lanes[lane_key % LANES];
+    struct task *task = malloc(sizeof(*task));
+    if (!task)
+        abort();
+    *task = (struct task){NULL, run, ctx};
     pthread_mutex_lock(&p->lock);
-    bool room = !p->stop && p->n < p->max;
+    bool room = !p->stop && has_room(p, lane);
     if (room) {
-        p->queue[(p->first + p->n) % p->max] = (struct task){run, ctx};
+        *lane->last = task;
+        lane->last = &task->next;
+        p->busy += lane->n++ == 0;
         p->n++;
         pthread_cond_signal(&p->work);
     }
     pthread_mutex_unlock(&p->lock);
+    if (!room)
+        free(task);
     return room ? OK : ERR_UNAVAILABLE;
+}
+
+enum err pool_submit(struct pool *p, void (*run)(void *ctx), void *ctx)
+{
+    return pool_submit_in(p, 0, run, ctx);
 }
 
 void pool_every(struct pool *p, int64_t interval_ms, void (*run)(void *ctx), void *ctx)
@@ -129,7 +176,8 @@ void pool_every(struct pool *p, int64_t interval_ms, void (*run)(void *ctx), voi
     struct timer *t = calloc(1, sizeof(*t));
     if (!t)
         abort();
-    t->task = (struct task){run, ctx};
+    t->run = run;
+    t->ctx = ctx;
     t->every = (interval_ms > 0 ? interval_ms : 1) * 1000;
     t->due = clock_steady(&clock_system) + t->every;
     pthread_mutex_lock(&p->lock);
@@ -144,7 +192,7 @@ void pool_never(struct pool *p, void (*run)(void *ctx), void *ctx)
     pthread_mutex_lock(&p->lock);
     for (struct timer **at = &p->timers; *at;) {
         struct timer *t = *at;
-        if (t->task.run != run || t->task.ctx != ctx) {
+        if (t->run != run || t->ctx != ctx) {
             at = &t->next;
         } else if (t->running) {
             pthread_cond_wait(&p->work, &p->lock);
@@ -173,6 +221,5 @@ void pool_free(struct pool *p)
     }
     pthread_cond_destroy(&p->work);
     pthread_mutex_destroy(&p->lock);
-    free(p->queue);
     free(p);
 }

@@ -30,7 +30,7 @@ enum http_answer api_slowly(struct api *c, void (*then)(struct api *c), void *ct
     struct api *kept = api_keep(c);
     kept->then = then;
     kept->ctx_then = ctx;
-    if (pool_submit(c->link->pool, slow_run, kept))
+    if (pool_submit_in(c->link->pool, str_hash(c->tenant), slow_run, kept))
         return api_fail_text(c, ERR_UNAVAILABLE, "too much slow work is waiting");
     return HTTP_LATER;
 }
@@ -97,7 +97,7 @@ bool api_context(struct api *c, http_handler handler, const struct json *value,
     r->call = *c;
     r->handler = handler;
     r->url = missing;
-    if (pool_submit(c->link->pool, retry_run, r)) {
+    if (pool_submit_in(c->link->pool, str_hash(c->tenant), retry_run, r)) {
         api_fail_text(c, ERR_UNAVAILABLE, "too many @contexts are being fetched");
         return false;
     }

@@ -254,7 +254,7 @@ static enum http_answer entities(struct api *c, enum batch_kind kind, enum op_ki
         return submit(c, b);
     struct api *kept = api_keep(c);
     kept->ctx_then = b;
-    if (pool_submit(c->link->pool, fetch_and_take, kept))
+    if (pool_submit_in(c->link->pool, str_hash(c->tenant), fetch_and_take, kept))
         return api_fail_text(c, ERR_UNAVAILABLE, "too many @contexts are being fetched");
     return HTTP_LATER;
 }

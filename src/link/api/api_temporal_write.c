@@ -267,7 +267,8 @@ static enum http_answer submit(struct api *c, struct change *x, enum dist_kind k
 {
     x->c = api_keep(c);
     x->arena = c->arena;
-    x->store = (struct store_change){.apply = apply, .done = done, .ctx = x};
+    x->store =
+        (struct store_change){.apply = apply, .done = done, .ctx = x, .lane = str_hash(c->tenant)};
     if (shared(c, x, kind))
         return c->answer;
     if (store_submit(c->link->store, &x->store))

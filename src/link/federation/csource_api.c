@@ -326,7 +326,10 @@ static enum http_answer submit(struct api *c, struct reg_call *k)
     k->w.make_tenant = k->w.kind == REG_WRITE_CREATE && c->link->options.tenants_auto;
     if (k->whole)
         return api_slowly(c, write_slowly, k);
-    k->change = (struct store_change){.apply = apply, .done = written, .ctx = k};
+    k->change = (struct store_change){.apply = apply,
+                                      .done = written,
+                                      .ctx = k,
+                                      .lane = str_hash(c->tenant)};
     enum err err = store_submit(c->link->store, &k->change);
     if (err)
         return api_fail_text(c, err, "too many changes are waiting to be written");

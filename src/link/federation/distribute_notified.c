@@ -181,7 +181,8 @@ static enum http_answer notified(struct request *req, struct response *res, void
     for (uint32_t i = 0; i < n; i++)
         if (!take_entity(t, json_is(data, JSON_ARRAY) ? &data->items[i] : data))
             return t->c->answer;
-    t->change = (struct store_change){.apply = apply, .done = done, .ctx = t};
+    t->change =
+        (struct store_change){.apply = apply, .done = done, .ctx = t, .lane = str_hash(c.tenant)};
     if (store_submit(c.link->store, &t->change))
         return api_fail_text(&c, ERR_UNAVAILABLE, "too many changes are waiting to be written");
     return HTTP_LATER;

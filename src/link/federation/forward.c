@@ -427,7 +427,7 @@ static void all_done(void *ctx)
 {
     struct group *g = ctx;
     struct forwarding *w = g->link->forwarding;
-    if (!pool_submit(g->link->pool, run_then, g))
+    if (!pool_submit_in(g->link->pool, str_hash(g->call->tenant), run_then, g))
         return;
     pthread_mutex_lock(&w->lock);
     g->next = w->late;

@@ -335,7 +335,7 @@ static enum http_answer start_import(struct request *req, struct response *res, 
         return api_fail(&c, &e);
     }
     int64_t number = j->number; /* once it runs the job is its thread's */
-    if (pool_submit(all->link->pool, run_job, j)) {
+    if (pool_submit_in(all->link->pool, str_hash(c.tenant), run_job, j)) {
         delist(all, j);
         return api_fail_text(&c, ERR_UNAVAILABLE, "too much work is waiting");
     }

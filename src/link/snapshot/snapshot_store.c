@@ -249,7 +249,6 @@ static void use_done(void *ctx, enum err code, const struct error *e)
 
 void snapshot_used(struct link *l, struct str tenant, const struct snapshot *s)
 {
-    (void)tenant;
     int64_t now = clock_now(l->clock);
     if (now - s->used < USED_US)
         return;
@@ -259,7 +258,10 @@ void snapshot_used(struct link *l, struct str tenant, const struct snapshot *s)
     u->at = now;
     u->n = s->space.n;
     memcpy(u->space, s->space.p, s->space.n);
-    u->change = (struct store_change){.apply = note_use, .done = use_done, .ctx = u};
+    u->change = (struct store_change){.apply = note_use,
+                                      .done = use_done,
+                                      .ctx = u,
+                                      .lane = str_hash(tenant)};
     if (store_submit(l->store, &u->change))
         free(u);
 }

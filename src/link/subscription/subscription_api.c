@@ -486,7 +486,10 @@ enum http_answer sub_write_submit(struct api *c, struct sub_write_call *w)
         *with = json_with(c->arena, w->in, S(SUB_OWNER), json_v_str(access_asks(c->req)->actor));
         w->in = with;
     }
-    w->change = (struct store_change){.apply = apply, .done = written, .ctx = w};
+    w->change = (struct store_change){.apply = apply,
+                                      .done = written,
+                                      .ctx = w,
+                                      .lane = str_hash(c->tenant)};
     enum err err = store_submit(c->link->store, &w->change);
     if (err)
         return api_fail_text(c, err, "too many changes are waiting to be written");

@@ -563,7 +563,8 @@ static void start_full(struct subscriptions *h, struct sub *s)
         abort();
     *t = (struct full_task){h, s};
     atomic_fetch_add(&h->refs, 1);
-    if (h->link->pool && !pool_submit(h->link->pool, full_task, t))
+    uint64_t lane = (uint64_t)s->tenant->tenant;
+    if (h->link->pool && !pool_submit_in(h->link->pool, lane, full_task, t))
         return;
     full_task(t); /* the pool is full, or there is none: here, then */
 }

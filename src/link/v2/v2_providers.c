@@ -410,7 +410,10 @@ static void count_outcomes(struct api *c, const struct forward *f, size_t n)
         /* that it does not have something is an answer too */
         o->v[i] = (struct outcome){p->rid, forward_succeeded(&f[i]) || f[i].status == 404};
     }
-    o->change = (struct store_change){.apply = write_outcomes, .done = outcomes_written, .ctx = o};
+    o->change = (struct store_change){.apply = write_outcomes,
+                                      .done = outcomes_written,
+                                      .ctx = o,
+                                      .lane = str_hash(c->tenant)};
     if (!n || store_submit(c->link->store, &o->change))
         free(o);
 }

@@ -463,7 +463,10 @@ static enum http_answer submit(const struct api *c, int kind, struct str id, str
     w->kind = kind;
     w->id = id;
     w->path = path;
-    w->change = (struct store_change){.apply = apply, .done = written, .ctx = w};
+    w->change = (struct store_change){.apply = apply,
+                                      .done = written,
+                                      .ctx = w,
+                                      .lane = str_hash(c->tenant)};
     if (store_submit(c->link->store, &w->change))
         return api_fail_text(&w->api, ERR_UNAVAILABLE,
                              "too many changes are waiting to be written");

@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <time.h>
 
 static _Atomic int runs;
@@ -81,6 +82,54 @@ static void test_full_queue_refuses(void **state)
     assert_int_equal(atomic_load(&runs), 3);
 }
 
+/* A task that notes its lane. One thread runs them, so that the list needs no lock. */
+struct noted {
+    char lane, *order;
+};
+
+static void note(void *ctx)
+{
+    const struct noted *n = ctx;
+    n->order[strlen(n->order)] = n->lane;
+}
+
+static void test_lanes_take_turns(void **state)
+{
+    (void)state;
+    struct gate g = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    char order[16] = "";
+    struct noted noisy = {'n', order}, quiet = {'q', order};
+    struct pool *p = pool_new(1, 6);
+    assert_int_equal(pool_submit(p, wait_at_gate, &g), OK);
+    gate_wait_for(&g, 1);
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(pool_submit_in(p, 'n', note, &noisy), OK);
+    assert_int_equal(pool_submit_in(p, 'n', note, &noisy), ERR_UNAVAILABLE);
+    for (int i = 0; i < 2; i++) /* the queue is full, their share is not */
+        assert_int_equal(pool_submit_in(p, 'q', note, &quiet), OK);
+    gate_open(&g);
+    pool_free(p);
+    assert_true(!strcmp(order, "nqnqnnnn") || !strcmp(order, "qnqnnnnn"));
+}
+
+static void test_equal_shares_end(void **state)
+{
+    (void)state;
+    struct gate g = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    struct pool *p = pool_new(1, 4);
+    atomic_store(&runs, 0);
+    assert_int_equal(pool_submit(p, wait_at_gate, &g), OK);
+    gate_wait_for(&g, 1);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pool_submit_in(p, 1, count, NULL), OK);
+    for (int i = 0; i < 2; i++) /* half of four for each of two */
+        assert_int_equal(pool_submit_in(p, 2, count, NULL), OK);
+    assert_int_equal(pool_submit_in(p, 2, count, NULL), ERR_UNAVAILABLE);
+    gate_open(&g);
+    pool_free(p);
+    assert_int_equal(atomic_load(&runs), 6);
+}
+
 static void test_threads_work_side_by_side(void **state)
 {
     (void)state;
@@ -130,6 +179,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_tasks_run),
         cmocka_unit_test(test_full_queue_refuses),
+        cmocka_unit_test(test_lanes_take_turns),
+        cmocka_unit_test(test_equal_shares_end),
         cmocka_unit_test(test_threads_work_side_by_side),
         cmocka_unit_test(test_periodic_work),
     };
