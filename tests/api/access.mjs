@@ -316,6 +316,27 @@ test('a key is of one tenant', async () => {
     assert.equal((await city.get('/link/v1/keys', { ...far, ...h, 'NGSILD-Tenant': 'other' })).status, 200);
 });
 
+test('what one reader was shown is not shown to another who sees less, before and after a policy changes', async () => {
+    const list = async (headers) => (await city.get(`${ld}/entities?type=Kiosk`, headers)).json.map((e) => Object.keys(e).filter((k) => /^[ab]$/.test(k)).join(''));
+    const rule = (attr, effect) => ({ rules: [{ effect, rights: ['read'], types: ['Kiosk'], attrs: [attr] }] });
+    assert.equal((await city.post(`${ld}/entities`, { id: 'urn:x:kiosk', type: 'Kiosk', a: P(1), b: P(2) })).status, 201);
+    await policy('not-a', rule('a', 'deny'));
+    await policy('not-b', rule('b', 'deny'));
+    const withoutA = bearer(await newKey('kiosk-a', ['not-a'])), withoutB = bearer(await newKey('kiosk-b', ['not-b']));
+    const elsewhere = bearer((await city.post('/link/v1/keys', { name: 'kiosk-c', policies: ['reader'] }, { headers: { 'NGSILD-Tenant': 'kiosks' } })).json.key);
+    for (let i = 0; i < 3; i++) { // the first time they are made, then they are kept
+        assert.deepEqual(await list(), ['ab']);
+        assert.deepEqual(await list(withoutA), ['b']);
+        assert.deepEqual(await list(withoutB), ['a']);
+        assert.deepEqual((await city.get(`${ld}/entities?type=Kiosk`, elsewhere)).json, []);
+    }
+    await policy('not-a', rule('b', 'deny'));
+    assert.deepEqual(await list(withoutA), ['a']);
+    await policy('not-a', { rules: [{ effect: 'deny', rights: ['read'], types: ['Kiosk'] }] });
+    assert.deepEqual(await list(withoutA), []);
+    assert.equal((await city.delete(`${ld}/entities/urn:x:kiosk`)).status, 204);
+});
+
 test('quotas: requests and writes a second, entities, subscriptions', async () => {
     const slow = await newKey('slow', ['writer'], { quota: { writes_s: 1, entities: 2, subscriptions: 1 } });
     const h = { headers: bearer(slow) };

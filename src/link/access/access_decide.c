@@ -157,6 +157,7 @@ struct access_verdict access_decide(const struct access_view *v, enum access_rig
 
 void access_view_finish(struct access_view *v)
 {
+    static _Atomic uint64_t views;
     bool hides = !(v->open & ACCESS_READ) || v->personal->n_types || v->personal->n_attrs;
     v->by_attrs = v->personal->n_attrs > 0;
     v->admin = false;
@@ -171,6 +172,14 @@ void access_view_finish(struct access_view *v)
         v->by_attrs = v->by_attrs || r->n_attrs > 0;
     }
     v->sees_all = !v->nothing && (v->admin || !hides);
+    v->number = v->sees_all ? 0 : atomic_fetch_add(&views, 1) + 1;
+}
+
+uint64_t access_number(const struct access_view *v)
+{
+    if (v && v->nothing)
+        return UINT64_MAX; /* nothing is shown, and so nothing is kept under it */
+    return v ? v->number : 0;
 }
 
 bool access_may(const struct access_view *v, enum access_right right)

@@ -72,12 +72,13 @@ struct access_view {
     const struct access_rule *const *rules;
     size_t n_rules;
     const struct access_marks *personal;
-    unsigned open;  /* rights without any rule */
-    bool admin;     /* nothing is denied */
-    bool nothing;   /* everything is */
-    bool sees_all;  /* no rule, mark or default hides anything */
-    bool by_attrs;  /* some rule or mark of reading names attributes */
-    bool own_rules; /* some rule asks for the creator */
+    unsigned open;   /* rights without any rule */
+    bool admin;      /* nothing is denied */
+    bool nothing;    /* everything is */
+    bool sees_all;   /* no rule, mark or default hides anything */
+    bool by_attrs;   /* some rule or mark of reading names attributes */
+    bool own_rules;  /* some rule asks for the creator */
+    uint64_t number; /* see access_number() */
 };
 
 enum access_why { WHY_ADMIN, WHY_NOTHING, WHY_RULE, WHY_PERSONAL, WHY_OPEN, WHY_CLOSED };

@@ -172,7 +172,7 @@ static void show(struct page *p, const struct entity_row *row, const struct json
     }
     size_t begin = p->out.n;
     entity_write(&p->out, p->c->arena, stored, &p->view);
-    if (p->shown && !row->partial)
+    if (p->shown)
         shown_put(p->shown, row->eid, row->version, &p->view, stored,
                   str_from(buf_view(&p->out), begin));
     if (p->join.kind == JOIN_FLAT)
@@ -647,6 +647,7 @@ static enum http_answer query(struct page *p)
         return later(p);
     }
     begin_page(p, conn, tenant);
+    p->view.seen_as = access_number(access_of(conn));
     if (shown_fits(c->link->shown, &p->view) && p->join.kind == JOIN_NONE)
         p->shown = c->link->shown;
     enum err err = p->map.make ? note_all(p, conn, tenant, &e) : OK;

@@ -380,9 +380,8 @@ static enum err evaluate(struct run *r, struct entity_row *row, const struct jso
     bool types_only = !q->id_pattern && !q->n_attrs && !q->q && !q->scope && !q->geo;
     if (r->q->types_of && types_only) {
         const struct json *types = r->q->types_of(r->ctx, row, &r->row);
-        enum access_sight sight = types ? access_sight(r->view, types) : SIGHT_SOME;
-        *hit = types && sight == SIGHT_ALL && (!q->types || query_types_hold(q->types, types));
-        if (sight != SIGHT_SOME)
+        *hit = types && (!q->types || query_types_hold(q->types, types));
+        if (types)
             return OK;
     }
     const struct json *whole = json_parse(&r->row, row->doc, &JSON_DEFAULT, e);

@@ -13,6 +13,7 @@ enum { LOCKS = 64 };
 
 struct entry {
     int64_t eid, version;
+    uint64_t seen_as;
     unsigned form;
     size_t n_text, n_types;
     char bytes[]; /* text, then types */
@@ -82,20 +83,20 @@ static unsigned form_of(const struct entity_view *v)
 }
 
 /* Entities that follow one another have places side by side. */
-static size_t place_of(const struct shown *s, int64_t eid, unsigned form)
+static size_t place_of(const struct shown *s, int64_t eid, const struct entity_view *v)
 {
-    return ((size_t)eid + form * 1021u) & (s->n - 1);
+    return ((size_t)eid + form_of(v) * 1021u + (size_t)v->seen_as * 16411u) & (s->n - 1);
 }
 
 bool shown_get(struct shown *s, int64_t eid, int64_t version, const struct entity_view *v,
                struct arena *a, struct str *text, struct str *types)
 {
-    size_t place = place_of(s, eid, form_of(v));
+    size_t place = place_of(s, eid, v);
     pthread_mutex_t *lock = &s->locks[place % LOCKS];
     pthread_mutex_lock(lock);
     const struct entry *there = s->places[place];
-    bool found =
-        there && there->eid == eid && there->version == version && there->form == form_of(v);
+    bool found = there && there->eid == eid && there->version == version &&
+                 there->form == form_of(v) && there->seen_as == v->seen_as;
     if (found) {
         *text = str_dup(a, str_n(there->bytes, there->n_text));
         *types = str_dup(a, str_n(there->bytes + there->n_text, there->n_types));
@@ -114,13 +115,14 @@ void shown_put(struct shown *s, int64_t eid, int64_t version, const struct entit
     struct entry *made = allocate(1, sizeof(*made) + text.n + types.n);
     made->eid = eid;
     made->version = version;
+    made->seen_as = v->seen_as;
     made->form = form_of(v);
     made->n_text = text.n;
     made->n_types = types.n;
     memcpy(made->bytes, text.p, text.n);
     memcpy(made->bytes + text.n, types.p, types.n);
     buf_release(&types);
-    size_t place = place_of(s, eid, made->form);
+    size_t place = place_of(s, eid, v);
     pthread_mutex_t *lock = &s->locks[place % LOCKS];
     pthread_mutex_lock(lock);
     struct entry *old = s->places[place];

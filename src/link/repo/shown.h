@@ -3,8 +3,10 @@
  *
  * Maps, lists and dashboards ask for the same entities again and again. Their text is kept under
  * row and version; a version never changes, so that nothing has to be taken back: a changed entity
- * has another version and finds no text. Kept is only the common case: an object in the terms of
- * the core context with all attributes, that does not expire. Any thread may call.
+ * has another version and finds no text. A text is for those who see as much of it (seen_as of the
+ * view). Kept is only the common case: an object in the terms of
+ * the core context with all attributes that they may see, that does not expire. Any thread may
+ * call.
  *
  *     if (shown_get(s, eid, version, &view, arena, &text, &types)) buf_str(out, text);
  */

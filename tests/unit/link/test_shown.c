@@ -10,7 +10,8 @@ static void what_is_kept(void **state)
 {
     (void)state;
     struct shown *s = shown_new(100);
-    struct entity_view v = {0}, concise = {.form = FORM_CONCISE}, sys = {.sys_attrs = true};
+    struct entity_view v = {0}, concise = {.form = FORM_CONCISE}, sys = {.sys_attrs = true},
+                       less = {.seen_as = 5};
     struct str text, types;
     assert_false(shown_get(s, 1, 7, &v, &lab, &text, &types));
     shown_put(s, 1, 7, &v, lab_json(entity), S("text of 7"));
@@ -21,6 +22,11 @@ static void what_is_kept(void **state)
     assert_false(shown_get(s, 1, 8, &v, &lab, &text, &types)); /* it changed */
     assert_false(shown_get(s, 1, 7, &concise, &lab, &text, &types));
     assert_false(shown_get(s, 1, 7, &sys, &lab, &text, &types));
+    assert_false(shown_get(s, 1, 7, &less, &lab, &text, &types)); /* whoever sees less */
+    shown_put(s, 1, 7, &less, lab_json(entity), S("what they see"));
+    assert_false(shown_get(s, 1, 7, &(struct entity_view){.seen_as = 6}, &lab, &text, &types));
+    assert_true(shown_get(s, 1, 7, &less, &lab, &text, &types));
+    assert_true(str_eq(text, S("what they see")));
 
     /* another one takes the place: 100 are rounded up to 128 */
     shown_put(s, 129, 3, &v, lab_json(entity), S("of 129"));

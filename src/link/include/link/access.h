@@ -100,6 +100,9 @@ enum access_sight access_sight(const struct access_view *v, const struct json *t
  * this reader. */
 const struct json *access_see(const struct access_view *v, struct arena *a,
                               const struct json *stored);
+/* Two views with the same number show the same of the same version; 0: everything. Never used again
+ * for another view. */
+uint64_t access_number(const struct access_view *v);
 /* One attribute (absent: anything at all) of an entity of which perhaps only the types are known
  * (stored NULL; types NULL too: nothing is). Then conditions count against the reader. */
 bool access_sees(const struct access_view *v, const struct json *stored, const struct json *types,

@@ -139,6 +139,7 @@ struct entity_view {
     size_t n_datasets;
     const struct ld_context *ctx;
     bool with_context; /* put "@context" into the object: application/ld+json */
+    uint64_t seen_as;  /* access_number() of who asks: whose parts of it are shown; 0: all */
 };
 
 /* Append one entity in the asked form. */

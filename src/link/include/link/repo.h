@@ -75,8 +75,8 @@ struct repo_query {
     const struct clock *clock;
     int64_t deadline; /* steady clock; 0: none. Passed: ERR_TOO_COMPLEX */
     /* Types of a row that the caller knows already, in the arena (it lives until each() returns);
-     * NULL: it does not know. May be NULL. Asked where types are the only condition; each() then
-     * gets no tree. */
+     * NULL: it does not know, or not whether the reader's view shows it. May be NULL. Asked where
+     * types are the only condition; each() then gets no tree. */
     const struct json *(*types_of)(void *ctx, const struct entity_row *row, struct arena *a);
 };
 
