@@ -129,10 +129,21 @@ test('a changed one is loaded again on request', async () => {
 });
 
 test('a context that cannot be had: 504', async () => {
-    for (const path of ['/missing.jsonld', '/slow.jsonld', '/bad.jsonld', '/empty.jsonld'])
+    for (const path of ['/missing.jsonld', '/slow.jsonld'])
         assertError(await ld.post('/entities', thing(url(path)), jsonld), 504, 'LdContextNotAvailable');
     assertError(await ld.get('/entities/urn:x:1', contextLink('http://127.0.0.1:1/none')), 504, 'LdContextNotAvailable');
     assert.equal((await ld.get('/entities/urn:x:1')).status, 200, 'the server goes on');
+});
+
+test('a document that is no context: 400', async () => {
+    for (const path of ['/bad.jsonld', '/empty.jsonld']) {
+        const res = await ld.post('/entities', thing(url(path)), jsonld);
+        assertError(res, 400, 'BadRequestData');
+        assert.match(res.json.detail, /not a context/);
+        const batch = await ld.post('/entityOperations/create', [thing(url(path))], jsonld);
+        assert.equal(batch.status, 207);
+        assert.match(batch.json.errors[0].error.type, /BadRequestData$/);
+    }
 });
 
 test('a context that includes itself is an error, not a loop', async () => {

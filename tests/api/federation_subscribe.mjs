@@ -72,13 +72,15 @@ test('a subscription of this server only stays here', async () => {
     const id = 'urn:ngsi-ld:Subscription:s3';
     const reg = await register(here, there.city.url, { type: 'Lamp' }, { operations });
     assert.equal((await here.post('/subscriptions', subscription(id, { entities: [{ type: 'Lamp' }], localOnly: true }))).status, 201);
+    const asked = 'urn:ngsi-ld:Subscription:s5'; // the same, said beside it (6.3.18)
+    assert.equal((await here.post('/subscriptions?local=true', subscription(asked, { entities: [{ type: 'Lamp' }] }))).status, 201);
     const other = 'urn:ngsi-ld:Subscription:s4';
     assert.equal((await here.post('/subscriptions', subscription(other, { entities: [{ type: 'Lamp' }] }))).status, 201);
     await eventually(async () => (await copies(there)).length === 1);
     await sleep(700);
     assert.equal((await copies(there)).length, 1, 'the other one');
     assert.equal((await here.delete(`/csourceRegistrations/${reg}`)).status, 204);
-    for (const s of [id, other]) await here.delete(`/subscriptions/${s}`);
+    for (const s of [id, asked, other]) await here.delete(`/subscriptions/${s}`);
     await eventually(async () => (await copies(there)).length === 0);
 });
 

@@ -42,6 +42,10 @@ function judge(answer, what) {
     assert.notEqual(answer.status, 0, `${what}: no answer`);
     assert.ok(answer.status < 500, `${what}: ${answer.status} ${answer.text}`);
     if (answer.status < 400) return;
+    if ([411, 415].includes(answer.status) && what.includes(' /ngsi-ld/')) { // clause 6.3.4: just the status
+        assert.equal(answer.text, '', what);
+        return;
+    }
     const type = answer.headers['content-type'] ?? '';
     if (/^application\/(problem\+)?json/.test(type)) {
         const problem = JSON.parse(answer.text);
@@ -174,6 +178,14 @@ function raw(bytes) {
         });
     });
 }
+
+test('no length where a body is needed: 411 without a body', async () => {
+    for (const line of ['POST /ngsi-ld/v1/entities', 'PATCH /ngsi-ld/v1/entities/urn:a:b/attrs', 'PUT /ngsi-ld/v1/entities/urn:a:b']) {
+        const text = await raw(`${line} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\r\n`);
+        assert.match(text, /^HTTP\/1\.1 411 /, line);
+        assert.match(text, /\r\n\r\n$/, line);
+    }
+});
 
 test('request lines, headers and framing that are none', async () => {
     const post = 'POST /ngsi-ld/v1/entities HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n';

@@ -228,9 +228,14 @@ test('discovery by entities and attributes (clause 5.12)', async () => {
     assert.match(page.headers.get('link'), /<\/ngsi-ld\/v1\/csourceRegistrations\?type=Building&count=true&limit=1&offset=0>;rel="prev"/);
     assert.match(page.headers.get('link'), /limit=1&offset=2>;rel="next"/);
     assert.equal((await city.get(`${PATH}?type=Building&limit=0&count=true`)).headers.get('ngsild-results-count'), '3');
+    // pick names attributes as attrs does, omit says nothing about sources
+    const level = await add({ information: [{ entities: [{ type: 'Tower' }], propertyNames: ['level'] }] });
+    assert.deepEqual(ids(await city.get(`${PATH}?type=Tower&pick=id,level&omit=other`)), [level.id]);
+    assert.deepEqual(ids(await city.get(`${PATH}?type=Tower&pick=id,height`)), []);
+    await drop(level);
     // too wide, or wrong
     for (const bad of ['', 'limit=5', 'type=Building&limit=-1', 'type=Building&limit=0', 'type=Building&id=no+uri', 'type=(', 'type=A&q=a==', 'type=A&csf=(',
-        'type=A&georel=near', 'type=A&timerel=before', 'type=A&timerel=around&timeAt=2020-01-01T00:00:00Z', 'type=A&idPattern=(', 'type=A&what=1']) {
+        'type=A&georel=near', 'type=A&timerel=before', 'type=A&timerel=around&timeAt=2020-01-01T00:00:00Z', 'type=A&idPattern=(', 'type=A&what=1', 'local=true', 'pick=a', 'type=A&pick=a b']) {
         const res = await city.get(`${PATH}?${bad}`);
         assert.equal(res.status, 400, bad);
     }

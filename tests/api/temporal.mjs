@@ -79,7 +79,7 @@ test('aggregates over periods', async () => {
     assert.ok(Math.abs(speed.stddev[0][0] - Math.sqrt(200)) < 1e-9);
     assert.deepEqual(speed.avg.map((x) => [Date.parse(x[1]), Date.parse(x[2])]), [[Date.parse(at(0)), Date.parse(at(5))], [Date.parse(at(5)), Date.parse(at(10))]]);
     assert.deepEqual(numbers((await agg('aggrMethods=avg')).avg), [45], 'the whole range as one');
-    for (const wrong of ['options=aggregatedValues', 'options=aggregatedValues&aggrMethods=median', 'options=aggregatedValues&aggrMethods=avg&aggrPeriodDuration=5min'])
+    for (const wrong of ['options=aggregatedValues', 'options=aggregatedValues,temporalValues&aggrMethods=max', 'options=aggregatedValues&aggrMethods=median', 'options=aggregatedValues&aggrMethods=avg&aggrPeriodDuration=5min'])
         assertError(await ld.get(`${path}?${wrong}`), 400, 'BadRequestData');
 });
 

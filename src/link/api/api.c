@@ -70,9 +70,13 @@ static void retry_run(void *ctx)
     struct error e = {0};
     struct request *req = r->call.req;
     struct response *res = r->call.res;
-    if (api_fetch_context(&r->call, r->url, &e)) {
-        api_no_context(&r->call,
-                       str_printf(r->call.arena, "%" STR_F ": %s", STR_A(r->url), e.text));
+    enum err err = api_fetch_context(&r->call, r->url, &e);
+    if (err) {
+        struct str why = str_printf(r->call.arena, "%" STR_F ": %s", STR_A(r->url), e.text);
+        if (err == ERR_INVALID) /* it is there, but no @context (clause 5.5.6) */
+            api_fail_text(&r->call, err, "%" STR_F, STR_A(why));
+        else
+            api_no_context(&r->call, why);
         http_resume(req);
         return;
     }
@@ -213,7 +217,7 @@ static bool take_tenant(struct api *c)
     return true;
 }
 
-/* --- body (clauses 6.3.4, 6.3.5) --- */
+/* --- body (clauses 6.3.4, 6.3.5: 411 and 415 have no body) --- */
 
 static bool body_type(struct api *c, unsigned flags)
 {
@@ -223,8 +227,7 @@ static bool body_type(struct api *c, unsigned flags)
         return true;
     if ((flags & API_MERGE_PATCH) && str_eq(type, S("application/merge-patch+json")))
         return true;
-    api_fail_text(c, ERR_UNSUPPORTED, "content type \"%" STR_F "\": JSON or JSON-LD is expected",
-                  STR_A(str_cut(type, 100)));
+    response_empty(c->res, 415);
     return false;
 }
 
@@ -234,7 +237,11 @@ static bool take_body(struct api *c)
     struct json_limits limits = JSON_DEFAULT;
     limits.max_depth = API_BODY_DEPTH;
     if (!c->req->body.n) {
-        api_invalid_request(c, S("a body is required"));
+        if (!request_header(c->req, "Content-Length").p &&
+            !request_header(c->req, "Transfer-Encoding").p)
+            response_empty(c->res, 411);
+        else
+            api_invalid_request(c, S("a body is required"));
         return false;
     }
     c->body = json_parse(c->arena, c->req->body, &limits, &e);

@@ -7,6 +7,7 @@ enum batch_kind { BATCH_CREATE, BATCH_UPSERT, BATCH_UPDATE, BATCH_MERGE, BATCH_D
 /* A remote @context that could not be had. */
 struct unreachable {
     struct str url, why;
+    enum err err; /* ERR_INVALID: it is there, but no @context; ERR_TIMEOUT: it is not to be had */
 };
 
 /* What one call is about; items that are wrong in themselves never reach the writer. */
@@ -186,7 +187,7 @@ static enum err entity_context(struct api *c, struct batch *b, const struct json
     b->missing = STR_NONE;
     enum err err = ld_context_get(c->link->contexts, c->arena, value, ctx, &b->missing, e);
     const struct unreachable *u = known_unreachable(b, b->missing);
-    return err && u ? error_set(e, ERR_TIMEOUT, "%" STR_F ": %" STR_F, STR_A(str_cut(u->url, 100)),
+    return err && u ? error_set(e, u->err, "%" STR_F ": %" STR_F, STR_A(str_cut(u->url, 100)),
                                 STR_A(u->why))
                     : err;
 }
@@ -233,9 +234,11 @@ static void fetch_and_take(void *ctx)
     struct batch *b = c->ctx_then;
     while (!take_entities(c, b)) {
         struct error e = {0};
-        if (api_fetch_context(c, b->missing, &e))
+        enum err err = api_fetch_context(c, b->missing, &e);
+        if (err)
             *vec_push(c->arena, &b->unreachable) =
-                (struct unreachable){b->missing, str_printf(c->arena, "%s", e.text)};
+                (struct unreachable){b->missing, str_printf(c->arena, "%s", e.text),
+                                     err == ERR_INVALID ? err : ERR_TIMEOUT};
     }
     if (submit(c, b) == HTTP_DONE)
         http_resume(c->req);

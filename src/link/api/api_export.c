@@ -240,8 +240,9 @@ static bool begin(struct export *x)
 static enum http_answer export(struct request *req, struct response *res, void *ctx,
                                enum export_kind kind, http_handler handler) {
     struct export *x = ARENA_NEW(req->arena, struct export); x->kind = kind;
-    if (!api_open(&x->c, req, res, ctx, handler, 0,
-                  "options format pick omit lang datasetId geometryProperty" API_SELECT_PARAMS) ||
+    if (!api_open(
+            &x->c, req, res, ctx, handler, 0,
+            "options format pick omit lang datasetId geometryProperty local" API_SELECT_PARAMS) ||
         !api_select_get(&x->c, &x->select, 0)) return x->c.answer;
     if (!begin(x)){done(x); return x->c.answer;}
 response_body(req, res, 200, formats[kind].type, S(""));

@@ -132,7 +132,7 @@ static enum http_answer purge_entities(struct request *req, struct response *res
 {
     struct api c;
     struct purge *p = ARENA_NEW(req->arena, struct purge);
-    if (!api_open(&c, req, res, ctx, purge_entities, 0, "keep drop" API_SELECT_PARAMS) ||
+    if (!api_open(&c, req, res, ctx, purge_entities, 0, "keep drop local" API_SELECT_PARAMS) ||
         !api_select_get(&c, &p->select, 0))
         return c.answer;
     p->n_keep = api_names(&c, request_query(req, "keep"), &p->keep);

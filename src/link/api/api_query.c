@@ -695,7 +695,7 @@ static enum http_answer start(struct page *p)
 
 #define PAGE_PARAMS                                                                                \
     "options format pick omit lang datasetId geometryProperty limit offset cursor "                \
-    "count splitEntities" API_JOIN_PARAMS API_ORDER_PARAMS ENTITY_MAP_PARAMS
+    "count splitEntities local" API_JOIN_PARAMS API_ORDER_PARAMS ENTITY_MAP_PARAMS
 
 static enum http_answer get_entities(struct request *req, struct response *res, void *ctx)
 {

@@ -120,8 +120,7 @@ static bool parse(struct api *c, struct api_select *s, const struct texts *t)
         e.code = err == ERR_UNPROCESSABLE ? ERR_INVALID : err;
         api_fail(c, &e);
     } else if (!is_narrow(s, t)) {
-        api_fail_text(c, ERR_INVALID,
-                      "too wide: type, attrs, q, a geo-query or local=true is needed");
+        api_fail_text(c, ERR_INVALID, "too wide: type, attrs, q or a geo-query is needed");
         err = ERR_INVALID;
     }
     if (err)

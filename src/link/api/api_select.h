@@ -7,9 +7,10 @@
 
 #include "api.h"
 
-/* Names of the parameters that api_select_get() reads, to add to those of an operation. */
+/* Names of the parameters that api_select_get() reads, to add to those of an operation; it reads
+ * local too, which an operation names itself where it has it. */
 #define API_SELECT_PARAMS                                                                          \
-    " id idPattern type attrs q georel geometry coordinates geoproperty scopeQ csf local"          \
+    " id idPattern type attrs q georel geometry coordinates geoproperty scopeQ csf"                \
     " expandValues jsonKeys"
 
 /* One of several {id, idPattern, type} of a query in a body. */

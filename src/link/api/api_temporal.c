@@ -149,6 +149,8 @@ static bool read_view(struct api *c, const struct json *temporal_q, const struct
     v->history.datasets = v->entity.datasets;
     v->history.n_datasets = v->entity.n_datasets;
     read_attrs(c, v);
+    if (api_option(c, "options", "aggregatedValues") && api_option(c, "options", "temporalValues"))
+        return bad_time(c, "only one of aggregatedValues and temporalValues"); /* clause 6.3.12 */
     if (api_wants(c, "aggregatedValues")) {
         const struct json *params = json_get(s ? s->body : NULL, S("aggrParams"));
         struct time_source aggr = {c, params ? params : temporal_q};
@@ -641,7 +643,7 @@ static enum http_answer get_evolutions(struct request *req, struct response *res
     struct api c;
     struct evolution_query *x = ARENA_NEW(req->arena, struct evolution_query);
     if (!api_open(&c, req, res, ctx, get_evolutions, 0,
-                  TIME_PARAMS " limit offset count" API_SELECT_PARAMS) ||
+                  TIME_PARAMS " limit offset count local" API_SELECT_PARAMS) ||
         !api_select_get(&c, &x->select, 0))
         return c.answer;
     return query(&c, x, NULL);

@@ -66,6 +66,7 @@ static enum http_answer read_one(struct request *req, struct response *res, void
 struct discovery {
     struct api *c;
     struct api_select select;
+    const struct api_projection *pick, *omit; /* omit says nothing about sources */
     struct reg_ask ask;
     int64_t limit, offset, met, given;
     bool count, more;
@@ -73,16 +74,20 @@ struct discovery {
     struct buf out;
 };
 
-/* Attributes that q and the geo-query name count like those of attrs (clause 5.10.2.4). */
+/* Attributes that pick, q and the geo-query name count like those of attrs (clause 5.10.2.4). */
 static void ask_attrs(struct discovery *d)
 {
     const struct entity_query *q = &d->select.query;
+    size_t n_pick = d->pick ? d->pick->n : 0;
     const struct str *in_q = NULL;
     size_t n = q->q ? query_q_attrs(d->c->arena, q->q, &in_q) : 0;
-    struct str *all = ARENA_ARRAY(d->c->arena, struct str, q->n_attrs + n + 1);
+    struct str *all = ARENA_ARRAY(d->c->arena, struct str, q->n_attrs + n_pick + n + 1);
     size_t total = 0;
     for (size_t i = 0; i < q->n_attrs; i++)
         all[total++] = q->attrs[i];
+    for (size_t i = 0; i < n_pick; i++)
+        if (!entity_is_member(d->pick->names[i]))
+            all[total++] = d->pick->names[i];
     for (size_t i = 0; i < n; i++)
         all[total++] = in_q[i];
     if (q->geo)
@@ -207,8 +212,10 @@ static enum http_answer read_list(struct request *req, struct response *res, voi
     const struct link *l = ctx;
     if (!api_open(&c, req, res, ctx, read_list, 0,
                   "options limit offset count timerel timeAt endTimeAt timeproperty datasetId "
-                  "lang geometryProperty" API_SELECT_PARAMS) ||
+                  "lang geometryProperty pick omit" API_SELECT_PARAMS) ||
         !api_accept(&c, false) || !api_bool(&c, "count", &d.count) ||
+        !api_project(&c, request_query(req, "pick"), &d.pick) ||
+        !api_project(&c, request_query(req, "omit"), &d.omit) ||
         !api_number(&c, "limit", l->options.page_default, 0, l->options.page_max, &d.limit) ||
         !api_number(&c, "offset", 0, 0, INT64_MAX / 2, &d.offset))
         return c.answer;

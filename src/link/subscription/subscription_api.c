@@ -514,12 +514,19 @@ static enum http_answer create(struct request *req, struct response *res, void *
 {
     struct api c;
     struct error e = {0};
-    if (!api_open(&c, req, res, ctx, create, API_BODY, "") || forward_loops(&c))
+    bool local = false;
+    if (!api_open(&c, req, res, ctx, create, API_BODY, "local") || forward_loops(&c) ||
+        !api_bool(&c, "local", &local))
         return c.answer;
     struct sub_write_call *w = ARENA_NEW(c.arena, struct sub_write_call);
     w->kind = WRITE_CREATE;
     if (!take_body(&c, create, w, false))
         return c.answer;
+    if (local) { /* no source hears of it, now or later (clause 6.3.18) */
+        struct json *with = ARENA_NEW(c.arena, struct json);
+        *with = json_with(c.arena, w->in, S("localOnly"), json_v_bool(true));
+        w->in = with;
+    }
     if (sub_check(w->in, &e))
         return api_fail(&c, &e);
     int64_t expires;
