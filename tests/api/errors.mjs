@@ -31,6 +31,13 @@ test('content types', async () => {
     assert.equal((await ld.put(`/entities/${id}`, '{"a":1}', { type: 'application/merge-patch+json' })).status, 415);
 });
 
+test('collections with the slash that the standard gives them', async () => {
+    for (const path of ['/entities/?type=Room', '/types/', '/attributes/', '/subscriptions/', '/jsonldContexts/', '/csourceRegistrations/?type=Room', '/csourceSubscriptions/'])
+        assert.equal((await ld.get(path)).status, 200, path);
+    assert.equal((await ld.get('/entityMaps/?type=Room')).status, 201);
+    assert.equal((await ld.post('/snapshots/', { type: 'Snapshot', snapshotQueries: [{ type: 'Query', entities: [{ type: 'Room' }] }] })).status, 201);
+});
+
 test('media types that nobody offers', async () => {
     for (const path of [`/entities/${id}`, '/entities?type=Room', '/types', `/temporal/entities/${id}`]) {
         const res = await ld.get(path, { Accept: 'image/png' });

@@ -231,7 +231,7 @@ test('discovery by entities and attributes (clause 5.12)', async () => {
     // pick names attributes as attrs does, omit says nothing about sources
     const level = await add({ information: [{ entities: [{ type: 'Tower' }], propertyNames: ['level'] }] });
     assert.deepEqual(ids(await city.get(`${PATH}?type=Tower&pick=id,level&omit=other`)), [level.id]);
-    assert.deepEqual(ids(await city.get(`${PATH}?type=Tower&pick=id,height`)), []);
+    assert.deepEqual(ids(await city.get(`${PATH}?type=Tower&pick=id,depth`)), []);
     await drop(level);
     // too wide, or wrong
     for (const bad of ['', 'limit=5', 'type=Building&limit=-1', 'type=Building&limit=0', 'type=Building&id=no+uri', 'type=(', 'type=A&q=a==', 'type=A&csf=(',

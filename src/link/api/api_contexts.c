@@ -218,7 +218,9 @@ static enum http_answer delete_context(struct request *req, struct response *res
 
 static const struct route routes[] = {
     {"POST", "/ngsi-ld/v1/jsonldContexts", add_context, ROUTE_PUBLIC_CORS},
+    {"POST", "/ngsi-ld/v1/jsonldContexts/", add_context, ROUTE_PUBLIC_CORS | ROUTE_HIDDEN},
     {"GET", "/ngsi-ld/v1/jsonldContexts", list_contexts, ROUTE_PUBLIC_CORS},
+    {"GET", "/ngsi-ld/v1/jsonldContexts/", list_contexts, ROUTE_PUBLIC_CORS | ROUTE_HIDDEN},
     {"GET", "/ngsi-ld/v1/jsonldContexts/{id}", get_context, ROUTE_PUBLIC_CORS},
     {"DELETE", "/ngsi-ld/v1/jsonldContexts/{id}", delete_context, ROUTE_PUBLIC_CORS},
 };

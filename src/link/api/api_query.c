@@ -746,7 +746,9 @@ static enum http_answer post_new_map(struct request *req, struct response *res, 
 
 static const struct route routes[] = {
     {"GET", "/ngsi-ld/v1/entityMaps", get_new_map, ROUTE_PUBLIC_CORS},
+    {"GET", "/ngsi-ld/v1/entityMaps/", get_new_map, ROUTE_PUBLIC_CORS | ROUTE_HIDDEN},
     {"POST", "/ngsi-ld/v1/entityMaps", post_new_map, ROUTE_PUBLIC_CORS},
+    {"POST", "/ngsi-ld/v1/entityMaps/", post_new_map, ROUTE_PUBLIC_CORS | ROUTE_HIDDEN},
     {"GET", "/ngsi-ld/v1/entities", get_entities, ROUTE_PUBLIC_CORS},
     {"GET", "/ngsi-ld/v1/entities/", get_entities, ROUTE_PUBLIC_CORS | ROUTE_HIDDEN},
     {"POST", "/ngsi-ld/v1/entityOperations/query", post_query, ROUTE_PUBLIC_CORS},

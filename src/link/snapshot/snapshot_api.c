@@ -483,7 +483,9 @@ static enum http_answer purge_snapshots(struct request *req, struct response *re
 
 static const struct route routes[] = {
     {"POST", SNAPSHOT_PATH, post_snapshot, ROUTE_PUBLIC_CORS},
+    {"POST", SNAPSHOT_PATH "/", post_snapshot, ROUTE_PUBLIC_CORS | ROUTE_HIDDEN},
     {"DELETE", SNAPSHOT_PATH, purge_snapshots, ROUTE_PUBLIC_CORS},
+    {"DELETE", SNAPSHOT_PATH "/", purge_snapshots, ROUTE_PUBLIC_CORS | ROUTE_HIDDEN},
     {"GET", SNAPSHOT_PATH "/{id}", get_snapshot, ROUTE_PUBLIC_CORS},
     {"PATCH", SNAPSHOT_PATH "/{id}", patch_snapshot, ROUTE_PUBLIC_CORS},
     {"DELETE", SNAPSHOT_PATH "/{id}", delete_snapshot, ROUTE_PUBLIC_CORS},
