@@ -136,6 +136,24 @@ test('orders for a delivery are given by its owner and by those who manage', asy
     await ok(city.post(`${at}/resume`, {}), 204);
 });
 
+test('a snapshot and an entity map tell no more than their tenant does now', async () => {
+    const main = await startCity({ args });
+    await ok(main.post(`${ld}/entities`, { id: 'urn:x:Resident:1', type: 'Resident', phone: P('090-1') }), 201);
+    await ok(main.post(`${ld}/snapshots`, { id: 'urn:x:before', type: 'Snapshot', snapshotQueries: [{ type: 'Query', entities: [{ type: 'Resident' }] }] }, { headers: lan }), 201);
+    const inside = { ...far, 'NGSILD-Snapshot': 'urn:x:before' };
+    assert.match((await ok(main.get(`${ld}/entities?type=Resident`, inside), 200)).text, /090-1/);
+    await policy('personal', { types: ['Resident'] }, main);
+    for (const door of ['entities?type=Resident', 'entities/urn:x:Resident:1', 'temporal/entities/urn:x:Resident:1', 'types', 'attributes'])
+        assert.doesNotMatch((await main.get(`${ld}/${door}`, inside)).text, /090-1|"phone"|"Resident"/, door);
+    assert.doesNotMatch((await main.get('/link/v1/export.ndjson?type=Resident', inside)).text, /090-1/);
+    const root = (await ok(main.post('/link/v1/keys', { name: 'root', policies: ['admin'] }), 201)).json.key;
+    assert.match((await ok(main.get(`${ld}/entities?type=Resident`, { ...bearer(root), 'NGSILD-Snapshot': 'urn:x:before' }), 200)).text, /090-1/);
+    const map = (await ok(main.get(`${ld}/entities?type=Resident&entityMap=true`, bearer(root)), 200)).headers.get('ngsild-entitymap');
+    assert.doesNotMatch((await main.get(map, far)).text, /Resident:1/);
+    assert.match((await ok(main.get(map, bearer(root)), 200)).text, /Resident:1/);
+    await main.stop();
+});
+
 test('conflicts show and are settled only where the values do', async () => {
     const main = await startCity({ args });
     await ok(main.post(`${ld}/entities`, { id: 'urn:x:Shelter:1', type: 'Shelter', secret: P('s0'), beds: P(0) }), 201);

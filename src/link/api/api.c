@@ -195,6 +195,7 @@ static bool take_snapshot(struct api *c)
              !snapshot_allowed(c, &s, &e)) {
         snapshot_used(c->link, c->tenant, &s);
         c->tenant = s.space;
+        c->copied = s.tenant;
         response_header(c->req, c->res, "NGSILD-Snapshot", id);
         return true;
     }

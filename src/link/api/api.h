@@ -41,6 +41,7 @@ struct api {
     struct arena *arena;
     enum http_answer answer;      /* what the handler returns when a function here said no */
     struct str tenant;            /* name; empty: default */
+    int64_t copied;               /* in a snapshot: number of the tenant it is of; else 0 */
     const struct ld_context *ctx; /* of the Link header or the body */
     const struct json *body;      /* NULL without one */
     bool ld_body;                 /* the body came as application/ld+json */
@@ -106,6 +107,8 @@ void api_problem_of(const struct error *e, struct api_problem *out);
 /* A reader and the tenant's number; NULL: the response is filled. Give back with
  * store_read_done(). */
 struct store_conn *api_reader(struct api *c, int64_t *tenant);
+/* What the caller may see in that tenant; a snapshot is no way around the policies of its own. */
+const struct access_view *api_sight(const struct api *c, int64_t tenant);
 /* Choose the media type by Accept: JSON, JSON-LD and (if offered) GeoJSON. false: 406 is filled. */
 bool api_accept(struct api *c, bool offer_geojson);
 /* How to show entities, from options=, format=, attrs=, pick=, omit=, lang=, datasetId=,

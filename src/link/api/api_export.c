@@ -146,7 +146,7 @@ static enum err query(struct export *x, uint64_t limit,
         return e->code;
     enum err err = repo_tenant(conn, x->c.tenant, &tenant, e);
     if (!err)
-        store_set_view(conn, access_view(l->access, access_asks(x->c.req), tenant));
+        store_set_view(conn, api_sight(&x->c, tenant));
     struct repo_query q = {.query = &x->select.query,
                            .tenant = tenant,
                            .after = x->last,

@@ -79,7 +79,7 @@ static enum err purge_chunk(struct purge *p, bool *more, struct error *e)
         return e->code;
     enum err err = repo_tenant(conn, p->c->tenant, &tenant, e);
     if (!err)
-        store_set_view(conn, access_view(l->access, access_asks(p->c->req), tenant));
+        store_set_view(conn, api_sight(p->c, tenant));
     struct repo_query q = {.query = &p->select.query,
                            .tenant = tenant,
                            .after = p->last,

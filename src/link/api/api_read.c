@@ -5,6 +5,11 @@
 
 #define CONTEXT_REL "http://www.w3.org/ns/json-ld#context"
 
+const struct access_view *api_sight(const struct api *c, int64_t tenant)
+{
+    return access_view(c->link->access, access_asks(c->req), c->copied ? c->copied : tenant);
+}
+
 struct store_conn *api_reader(struct api *c, int64_t *tenant)
 {
     struct error e = {0};
@@ -15,7 +20,7 @@ struct store_conn *api_reader(struct api *c, int64_t *tenant)
     }
     enum err err = repo_tenant(conn, c->tenant, tenant, &e);
     if (!err)
-        store_set_view(conn, access_view(c->link->access, access_asks(c->req), *tenant));
+        store_set_view(conn, api_sight(c, *tenant));
     if (!err)
         return conn;
     store_read_done(conn);

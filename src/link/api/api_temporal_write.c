@@ -154,7 +154,7 @@ static enum err apply_replace(struct store_conn *conn, struct change *x, int64_t
 static enum err may_change(struct store_conn *conn, const struct change *x, int64_t tenant,
                            struct error *e)
 {
-    const struct access_view *v = access_view(x->c->link->access, access_asks(x->c->req), tenant);
+    const struct access_view *v = api_sight(x->c, tenant);
     struct history_past past = {.types = x->types};
     struct entity_row row;
     if (!v)
