@@ -317,4 +317,67 @@ test('evolution that is written: scopes and more types (clauses 4.18, 5.6.11, 5.
         assertError(await ld.post('/temporal/entities', { id: 'urn:ngsi-ld:Scoped:3', type: 'Scoped', scope: wrong, a }), 400, 'BadRequestData');
 });
 
+// What two attributes have in turn: 60 rows of a, then 60 rows of b.
+const turns = (id, type, from) => ld.post('/temporal/entities', {
+    id, type, a: Array.from({ length: 60 }, (_, i) => ({ type: 'Property', value: i, observedAt: at(from + i) })),
+    b: Array.from({ length: 60 }, (_, i) => ({ type: 'Relationship', object: `urn:x:${i}`, observedAt: at(from + 100 + i) })),
+});
+
+test('206: an attribute of which nothing is in the part is there without instances (clause 6.3.10)', async () => {
+    const id = 'urn:ngsi-ld:Turns:1';
+    assert.equal((await turns(id, 'Turns', 0)).status, 201);
+    const get = async (query) => {
+        const res = await ld.get(`/temporal/entities/${id}?${query}`);
+        assert.equal(res.status, 206, res.text);
+        return res;
+    };
+    const first = await get(`timerel=after&timeAt=${at(0)}`);
+    assert.equal(first.json.a.length, 50);
+    assert.deepEqual(first.json.b, []);
+    assert.equal(first.headers.get('content-range'), `date-time ${at(0)}-${at(49)}/*`);
+    const last = await get(`timerel=before&timeAt=${at(300)}&lastN=100`);
+    assert.deepEqual(last.json.a, []);
+    assert.deepEqual([last.json.b.length, last.json.b.at(-1).object], [50, 'urn:x:59']);
+    assert.equal(last.headers.get('content-range'), `date-time ${at(300)}-${at(110)}/100`);
+    const values = await get(`timerel=after&timeAt=${at(0)}&options=temporalValues`);
+    assert.equal(values.json.a.values.length, 50);
+    assert.deepEqual(values.json.b, { type: 'Relationship', objects: [] });
+    const rest = await ld.get(`/temporal/entities/${id}?timerel=after&timeAt=${at(105)}`);
+    assert.equal(rest.status, 206, 'more than 50 of b');
+    assert.ok(!('a' in rest.json), 'nothing in the range: not there');
+});
+
+test('206 of several entities: all are cut at the same instant (clause 6.3.10)', async () => {
+    assert.equal((await turns('urn:ngsi-ld:Pair:1', 'Pair', 0)).status, 201);
+    assert.equal((await turns('urn:ngsi-ld:Pair:2', 'Pair', 20)).status, 201);
+    await ld.post('/temporal/entities', { id: 'urn:ngsi-ld:Pair:3', type: 'Pair', a: [{ type: 'Property', value: 7, observedAt: at(90) }] });
+    const first = await ld.get(`/temporal/entities?type=Pair&timerel=after&timeAt=${at(0)}`);
+    assert.equal(first.status, 206, first.text);
+    assert.equal(first.headers.get('content-range'), `date-time ${at(0)}-${at(49)}/*`);
+    const [one, two, three] = first.json.sort((x, y) => (x.id < y.id ? -1 : 1));
+    assert.equal(one.a.at(-1).observedAt, at(49));
+    assert.equal(two.a.at(-1).observedAt, at(49), 'not as much as would fit of this one');
+    assert.deepEqual([two.b, three.a], [[], []]);
+    const last = await ld.get(`/temporal/entities?type=Pair&timerel=before&timeAt=${at(300)}&lastN=100`);
+    assert.equal(last.status, 206);
+    assert.equal(last.headers.get('content-range'), `date-time ${at(300)}-${at(130)}/100`);
+    const b = Object.fromEntries(last.json.map((x) => [x.id.at(-1), x.b?.length]));
+    assert.deepEqual([b[1], b[2]], [30, 50]);
+});
+
+test('aggregates of relationships; methods that an attribute is not eligible for (clauses 4.5.19, 5.7.4.4)', async () => {
+    const id = 'urn:ngsi-ld:Fit:1', observedAt = at(1);
+    await ld.create({ id, type: 'Fit', rel: { type: 'Relationship', object: 'urn:x:1', observedAt }, n: { value: 4, observedAt }, s: { value: 'x', observedAt }, o: { value: { a: 1 }, observedAt } });
+    const get = (query) => ld.get(`/temporal/entities/${id}?options=aggregatedValues&${query}`);
+    const { json } = await get('aggrMethods=totalCount,distinctCount&attrs=rel');
+    assert.equal(json.rel.type, 'Relationship');
+    assert.deepEqual([json.rel.totalCount[0][0], json.rel.distinctCount[0][0]], [1, 1]);
+    for (const wrong of ['aggrMethods=avg&attrs=rel', 'aggrMethods=totalCount,sum&attrs=s', 'aggrMethods=min&pick=o', 'aggrMethods=max&attrs=n,rel'])
+        assertError(await get(wrong), 400, 'InvalidRequest');
+    assertError(await ld.get(`/temporal/entities?type=Fit&timerel=after&timeAt=${at(0)}&options=aggregatedValues&aggrMethods=avg&attrs=s`), 400, 'InvalidRequest');
+    assert.deepEqual((await get('aggrMethods=min&attrs=s')).json.s.min[0][0], 'x');
+    assert.deepEqual((await get('aggrMethods=avg&attrs=n')).json.n.avg[0][0], 4);
+    assert.equal((await get('aggrMethods=avg')).status, 200, 'nobody asked for rel and s by name');
+});
+
 await run(() => ld.city.stop());

@@ -145,6 +145,7 @@ static bool read_view(struct api *c, const struct json *temporal_q, const struct
     v->history.last_n = n.p ? (uint64_t)last_n : 0;
     v->history.max = (uint64_t)c->link->options.temporal_max;
     v->history.observed_only = true;
+    v->history.tell_beyond = true;
     v->history.empty_periods = true;
     v->history.datasets = v->entity.datasets;
     v->history.n_datasets = v->entity.n_datasets;
@@ -328,6 +329,11 @@ static void retrieve_run(struct api *c)
         api_fail(c, &e);
         return;
     }
+    if (shown.refused.p) {
+        buf_release(&out);
+        api_invalid_request(c, shown.refused);
+        return;
+    }
     if (shown.cut.cut)
         content_range(c, &r->view, &shown.cut);
     api_answer_buf(c, shown.cut.cut ? 206 : 200, &out);
@@ -363,7 +369,8 @@ struct evolution_query {
     int64_t tenant;
     struct arena arena; /* of one candidate */
     struct buf out;
-    struct history_cut cut;
+    struct history_cut cut; /* of all that were given */
+    struct str refused;
     uint64_t met, given;
     bool more;
     int64_t deadline; /* steady clock */
@@ -414,6 +421,7 @@ static enum err holds_in_range(struct evolution_query *x, const struct temporal_
         return OK;
     all.attrs = NULL;
     all.n_attrs = 0;
+    all.limited = all.tell_beyond = false;
     *vec_push(g.arena, &g.attrs) = json_m(S("id"), json_v_str(t->id));
     *vec_push(g.arena, &g.attrs) = json_m(S("type"), t->types ? *t->types : json_v_array(NULL, 0));
     enum err err = history_read(x->conn, t->eid, &all, gather_row, &g, &cut, x->e);
@@ -422,15 +430,17 @@ static enum err holds_in_range(struct evolution_query *x, const struct temporal_
     return err ? err : query_holds(&filter, &entity, hit, x->e);
 }
 
-static void widen(struct history_cut *sum, const struct history_cut *cut)
+/* All were given the same part of the range: the part that every one of them could. */
+static void add_cut(struct history_cut *sum, const struct history_cut *cut)
 {
-    if (!cut->cut)
-        return;
-    if (!sum->cut || cut->from < sum->from)
+    if (cut->any && (!sum->any || cut->from < sum->from))
         sum->from = cut->from;
-    if (!sum->cut || cut->to > sum->to)
+    if (cut->any && (!sum->any || cut->to > sum->to))
         sum->to = cut->to;
-    sum->cut = true;
+    sum->any = sum->any || cut->any;
+    sum->cut = sum->cut || cut->cut;
+    sum->since = cut->since > sum->since ? cut->since : sum->since;
+    sum->until = cut->until < sum->until ? cut->until : sum->until;
 }
 
 /* A candidate that the selection's other parts let through. false: enough. */
@@ -446,6 +456,10 @@ static bool consider(struct evolution_query *x, const struct temporal_entity *t)
         buf_char(&x->out, ',');
     x->err = temporal_show(&x->out, &x->arena, x->conn, t, &x->view, &shown, x->e);
     bool met = shown.instances || x->view.no_attrs;
+    if (shown.refused.p)
+        x->refused = str_dup(x->c->arena, shown.refused);
+    if (!x->err && x->refused.p)
+        return false;
     x->met += met;
     bool give = met && x->met > (uint64_t)x->offset && x->given < (uint64_t)x->limit;
     if (x->err || !give) {
@@ -454,7 +468,7 @@ static bool consider(struct evolution_query *x, const struct temporal_entity *t)
         return !x->err && (!x->more || x->count);
     }
     x->given++;
-    widen(&x->cut, &shown.cut);
+    add_cut(&x->cut, &shown.cut);
     return true;
 }
 
@@ -560,6 +574,34 @@ static void evolution_links(struct evolution_query *x)
     buf_release(&url);
 }
 
+static enum err run_once(struct evolution_query *x)
+{
+    x->out.n = 0;
+    x->met = x->given = 0;
+    x->more = false;
+    x->cut = (struct history_cut){.since = INT64_MIN, .until = INT64_MAX};
+    buf_char(&x->out, '[');
+    enum err err = run_current(x);
+    if (!err && !x->err && !x->refused.p && (!x->more || x->count))
+        err = run_gone(x);
+    return x->err ? x->err : err;
+}
+
+/* What does not fit of one entity is left out of all: the range that the answer tells is whole
+ * (clause 6.3.10). */
+static enum err run(struct evolution_query *x)
+{
+    enum err err = run_once(x);
+    if (err || !x->cut.cut || x->given < 2)
+        return err;
+    x->view.history.limited = true;
+    x->view.history.since = x->cut.since;
+    x->view.history.until = x->cut.until;
+    err = run_once(x);
+    x->cut.cut = x->cut.any;
+    return err;
+}
+
 static void query_run(struct api *c)
 {
     struct evolution_query *x = c->ctx_then;
@@ -572,17 +614,18 @@ static void query_run(struct api *c)
         api_select_release(&x->select);
         return;
     }
-    buf_char(&x->out, '[');
-    enum err err = run_current(x);
-    if (!err && !x->err && (!x->more || x->count))
-        err = run_gone(x);
-    err = x->err ? x->err : err;
+    enum err err = run(x);
     store_read_done(x->conn);
     api_select_release(&x->select);
     arena_release(&x->arena);
     if (err) {
         buf_release(&x->out);
         api_fail(c, &e);
+        return;
+    }
+    if (x->refused.p) {
+        buf_release(&x->out);
+        api_invalid_request(c, x->refused);
         return;
     }
     buf_char(&x->out, ']');

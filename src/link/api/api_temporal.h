@@ -36,8 +36,10 @@ bool api_time_query(struct api *c, const struct json *object, struct history_que
 
 /* What was shown of an entity. */
 struct temporal_shown {
-    size_t instances; /* or values, or periods */
-    bool head;        /* id, type or scope */
+    size_t instances;   /* or values, or periods */
+    bool head;          /* id, type or scope */
+    struct str refused; /* absent, or why the request is not valid: an attribute that was named is
+                           not eligible for one of the methods (5.7.3.4, 5.7.4.4) */
     struct history_cut cut;
 };
 

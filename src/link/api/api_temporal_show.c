@@ -177,6 +177,13 @@ static void open_series(struct showing *s, struct str dataset, enum kind kind)
     BUF_LIT(s->out, ":[");
 }
 
+/* What lies outside the part given: the attribute is there all the same, without any (6.3.10). */
+static void show_beyond(struct showing *s, const struct history_row *row, enum kind kind)
+{
+    if (s->v->form == TEMPORAL_VALUES)
+        open_series(s, row->dataset, kind);
+}
+
 static void write_pair_value(struct showing *s, const struct json *instance, enum kind kind)
 {
     const struct json *value = instance_value(instance);
@@ -247,6 +254,10 @@ static bool show_row(void *ctx, const struct history_row *row)
         kind = kind_of_name(json_text(json_get(instance, S("kind"))));
         kind = kind < KINDS ? kind : s->kind;
     }
+    if (row->beyond) {
+        show_beyond(s, row, kind);
+        return true;
+    }
     if (s->v->form == TEMPORAL_VALUES) {
         show_pair(s, row, instance, kind, deleted);
         return true;
@@ -285,15 +296,36 @@ static bool write_result(struct buf *out, const struct history_bucket *b, enum h
     return text.p != NULL;
 }
 
+/* Attributes that nobody named are shown as far as they go. */
+static void check_eligible(struct aggregates *g)
+{
+    struct showing *s = &g->s;
+    unsigned eligible = 0;
+    uint64_t count = 0;
+    for (size_t i = 0; i < g->series.n; i++) {
+        eligible |= g->series.v[i].eligible;
+        count += g->series.v[i].count;
+    }
+    for (int m = 0; s->v->history.n_attrs && count && m < AGGR_METHODS; m++)
+        if (s->v->methods & ~eligible & 1u << m)
+            s->shown->refused = str_printf(s->arena, "%" STR_F " has values that have no %s",
+                                           STR_A(ld_compact(s->v->entity.ctx, s->arena, s->attr)),
+                                           history_method_names[m]);
+}
+
 /* Each method has a list of [value, from, to]. */
 static void flush_series(struct aggregates *g)
 {
     struct showing *s = &g->s;
     if (!g->series.n)
         return;
+    check_eligible(g);
     if (s->n_series++)
         buf_char(s->out, ',');
-    BUF_LIT(s->out, "{\"type\":\"Property\"");
+    bool link = false;
+    for (size_t i = 0; i < g->series.n; i++)
+        link = link || g->series.v[i].link;
+    buf_str(s->out, link ? S("{\"type\":\"Relationship\"") : S("{\"type\":\"Property\""));
     if (s->dataset.p) {
         BUF_LIT(s->out, ",\"datasetId\":");
         json_write_str(s->out, s->dataset);

@@ -270,25 +270,34 @@ static void add_text(struct aggregation *g, struct str x)
         b->max_text = str_dup(&g->texts, x);
 }
 
+enum {
+    FIT_ALL = (1 << AGGR_METHODS) - 1,
+    FIT_COUNTS = 1 << AGGR_TOTAL_COUNT | 1 << AGGR_DISTINCT_COUNT,
+    FIT_TEXT = FIT_COUNTS | 1 << AGGR_MIN | 1 << AGGR_MAX
+};
+
 /* What is no number: the value has to be read. */
 static void add_other(struct aggregation *g, struct str instance)
 {
     arena_reset(&g->row);
     const struct json *one = json_parse(&g->row, instance, &JSON_DEFAULT, NULL);
     const struct json *v = one ? instance_value(one) : NULL;
+    g->b.eligible |= FIT_COUNTS;
     if (!v)
         return;
     set_add(&g->seen, str_hash(json_to_text(&g->row, v)));
     struct str kind = json_text(json_get(one, S("type")));
-    if (str_eq(kind, S("Relationship")) || str_eq(kind, S("ListRelationship")))
+    g->b.link = str_eq(kind, S("Relationship")) || str_eq(kind, S("ListRelationship"));
+    if (g->b.link)
         return;
     v = query_unwrap(v);
-    if (json_is_bool(v))
-        add_number(g, json_true(v));
-    else if (v->type == JSON_ARRAY)
-        add_number(g, v->n);
-    else if (v->type == JSON_STRING)
+    if (json_is_bool(v) || v->type == JSON_ARRAY) {
+        add_number(g, v->type == JSON_ARRAY ? v->n : json_true(v));
+        g->b.eligible = FIT_ALL;
+    } else if (v->type == JSON_STRING) {
         add_text(g, json_text(v));
+        g->b.eligible |= FIT_TEXT;
+    }
 }
 
 /* Two sets of numbers as one (Chan, Golub, LeVeque). */
@@ -322,6 +331,7 @@ static bool add_hour(struct aggregation *g, const struct hour *h)
     }
     g->last = h->at;
     g->b.count += h->n;
+    g->b.eligible = FIT_ALL; /* as far as is known */
     if (h->numbers)
         add_numbers(g, h);
     return true;
@@ -384,6 +394,7 @@ static bool add_row(void *ctx, const struct history_row *row)
         return true;
     }
     double zero_is_one_value = row->number == 0 ? 0 : row->number;
+    g->b.eligible = FIT_ALL;
     set_add(&g->seen, str_hash(str_n((const char *)&zero_is_one_value, sizeof(double))));
     add_number(g, row->number);
     return true;

@@ -221,7 +221,8 @@ struct reading {
     struct history_cut *cut;
     bool (*each)(void *ctx, const struct history_row *row);
     void *ctx;
-    bool any;
+    bool *given; /* of each series: rows were */
+    size_t at;   /* the series at work */
     struct error *e;
 };
 
@@ -247,21 +248,24 @@ static enum err choose_newest(struct reading *r, const struct series *s, struct 
 {
     uint64_t max = r->q->max, n = max && max < r->q->last_n ? max : r->q->last_n;
     int64_t at, seq;
+    int64_t older, newest, other;
     enum err rc = OK;
-    if (find_nth(r->c, r->eid, s, r->q->property, true, span, n - 1, &at, &seq, &rc, r->e)) {
-        if (n < r->q->last_n) {
-            int64_t older, older_seq;
-            if (find_nth(r->c, r->eid, s, r->q->property, true, span, n, &older, &older_seq, &rc,
-                         r->e))
-                r->cut->cut = true;
-        }
-        span->from = at;
-        span->seq = seq;
-    }
+    bool more = n < r->q->last_n &&
+                find_nth(r->c, r->eid, s, r->q->property, true, span, n, &older, &other, &rc, r->e);
+    if (rc || !find_nth(r->c, r->eid, s, r->q->property, true, span, n - 1, &at, &seq, &rc, r->e))
+        return rc;
+    r->cut->cut = r->cut->cut || more;
+    if (more &&
+        find_nth(r->c, r->eid, s, r->q->property, true, span, 0, &newest, &other, &rc, r->e) &&
+        older < newest && older >= r->all.from)
+        r->all.from = older + 1;
+    span->from = at;
+    span->seq = seq;
     return rc;
 }
 
-/* Lowers r->all.to to where the first row that does not fit stands. */
+/* Lowers r->all.to to where the first row that does not fit stands, as choose_newest() raises
+ * r->all.from to behind it. */
 static enum err choose_oldest(struct reading *r, const struct series *s, struct span *span)
 {
     int64_t at, seq, first;
@@ -281,17 +285,65 @@ static enum err choose_oldest(struct reading *r, const struct series *s, struct 
 static bool give_row(void *ctx, const struct history_row *row)
 {
     struct reading *r = ctx;
-    if (!r->any || row->at < r->cut->from)
+    if (!r->cut->any || row->at < r->cut->from)
         r->cut->from = row->at;
-    if (!r->any || row->at > r->cut->to)
+    if (!r->cut->any || row->at > r->cut->to)
         r->cut->to = row->at;
-    r->any = true;
+    r->cut->any = r->given[r->at] = true;
     return r->each(r->ctx, row);
+}
+
+struct telling {
+    struct reading *r;
+    bool more; /* each() wants to go on */
+};
+
+/* The first row that is no deletion. */
+static bool tell_row(void *ctx, const struct history_row *row)
+{
+    struct telling *t = ctx;
+    struct history_row beyond = *row;
+    if (history_is_deletion(row->instance))
+        return true;
+    beyond.beyond = true;
+    t->more = t->r->each(t->r->ctx, &beyond);
+    return false;
+}
+
+/* The part of the range that all series keep to. */
+static void clip(const struct reading *r, struct span *span)
+{
+    if (r->all.to < span->to)
+        span->to = r->all.to;
+    if (r->all.from > span->from) {
+        span->from = r->all.from;
+        span->seq = INT64_MIN;
+    }
+}
+
+static enum err give_series(struct reading *r, bool *stop)
+{
+    const struct series *s = &r->series[r->at];
+    struct span *span = &r->spans[r->at], whole = history_span(r->q);
+    enum time_property by = r->q->property;
+    clip(r, span);
+    enum err rc = history_walk(r->c, r->eid, s, by, span, give_row, r, NULL, stop, r->e);
+    if (rc || *stop || r->given[r->at] || !r->q->tell_beyond || !(r->cut->cut || r->q->limited))
+        return rc;
+    struct telling t = {r, true};
+    bool told = false;
+    rc = history_walk(r->c, r->eid, s, by, &whole, tell_row, &t, NULL, &told, r->e);
+    *stop = !t.more;
+    return rc;
 }
 
 static enum err choose_and_give(struct reading *r)
 {
     enum err rc = OK;
+    if (r->q->limited && in_columns(r->q->property)) {
+        r->all.from = r->q->since > r->all.from ? r->q->since : r->all.from;
+        r->all.to = r->q->until < r->all.to ? r->q->until : r->all.to;
+    }
     for (size_t i = 0; i < r->n && !rc; i++) {
         r->spans[i] = history_span(r->q);
         if (!in_columns(r->q->property))
@@ -302,12 +354,10 @@ static enum err choose_and_give(struct reading *r)
             rc = choose_oldest(r, &r->series[i], &r->spans[i]);
     }
     bool stop = false;
-    for (size_t i = 0; i < r->n && !rc && !stop; i++) {
-        if (r->all.to < r->spans[i].to)
-            r->spans[i].to = r->all.to;
-        rc = history_walk(r->c, r->eid, &r->series[i], r->q->property, &r->spans[i], give_row, r,
-                          NULL, &stop, r->e);
-    }
+    r->cut->since = r->all.from;
+    r->cut->until = r->all.to;
+    for (r->at = 0; r->at < r->n && !rc && !stop; r->at++)
+        rc = give_series(r, &stop);
     return rc;
 }
 
@@ -326,6 +376,7 @@ enum err history_read(struct store_conn *c, int64_t eid, const struct history_qu
                             .all = history_span(q),
                             .series = list.v,
                             .spans = ARENA_ARRAY(&a, struct span, list.n),
+                            .given = ARENA_ARRAY(&a, bool, list.n),
                             .n = list.n,
                             .cut = cut,
                             .each = each,

@@ -27,6 +27,11 @@ struct history_query {
     bool empty_periods; /* aggregates of TIME_BETWEEN tell periods without rows too */
     uint64_t last_n;    /* newest n instances of each attribute; 0: all */
     uint64_t max;       /* most instances of each attribute in one answer */
+    bool limited; /* by observedAt, modifiedAt: give the part [since, until) of the range only,
+                     which is what the cut of another entity left */
+    int64_t since, until;
+    bool
+        tell_beyond; /* of a series with rows outside the part given only, one is given as beyond */
 };
 
 struct history_row {
@@ -38,18 +43,22 @@ struct history_row {
     struct str instance; /* JSON text, stored form; "deleted" rows have {"type":"deleted",...} */
     bool is_number;
     double number;
+    bool beyond; /* not among what was asked for: see tell_beyond */
 };
 
 struct history_cut {
-    bool cut;         /* some attribute had more than max rows: answer 206 */
-    int64_t from, to; /* time range of what was given */
+    bool cut;             /* some attribute had more than max rows: answer 206 */
+    bool any;             /* rows were given: */
+    int64_t from, to;     /* time range of them */
+    int64_t since, until; /* part of the range of the query that was given: [since, until) */
 };
 
 /*
  * Rows of one entity grouped by attribute and dataset, newest last. each() false stops. Deletions
  * are rows too (of TIME_DELETED the only ones). With last_n the newest rows are given, otherwise
  * the oldest; when those are more than max, all attributes are cut at the same point in time, so
- * that the rest is what lies after cut->to.
+ * that the rest is what lies after cut->to (with last_n, before cut->from). By createdAt and
+ * deletedAt each attribute is cut by itself.
  */
 enum err history_read(struct store_conn *c, int64_t eid, const struct history_query *q,
                       bool (*each)(void *ctx, const struct history_row *row), void *ctx,
@@ -72,7 +81,9 @@ struct history_bucket {
     struct str attr, dataset;
     int64_t from, to; /* [from, to); of an open range as one: to the newest row */
     uint64_t count, distinct;
-    bool numeric; /* there are numbers: also true (1), false (0) and arrays (their size) */
+    bool link;         /* values are the targets of a relationship */
+    unsigned eligible; /* bits of the methods that some value is fit for (table 4.5.19.1) */
+    bool numeric;      /* there are numbers: also true (1), false (0) and arrays (their size) */
     double sum, avg, min, max, stddev, sumsq; /* of numbers; deviation of the population */
     struct str min_text, max_text;            /* of texts, date-times by instant; absent: none */
 };
