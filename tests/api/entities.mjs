@@ -309,4 +309,18 @@ test('a Link header names the context of a request without body', async () => {
     assert.equal((await ld.get(`/entities/${e.id}?attrs=warmth`, contextLink(made.headers.get('location')))).status, 200);
 });
 
+test('transient attributes: not shown from their expiresAt on (clause 4.22)', async () => {
+    const past = '2020-01-01T00:00:00Z', future = '2100-01-01T00:00:00Z';
+    const e = room({ gone: { value: 1, expiresAt: past }, stays: { value: 2, expiresAt: future, inner: { value: 3, expiresAt: past } },
+        some: [{ value: 4 }, { value: 5, datasetId: 'urn:x:d', expiresAt: past }] });
+    await ld.create(e);
+    for (const query of ['', '?options=keyValues', '?options=concise', '?options=sysAttrs']) {
+        const read = await ld.read(e.id, query);
+        assert.ok(!('gone' in read) && 'stays' in read && !('inner' in Object(read.stays)), query);
+        assert.ok(!Array.isArray(read.some), query);
+    }
+    assert.equal((await ld.read(e.id, '?options=sysAttrs')).stays.expiresAt, future);
+    assert.ok(!('gone' in (await ld.get(`/entities?id=${e.id}&local=true`)).json[0]));
+});
+
 await run(() => ld.city.stop());

@@ -380,4 +380,24 @@ test('aggregates of relationships; methods that an attribute is not eligible for
     assert.equal((await get('aggrMethods=avg')).status, 200, 'nobody asked for rel and s by name');
 });
 
+test('temporal queries in order: by id, of what is here (clauses 4.23, 5.7.4.4)', async () => {
+    for (const n of ['b', 'd', 'a', 'c'])
+        await ld.create({ id: `urn:ngsi-ld:Row:${n}`, type: 'Row', v: { value: 1, observedAt: at(1) } });
+    await ld.delete('/entities/urn:ngsi-ld:Row:c');
+    const get = (query) => ld.get(`/temporal/entities?type=Row&timerel=after&timeAt=${at(0)}&local=true&${query}`);
+    const order = async (query) => (await get(query)).json.map((x) => x.id.at(-1)).join('');
+    assert.equal(await order('orderBy=id'), 'abcd', 'with what was deleted');
+    assert.equal(await order('orderBy=id;desc'), 'dcba');
+    assert.equal(await order('orderBy=id&limit=2&offset=1'), 'bc');
+    const paged = await get('orderBy=id&limit=2&count=true');
+    assert.equal(paged.headers.get('ngsild-results-count'), '4');
+    assert.match(paged.headers.get('link'), /offset=2/);
+    const body = { type: 'Query', entities: [{ type: 'Row' }], temporalQ: { timerel: 'after', timeAt: at(0) }, ordering: { orderBy: ['id;desc'] } };
+    const posted = await ld.post('/temporal/entityOperations/query?local=true', body);
+    assert.deepEqual(posted.json?.map((x) => x.id.at(-1)), ['d', 'c', 'b', 'a'], posted.text);
+    for (const wrong of ['orderBy=type', 'orderBy=v', 'orderBy=id,type', 'orderBy=id&collation=x;;', 'local=false&orderBy=id'])
+        assertError(await ld.get(`/temporal/entities?type=Row&timerel=after&timeAt=${at(0)}&${wrong.includes('local') ? wrong : `local=true&${wrong}`}`), 400, 'BadRequestData');
+    assertError(await ld.get(`/temporal/entities?type=Row&timerel=after&timeAt=${at(0)}&orderBy=id`), 400, 'BadRequestData');
+});
+
 await run(() => ld.city.stop());

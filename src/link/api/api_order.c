@@ -185,11 +185,19 @@ void api_ordered_page(struct api_ordered *o, size_t *from, size_t *to, bool *mor
     *more = *to < o->n;
 }
 
-void api_ordered_release(struct api_ordered *o)
+void api_ordered_empty(struct api_ordered *o)
 {
     for (size_t i = 0; i < o->n; i++)
         free(o->v[i]);
     free(o->v);
+    o->v = NULL;
+    o->n = 0;
+    o->met = 0;
+}
+
+void api_ordered_release(struct api_ordered *o)
+{
+    api_ordered_empty(o);
     if (o->order)
         order_release(o->order);
     *o = (struct api_ordered){0};

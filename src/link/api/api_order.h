@@ -48,6 +48,7 @@ void api_ordered_offer(struct api_ordered *o, const struct entity_row *row,
 void api_ordered_page(struct api_ordered *o, size_t *from, size_t *to, bool *more);
 struct str order_entry_id(const struct order_entry *e);
 struct str order_entry_key(const struct order_entry *e);
+void api_ordered_empty(struct api_ordered *o);   /* to offer again what is to be ordered */
 void api_ordered_release(struct api_ordered *o); /* the order as well */
 
 #endif

@@ -254,7 +254,7 @@ static bool view_names(struct api *c, struct entity_view *v)
 
 bool api_view(struct api *c, struct entity_view *v)
 {
-    *v = (struct entity_view){.ctx = c->ctx};
+    *v = (struct entity_view){.ctx = c->ctx, .now = clock_now(c->link->clock)};
     if (!view_form(c, v) || !view_names(c, v))
         return false;
     struct str geometry = request_query(c->req, "geometryProperty");

@@ -6,6 +6,7 @@
  * an entity whose attributes have all those instances, and evaluated as usual.
  */
 #include "api_temporal.h"
+#include "api_order.h"
 #include "api_select.h"
 #include "distribute_read.h"
 #include "link/access.h"
@@ -369,7 +370,8 @@ struct evolution_query {
     int64_t tenant;
     struct arena arena; /* of one candidate */
     struct buf out;
-    struct history_cut cut; /* of all that were given */
+    struct api_ordered ordered; /* by id (clauses 4.23, 5.7.4); no order: as they are found */
+    struct history_cut cut;     /* of all that were given */
     struct str refused;
     uint64_t met, given;
     bool more;
@@ -443,6 +445,16 @@ static void add_cut(struct history_cut *sum, const struct history_cut *cut)
     sum->until = cut->until < sum->until ? cut->until : sum->until;
 }
 
+/* One that matches: into the page that is being ordered, not yet into the answer. */
+static bool put_in_order(struct evolution_query *x, const struct temporal_entity *t)
+{
+    struct entity_row row = {.eid = t->eid, .id = t->id};
+    struct json_member m[1] = {json_m(S("id"), json_v_str(t->id))};
+    struct json head = json_v_object(m, 1);
+    api_ordered_offer(&x->ordered, &row, &head);
+    return true;
+}
+
 /* A candidate that the selection's other parts let through. false: enough. */
 static bool consider(struct evolution_query *x, const struct temporal_entity *t)
 {
@@ -461,6 +473,10 @@ static bool consider(struct evolution_query *x, const struct temporal_entity *t)
     if (!x->err && x->refused.p)
         return false;
     x->met += met;
+    if (!x->err && x->ordered.order) {
+        x->out.n = mark;
+        return !met || put_in_order(x, t);
+    }
     bool give = met && x->met > (uint64_t)x->offset && x->given < (uint64_t)x->limit;
     if (x->err || !give) {
         x->out.n = mark;
@@ -574,6 +590,27 @@ static void evolution_links(struct evolution_query *x)
     buf_release(&url);
 }
 
+static enum err show_ordered(struct evolution_query *x)
+{
+    size_t from, to;
+    enum err err = OK;
+    api_ordered_page(&x->ordered, &from, &to, &x->more);
+    for (size_t i = from; i < to && !err; i++) {
+        struct temporal_shown shown;
+        arena_reset(&x->arena);
+        struct temporal_entity t = {.id = str_dup(&x->arena, order_entry_id(x->ordered.v[i]))};
+        err = find_entity(x->c, x->conn, x->tenant, &t, x->e);
+        if (i > from)
+            buf_char(&x->out, ',');
+        if (!err)
+            err = temporal_show(&x->out, &x->arena, x->conn, &t, &x->view, &shown, x->e);
+        if (!err)
+            add_cut(&x->cut, &shown.cut);
+        x->given++;
+    }
+    return err;
+}
+
 static enum err run_once(struct evolution_query *x)
 {
     x->out.n = 0;
@@ -584,6 +621,8 @@ static enum err run_once(struct evolution_query *x)
     enum err err = run_current(x);
     if (!err && !x->err && !x->refused.p && (!x->more || x->count))
         err = run_gone(x);
+    if (!err && !x->err && !x->refused.p && x->ordered.order)
+        err = show_ordered(x);
     return x->err ? x->err : err;
 }
 
@@ -597,9 +636,17 @@ static enum err run(struct evolution_query *x)
     x->view.history.limited = true;
     x->view.history.since = x->cut.since;
     x->view.history.until = x->cut.until;
+    api_ordered_empty(&x->ordered);
     err = run_once(x);
     x->cut.cut = x->cut.any;
     return err;
+}
+
+static void release(struct evolution_query *x)
+{
+    api_select_release(&x->select);
+    api_ordered_release(&x->ordered);
+    arena_release(&x->arena);
 }
 
 static void query_run(struct api *c)
@@ -611,13 +658,12 @@ static void query_run(struct api *c)
     x->deadline = clock_steady(c->link->clock) + c->link->options.query_ms * 1000;
     x->conn = api_reader(c, &x->tenant);
     if (!x->conn) {
-        api_select_release(&x->select);
+        release(x);
         return;
     }
     enum err err = run(x);
     store_read_done(x->conn);
-    api_select_release(&x->select);
-    arena_release(&x->arena);
+    release(x);
     if (err) {
         buf_release(&x->out);
         api_fail(c, &e);
@@ -646,6 +692,21 @@ static bool read_page(struct api *c, struct evolution_query *x)
            api_number(c, "offset", 0, 0, INT64_MAX, &x->offset);
 }
 
+/* By id only, and only of what is here (clause 5.7.4.4). */
+static bool read_order(struct api *c, struct evolution_query *x)
+{
+    struct api_ordered *o = &x->ordered;
+    if (!api_order_read(c, x->select.body, &o->order))
+        return false;
+    if (!o->order)
+        return true;
+    o->skip = (uint64_t)x->offset;
+    o->want = (uint64_t)x->limit;
+    if (order_is_by(o->order, S("id")) && x->select.local)
+        return api_ordered_open(c, o);
+    return bad_time(c, "evolution is ordered by id, with local=true");
+}
+
 /* Sources are asked with the first page: what they add stands behind what is here. Several
  * selectors of a body are for this server alone. */
 static bool query_elsewhere(struct api *c, struct evolution_query *x, enum http_answer *out)
@@ -666,18 +727,15 @@ static bool query_elsewhere(struct api *c, struct evolution_query *x, enum http_
 
 static enum http_answer query(struct api *c, struct evolution_query *x, const struct json *time)
 {
-    bool good = api_accept(c, false) && read_view(c, time, &x->select, &x->view) && read_page(c, x);
+    bool good = api_accept(c, false) && read_view(c, time, &x->select, &x->view) &&
+                read_page(c, x) && read_order(c, x);
     if (good && x->view.history.relation == TIME_ANY)
         good = bad_time(c, "a temporal query is needed: timerel and timeAt");
     enum http_answer answer;
-    if (good && query_elsewhere(c, x, &answer)) {
-        if (answer == HTTP_DONE) /* refused */
-            api_select_release(&x->select);
-        return answer;
-    }
-    answer = good ? api_slowly(c, query_run, x) : c->answer;
-    if (answer == HTTP_DONE)
-        api_select_release(&x->select);
+    if (!good || !query_elsewhere(c, x, &answer))
+        answer = good ? api_slowly(c, query_run, x) : c->answer;
+    if (answer == HTTP_DONE) /* refused */
+        release(x);
     return answer;
 }
 
@@ -686,7 +744,7 @@ static enum http_answer get_evolutions(struct request *req, struct response *res
     struct api c;
     struct evolution_query *x = ARENA_NEW(req->arena, struct evolution_query);
     if (!api_open(&c, req, res, ctx, get_evolutions, 0,
-                  TIME_PARAMS " limit offset count local" API_SELECT_PARAMS) ||
+                  TIME_PARAMS " limit offset count local orderBy collation" API_SELECT_PARAMS) ||
         !api_select_get(&c, &x->select, 0))
         return c.answer;
     return query(&c, x, NULL);

@@ -180,3 +180,62 @@ bool entity_expired(const struct json *stored, int64_t now)
     const struct json *expires = json_get(stored, S("expiresAt"));
     return expires && datetime_parse(json_text(expires), &at) && at <= now;
 }
+
+static void take_earlier(const struct json *v, bool *any, int64_t *at)
+{
+    int64_t t;
+    const struct json *expires = json_get(v, S("expiresAt"));
+    if (!expires || !datetime_parse(json_text(expires), &t) || (*any && t >= *at))
+        return;
+    *at = t;
+    *any = true;
+}
+
+bool entity_expires(const struct json *stored, int64_t *at)
+{
+    bool any = false;
+    take_earlier(stored, &any, at);
+    for (uint32_t i = 0; json_is(stored, JSON_OBJECT) && i < stored->n; i++) {
+        const struct json_member *m = &stored->members[i];
+        if (entity_is_member(json_key(m)) || !json_is(&m->value, JSON_ARRAY))
+            continue;
+        for (uint32_t k = 0; k < m->value.n; k++)
+            take_earlier(&m->value.items[k], &any, at);
+    }
+    return any;
+}
+
+/* Marks of the instances of an attribute that have expired. */
+static struct json expired_instances(struct arena *a, const struct json *instances, int64_t now)
+{
+    VEC(struct json) marks = VEC_INIT;
+    for (uint32_t i = 0; json_is(instances, JSON_ARRAY) && i < instances->n; i++) {
+        const struct json *dataset = json_get(&instances->items[i], S("datasetId"));
+        if (!entity_expired(&instances->items[i], now))
+            continue;
+        struct json_member *m = ARENA_ARRAY(a, struct json_member, 2);
+        m[0] = json_m(S("type"), json_v_str(S("deleted")));
+        if (dataset)
+            m[1] = json_m(S("datasetId"), *dataset);
+        *vec_push(a, &marks) = json_v_object(m, dataset ? 2 : 1);
+    }
+    return json_v_array(marks.v, marks.n);
+}
+
+const struct json *entity_expired_attrs(struct arena *a, const struct json *stored, int64_t now)
+{
+    VEC(struct json_member) attrs = VEC_INIT;
+    for (uint32_t i = 0; json_is(stored, JSON_OBJECT) && i < stored->n; i++) {
+        const struct json_member *m = &stored->members[i];
+        if (entity_is_member(json_key(m)))
+            continue;
+        struct json marks = expired_instances(a, &m->value, now);
+        if (marks.n)
+            *vec_push(a, &attrs) = json_m(json_key(m), marks);
+    }
+    if (!attrs.n)
+        return NULL;
+    struct json *out = ARENA_NEW(a, struct json);
+    *out = json_v_object(attrs.v, attrs.n);
+    return out;
+}

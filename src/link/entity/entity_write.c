@@ -243,10 +243,13 @@ void entity_write_instance(struct json_writer *w, struct arena *a, const struct 
 
 /* --- an attribute --- */
 
-static bool wanted_dataset(const struct json *instance, const struct entity_view *v)
+/* The datasetId filter is for attributes; nested ones go with theirs. */
+static bool shows(const struct json *instance, const struct entity_view *v, bool nested)
 {
     struct inst i;
-    if (!v->datasets)
+    if (v->now && entity_expired(instance, v->now))
+        return false;
+    if (!v->datasets || nested)
         return true;
     inst_open(&i, instance);
     struct str id = inst_dataset(&i);
@@ -269,7 +272,7 @@ static void write_several(struct json_writer *w, struct arena *a, const struct j
     }
     for (uint32_t i = 0; i < instances->n; i++) {
         const struct json *instance = &instances->items[i];
-        if (!nested && !wanted_dataset(instance, v))
+        if (!shows(instance, v, nested))
             continue;
         if (keyed) {
             struct inst in;
@@ -284,7 +287,6 @@ static void write_several(struct json_writer *w, struct arena *a, const struct j
         json_w_end(w);
 }
 
-/* The datasetId filter is for attributes; nested ones go with theirs. */
 static void write_attr(struct json_writer *w, struct arena *a, const struct json_member *attr,
                        const struct entity_view *v, bool nested)
 {
@@ -294,7 +296,7 @@ static void write_attr(struct json_writer *w, struct arena *a, const struct json
     const struct json *only = NULL;
     uint32_t n = 0;
     for (uint32_t i = 0; i < instances->n; i++)
-        if (nested || wanted_dataset(&instances->items[i], v)) {
+        if (shows(&instances->items[i], v, nested)) {
             only = &instances->items[i];
             n++;
         }
@@ -385,7 +387,7 @@ static const struct json *geometry_of(const struct json *stored, const struct en
         struct inst in;
         inst_open(&in, &instances->items[i]);
         if (inst_kind(&in) == KIND_GEO && in.slot[SLOT_VALUE] &&
-            wanted_dataset(&instances->items[i], v))
+            shows(&instances->items[i], v, false))
             return &in.slot[SLOT_VALUE]->value;
     }
     return NULL;

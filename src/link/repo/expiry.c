@@ -1,8 +1,8 @@
 /*
- * Transient entities: those whose expiresAt has passed are not shown from that instant on, and once
- * a minute they are deleted like by a client, so that subscribers hear of it and the history has an
- * end. A few hundred in one change, so that no other write waits long. Of several processes on one
- * store one has the duty; an edge node leaves it to its city.
+ * Transient entities and attributes: those whose expiresAt has passed are not shown from that
+ * instant on, and once a minute they are deleted like by a client, so that subscribers hear of it
+ * and the history has an end. A few hundred in one change, so that no other write waits long. Of
+ * several processes on one store one has the duty; an edge node leaves it to its city.
  */
 #include "expiry.h"
 #include "core/log.h"
@@ -10,7 +10,8 @@
 
 enum { EVERY_MS = 60000, ENTITIES_A_CHANGE = 500, CHANGES_A_RUN = 20 };
 
-/* An update may have moved expiresAt since the entity was found. */
+/* The entity, or its attributes that have expired. An update may have moved expiresAt since it was
+ * found. */
 static enum err check_again(struct op *op, struct arena *a, struct store_conn *c, int64_t tenant,
                             int64_t now, struct error *e)
 {
@@ -19,7 +20,12 @@ static enum err check_again(struct op *op, struct arena *a, struct store_conn *c
     if (err && err != ERR_NOT_FOUND)
         return err;
     const struct json *stored = err ? NULL : json_parse(a, row.doc, &JSON_DEFAULT, e);
-    if (!stored || !entity_expired(stored, now))
+    op->kind = OP_DELETE;
+    if (stored && entity_expired(stored, now))
+        return OK;
+    op->kind = OP_UPDATE;
+    op->input = stored ? entity_expired_attrs(a, stored, now) : NULL;
+    if (!op->input)
         op->result = error_set(&op->error, ERR_NOT_FOUND, "it has not expired");
     return OK;
 }

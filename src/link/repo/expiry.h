@@ -1,4 +1,4 @@
-/* expiry.h - deletes entities whose expiresAt has passed. Private to link. */
+/* expiry.h - deletes entities and attributes whose expiresAt has passed. Private to link. */
 #ifndef LINK_EXPIRY_H
 #define LINK_EXPIRY_H
 

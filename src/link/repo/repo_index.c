@@ -97,7 +97,7 @@ void index_attr(struct index_rows *out, struct str iri, const struct json *insta
 void index_expiry(struct index_rows *out, const struct json *stored)
 {
     int64_t at;
-    if (datetime_parse(json_text(json_get(stored, S("expiresAt"))), &at))
+    if (entity_expires(stored, &at))
         add(out, INDEX_NUM, KEY_EXPIRY, S(""))->num = (double)at;
 }
 

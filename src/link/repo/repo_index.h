@@ -31,7 +31,7 @@ enum {
 
 /* Kinds of key_of(), see keys.h. */
 enum {
-    KEY_EXPIRY = 'x', /* instant of expiresAt of the entity; name empty */
+    KEY_EXPIRY = 'x', /* first expiresAt of the entity and its attributes; name empty */
     KEY_ALL = '*',    /* every entity of the tenant; name empty */
     KEY_TYPE = 't',
     KEY_ATTR = 'a',

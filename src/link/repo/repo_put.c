@@ -199,6 +199,17 @@ static bool seen_before(const struct entity_delta *d, size_t i)
     return false;
 }
 
+static bool expiry_moves(const struct repo_put *p, const struct json *after)
+{
+    const struct entity_delta *d = p->delta;
+    bool moves =
+        !json_equal(json_get(p->before, S("expiresAt")), json_get(after, S("expiresAt")), true);
+    for (size_t i = 0; i < d->changes.n && !moves; i++)
+        moves = json_get(d->changes.v[i].before, S("expiresAt")) ||
+                json_get(d->changes.v[i].after, S("expiresAt"));
+    return moves;
+}
+
 static enum err write_index(struct store_conn *c, const struct repo_put *p, int64_t eid,
                             struct error *e)
 {
@@ -220,7 +231,7 @@ static enum err write_index(struct store_conn *c, const struct repo_put *p, int6
         index_scopes(&old, json_get(p->before, S("scope")));
         index_scopes(&new, json_get(after, S("scope")));
     }
-    if (!json_equal(json_get(p->before, S("expiresAt")), json_get(after, S("expiresAt")), true)) {
+    if (expiry_moves(p, after)) {
         index_expiry(&old, p->before);
         index_expiry(&new, after);
     }

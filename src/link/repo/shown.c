@@ -108,7 +108,8 @@ bool shown_get(struct shown *s, int64_t eid, int64_t version, const struct entit
 void shown_put(struct shown *s, int64_t eid, int64_t version, const struct entity_view *v,
                const struct json *stored, struct str text)
 {
-    if (text.n > SHOWN_TEXT_MAX || json_get(stored, S("expiresAt")))
+    int64_t expires;
+    if (text.n > SHOWN_TEXT_MAX || entity_expires(stored, &expires))
         return;
     struct buf types = BUF_INIT;
     json_write(&types, entity_types(stored));

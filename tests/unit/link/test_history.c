@@ -271,8 +271,11 @@ static void all_attributes_are_cut_at_one_time(void **state)
     assert_string_equal(read_back(*state, 1, q, &cut), "many@8=8 many@9=9");
     assert_false(cut.cut);
     q = (struct history_query){.last_n = 3, .max = 2};
-    assert_string_equal(read_back(*state, 1, q, &cut), "few@3=7 few@6=7 many@8=8 many@9=9");
+    assert_string_equal(read_back(*state, 1, q, &cut), "many@8=8 many@9=9");
     assert_true(cut.cut);
+    assert_int_equal(cut.since, T0 + 7 * SECOND + 1); /* all of few is older */
+    q.tell_beyond = true;
+    assert_string_equal(read_back(*state, 1, q, &cut), "few@0=7 many@8=8 many@9=9");
     q = (struct history_query){.last_n = 3, .max = 100};
     assert_string_equal(read_back(*state, 1, q, &cut),
                         "few@0=7 few@3=7 few@6=7 many@7=7 many@8=8 many@9=9");

@@ -292,6 +292,40 @@ static void expiry(void **state)
     store_read_done(c);
 }
 
+/* Attributes whose time is over are deleted one by one, the entity stays. */
+static void expiry_of_attributes(void **state)
+{
+    struct world *w = *state;
+    struct op made[] = {
+        whole(w, OP_CREATE,
+              "{\"id\":\"urn:e:1\",\"type\":\"T\",\"a\":{\"value\":1,\"expiresAt\":\"2023-11-14T22:"
+              "20:00Z\"},"
+              "\"b\":[{\"value\":2},{\"value\":3,\"datasetId\":\"urn:d\",\"expiresAt\":\"2023-11-"
+              "14T22:20:"
+              "00Z\"}],\"c\":{\"value\":4,\"expiresAt\":\"2030-01-01T00:00:00Z\"}}"),
+        whole(w, OP_CREATE,
+              "{\"id\":\"urn:e:2\",\"type\":\"T\",\"a\":{\"value\":1,\"expiresAt\":\"2023-11-14T22:"
+              "20:"
+              "00Z\"}}")};
+    assert_int_equal(run_as(w, "", made, 2), OK);
+    struct op kept = part(w, OP_APPEND, "urn:e:2", "{\"a\":{\"value\":2}}");
+    assert_int_equal(run_as(w, "", &kept, 1), OK);
+    clock_fake_move(&w->clock, HOUR_US);
+    expiry_run(&w->link);
+    struct op look[] = {part(w, OP_APPEND, "urn:e:1", "{\"z\":1}"),
+                        part(w, OP_APPEND, "urn:e:2", "{\"z\":1}")};
+    assert_int_equal(run_as(w, "", look, 2), OK);
+    const struct json *v = look[0].delta.after;
+    assert_null(entity_attr(v, S(LD_DEFAULT_PREFIX "a")));
+    assert_int_equal(entity_attr(v, S(LD_DEFAULT_PREFIX "b"))->n, 1);
+    assert_non_null(entity_attr(v, S(LD_DEFAULT_PREFIX "c")));
+    assert_non_null(entity_attr(look[1].delta.after, S(LD_DEFAULT_PREFIX "a")));
+    struct error e;
+    struct store_conn *c = store_read(w->store, &e);
+    assert_int_equal(repo_check(c, ignore, NULL), 0);
+    store_read_done(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -303,6 +337,7 @@ int main(void)
         cmocka_unit_test(entities_do_not_outgrow_their_limit),
         cmocka_unit_test(tenants_are_made_by_creating_only),
         cmocka_unit_test(expiry),
+        cmocka_unit_test(expiry_of_attributes),
     };
     return cmocka_run_group_tests_name("link/ops", tests, make_world, drop_world);
 }

@@ -138,6 +138,7 @@ struct entity_view {
     const struct str *datasets; /* datasetIds to keep ("@none" is the default one); NULL: all */
     size_t n_datasets;
     const struct ld_context *ctx;
+    int64_t now;       /* attributes whose expiresAt has passed are left out; 0: none are */
     bool with_context; /* put "@context" into the object: application/ld+json */
     uint64_t seen_as;  /* access_number() of who asks: whose parts of it are shown; 0: all */
 };
@@ -154,7 +155,12 @@ void entity_write_instance(struct json_writer *w, struct arena *a, const struct 
 struct str entity_id(const struct json *stored);
 const struct json *entity_types(const struct json *stored); /* array of IRIs */
 bool entity_has_type(const struct json *stored, struct str iri);
-bool entity_expired(const struct json *stored, int64_t now); /* its expiresAt has passed */
+/* The expiresAt of an entity or an instance has passed (clause 4.22). */
+bool entity_expired(const struct json *stored, int64_t now);
+/* The first instant at which the entity or one of its attributes expires; false: none does. */
+bool entity_expires(const struct json *stored, int64_t *at);
+/* A fragment that deletes the attributes whose expiresAt has passed; NULL: there are none. */
+const struct json *entity_expired_attrs(struct arena *a, const struct json *stored, int64_t now);
 bool entity_is_member(struct str key); /* id, type, scope, createdAt ...: not an attribute */
 /* Instances of an attribute: an array, or NULL. */
 const struct json *entity_attr(const struct json *stored, struct str iri);

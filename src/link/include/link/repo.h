@@ -38,8 +38,9 @@ void repo_get_ahead(struct store_conn *c, int64_t tenant, struct str id);
 enum err repo_ids(struct store_conn *c, int64_t tenant, struct str prefix,
                   bool (*each)(void *ctx, struct str id), void *ctx, struct error *e);
 
-/* Ids of entities whose expiresAt is not after now, oldest first, at most limit of them, to each()
- * until it returns false. They live during the call. */
+/* Ids of entities that have, or have an attribute that has, an expiresAt that is not after now,
+ * oldest first, at most limit of them, to each() until it returns false. They live during the call.
+ */
 enum err repo_expired(struct store_conn *c, int64_t tenant, int64_t now, int64_t limit,
                       bool (*each)(void *ctx, struct str id), void *ctx, struct error *e);
 
