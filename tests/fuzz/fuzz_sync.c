@@ -49,6 +49,26 @@ static void check_piece(struct arena *a, const struct sync_piece *p)
     check(str_eq(text_of(a, &joined), text), "joining with itself changes it");
 }
 
+static struct str past_text(struct arena *a, const struct past *p)
+{
+    struct buf b = BUF_INIT;
+    struct json_writer w = json_writer(&b);
+    past_write(&w, p);
+    struct str text = buf_dup(&b, a);
+    buf_release(&b);
+    return text;
+}
+
+static void check_past(struct arena *a, const struct past *p)
+{
+    struct past again;
+    struct error e;
+    struct str text = past_text(a, p);
+    const struct json *v = json_parse(a, text, &JSON_DEFAULT, NULL);
+    check(v && past_read(a, v, &again, &e) == OK, "evolution that was written is refused");
+    check(str_eq(past_text(a, &again), text), "evolution that was written reads differently");
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct arena a = ARENA_INIT;
@@ -59,8 +79,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!v)
         v = json_parse(&a, in, &JSON_DEFAULT, NULL);
     if (v && feed_parse(&a, v, &m, &e) == OK)
-        for (size_t i = 0; i < m.rows.n; i++)
-            check_piece(&a, &m.rows.v[i].piece);
+        for (size_t i = 0; i < m.rows.n; i++) {
+            if (m.rows.v[i].is_past)
+                check_past(&a, &m.rows.v[i].past);
+            else
+                check_piece(&a, &m.rows.v[i].piece);
+        }
     arena_release(&a);
     return 0;
 }

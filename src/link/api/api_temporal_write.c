@@ -9,6 +9,7 @@
 #include "distribute.h"
 #include "history_impl.h"
 #include "link/access.h"
+#include "link/edge.h"
 
 /* One attribute instance in stored form. */
 struct new_instance {
@@ -75,6 +76,21 @@ static enum err journal_instance(struct store_conn *conn, const struct change *x
     return err;
 }
 
+/* The same, as other nodes are to know it. */
+static struct past_change as_past(const struct change *x, int64_t tenant, int64_t eid, int64_t now)
+{
+    return (struct past_change){.sync = x->c->link->sync,
+                                .tenant = tenant,
+                                .eid = eid,
+                                .now = now,
+                                .id = x->id,
+                                .actor = x->c->req->user,
+                                .attr = x->attr,
+                                .dataset = x->dataset,
+                                .all_datasets = x->all_datasets,
+                                .seq = x->seq};
+}
+
 static enum err apply_add(struct store_conn *conn, struct change *x, int64_t tenant, int64_t now,
                           struct error *e)
 {
@@ -88,6 +104,12 @@ static enum err apply_add(struct store_conn *conn, struct change *x, int64_t ten
         struct new_instance n = x->instances.v[i];
         int64_t seq = 0;
         n.value = with_times(a, n.value, now, NULL);
+        if (past_kept(x->c->link->sync)) {
+            struct past_change past = as_past(x, tenant, eid, now);
+            past.attr = n.attr;
+            err = past_put(conn, a, &past, n.value, e);
+            continue;
+        }
         err = journal_instance(conn, x, tenant, now, "add", &n, &seq, e);
         if (!err)
             err = history_add(conn, eid, n.attr, n.value, now, seq, e);
@@ -101,6 +123,10 @@ static enum err apply_delete(struct store_conn *conn, struct change *x, int64_t 
     int64_t eid, of = x->seq;
     struct new_instance n = {.attr = x->attr};
     enum err err = history_eid(conn, x->arena, tenant, x->id, NULL, false, now, &eid, e);
+    if (!err && past_kept(x->c->link->sync)) {
+        struct past_change past = as_past(x, tenant, eid, now);
+        return past_drop(conn, x->arena, &past, e);
+    }
     if (!err)
         err = history_delete(conn, eid, x->attr, x->dataset, x->all_datasets, x->seq, e);
     return err ? err : journal_instance(conn, x, tenant, now, "delete", &n, &of, e);
@@ -136,7 +162,8 @@ static enum err apply_replace(struct store_conn *conn, struct change *x, int64_t
         err = history_read(conn, eid, &q, find_instance, &s, &cut, e);
     if (!err && !s.found)
         err = error_set(e, ERR_NOT_FOUND, "no such instance");
-    if (!err)
+    bool shared = past_kept(x->c->link->sync);
+    if (!err && !shared)
         err = history_delete(conn, eid, x->attr, x->dataset, false, x->seq, e);
     if (err)
         return err;
@@ -145,6 +172,10 @@ static enum err apply_replace(struct store_conn *conn, struct change *x, int64_t
         struct json *in = ARENA_NEW(a, struct json);
         *in = json_with(a, n.value, S("datasetId"), json_v_str(x->dataset));
         n.value = in;
+    }
+    if (shared) {
+        struct past_change past = as_past(x, tenant, eid, now);
+        return past_put(conn, a, &past, n.value, e);
     }
     err = history_add(conn, eid, x->attr, n.value, now, x->seq, e);
     return err ? err : journal_instance(conn, x, tenant, now, "replace", &n, &of, e);
@@ -246,7 +277,7 @@ static enum err start(void *ctx, struct dist *d, struct arena *memory, struct er
 }
 
 /* Do sources have a part in it? Then c->answer is what to return. */
-static bool shared(struct api *c, struct change *x, enum dist_kind kind)
+static bool has_sources(struct api *c, struct change *x, enum dist_kind kind)
 {
     VEC(struct str) attrs = VEC_INIT;
     int64_t tenant = dist_others(c);
@@ -269,7 +300,7 @@ static enum http_answer submit(struct api *c, struct change *x, enum dist_kind k
     x->arena = c->arena;
     x->store =
         (struct store_change){.apply = apply, .done = done, .ctx = x, .lane = str_hash(c->tenant)};
-    if (shared(c, x, kind))
+    if (has_sources(c, x, kind))
         return c->answer;
     if (store_submit(c->link->store, &x->store))
         return api_fail_text(c, ERR_UNAVAILABLE, "too many changes are waiting to be written");

@@ -42,7 +42,8 @@ struct reading {
     struct error *e;
 };
 
-static void put_row(struct reading *r, const struct journal_row *row, struct str piece)
+static void put_member(struct reading *r, const struct journal_row *row, const char *member,
+                       struct str text)
 {
     struct buf *b = r->out;
     if (r->f->rows++)
@@ -53,9 +54,14 @@ static void put_row(struct reading *r, const struct journal_row *row, struct str
         BUF_LIT(b, ",\"o\":");
         json_write_str(b, row->origin);
     }
-    BUF_LIT(b, ",\"p\":");
-    buf_str(b, piece);
+    buf_printf(b, ",\"%s\":", member);
+    buf_str(b, text);
     buf_char(b, '}');
+}
+
+static void put_row(struct reading *r, const struct journal_row *row, struct str piece)
+{
+    put_member(r, row, "p", piece);
 }
 
 static void put_tree(struct reading *r, const struct journal_row *row, const struct json *piece)
@@ -171,6 +177,32 @@ static void put_kept(struct reading *r, const struct journal_row *row)
         put_row(r, row, row->body);
 }
 
+/* The part is that of the entity as it is now; of one known by its evolution alone its types tell.
+ */
+static void put_past(struct reading *r, const struct journal_row *row)
+{
+    const struct part *part = r->f->part;
+    const struct json *body = json_parse(&r->arena, row->body, &JSON_DEFAULT, NULL);
+    const struct json *past = json_get(body, S("past")), *types = json_get(past, S("types"));
+    struct entity_row now;
+    struct json_member head[2];
+    struct json alone;
+    const struct json *doc = NULL;
+    if (!past)
+        return;
+    if (part && !part_all(part) &&
+        repo_get(r->c, &r->arena, r->f->tenant, row->key, &now, NULL) == OK) {
+        doc = json_parse(&r->arena, now.doc, &JSON_DEFAULT, NULL);
+    } else if (types) {
+        head[0] = json_m(S("id"), json_v_str(row->key));
+        head[1] = json_m(S("type"), *types);
+        alone = json_v_object(head, 2);
+        doc = &alone;
+    }
+    if (!part || part_all(part) || !doc || part_holds(part, doc))
+        put_member(r, row, "h", json_to_text(&r->arena, past));
+}
+
 static bool concerns(const struct feed *f, const struct journal_row *row)
 {
     return f->to.p ? !str_eq(row->origin, f->to) : !row->origin.p;
@@ -189,6 +221,8 @@ static bool take_row(void *ctx, const struct journal_row *row)
         put_entity(r, row);
     else if (str_eq(row->topic, S("sync")))
         put_kept(r, row);
+    else if (str_eq(row->topic, S("history")))
+        put_past(r, row);
     arena_reset(&r->arena);
     return r->err == OK;
 }
@@ -262,7 +296,10 @@ enum err feed_parse(struct arena *a, const struct json *v, struct feed_message *
             one->seq = 0;
         if (!sync_node_ok(one->origin) || one->seq < 0)
             return error_set(e, ERR_INVALID, "row %u: no origin or sequence", i);
-        enum err err = sync_piece_read(a, json_get(row, S("p")), &one->piece, e);
+        const struct json *past = json_get(row, S("h"));
+        one->is_past = past != NULL;
+        enum err err = past ? past_read(a, past, &one->past, e)
+                            : sync_piece_read(a, json_get(row, S("p")), &one->piece, e);
         if (err)
             return err;
     }
@@ -285,8 +322,10 @@ static enum err take(struct store_conn *c, void *ctx, struct error *e)
     enum err err = cursor_read(c, t->tenant, t->m->node, &cursor, e);
     for (size_t i = 0; !err && i < t->m->rows.n; i++) {
         const struct feed_row *row = &t->m->rows.v[i];
-        err = sync_apply(t->sync, c, &scratch, t->tenant, &row->piece, row->origin, row->seq, actor,
-                         e);
+        struct past_from from = {row->origin, row->seq, actor};
+        err = row->is_past ? past_apply(t->sync, c, &scratch, t->tenant, &row->past, &from, e)
+                           : sync_apply(t->sync, c, &scratch, t->tenant, &row->piece, row->origin,
+                                        row->seq, actor, e);
         arena_reset(&scratch);
     }
     if (!err && t->m->upto) {

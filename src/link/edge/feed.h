@@ -5,12 +5,14 @@
  *      "rows": [{"s": seq, "o": node?, "p": PIECE}, ...], "want": [...]?}
  *
  * rows are in the order of the sender's journal and cover all of it up to "upto" that concerns the
- * receiver; "o" is the node that the change comes from when it is not the sender.
+ * receiver; "o" is the node that the change comes from when it is not the sender. A write of
+ * evolution has "h" (past.h) in place of "p".
  */
 #ifndef LINK_EDGE_FEED_H
 #define LINK_EDGE_FEED_H
 
 #include "part.h"
+#include "past.h"
 #include "sync.h"
 
 struct feed {
@@ -31,6 +33,8 @@ struct feed_row {
     int64_t seq;
     struct str origin;
     struct sync_piece piece;
+    bool is_past; /* then it holds the change, not piece */
+    struct past past;
 };
 
 struct feed_message {

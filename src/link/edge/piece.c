@@ -76,6 +76,11 @@ static bool instance_ok(const struct json *v, int depth)
     return good;
 }
 
+bool sync_instance_ok(const struct json *v, struct str dataset)
+{
+    return instance_ok(v, 0) && str_eq(json_text(json_get(v, S("datasetId"))), dataset);
+}
+
 static bool read_value(struct arena *a, const struct json *v, struct sync_part *part)
 {
     struct sync_dot dot = {.node = json_text(json_at(v, 1))};
@@ -87,9 +92,7 @@ static bool read_value(struct arena *a, const struct json *v, struct sync_part *
     bool deleted = json_is(value, JSON_NULL);
     if (!deleted && !part->attr.p && !head_ok(value))
         return false;
-    if (!deleted && part->attr.p &&
-        (!instance_ok(value, 0) ||
-         !str_eq(json_text(json_get(value, S("datasetId"))), part->dataset)))
+    if (!deleted && part->attr.p && !sync_instance_ok(value, part->dataset))
         return false;
     struct sync_value one = {dot, deleted ? NULL : value};
     return sync_stand(a, &part->reg, &one);

@@ -35,4 +35,7 @@ void sync_piece_write(struct arena *a, struct buf *out, const struct sync_piece 
 enum err sync_piece_read(struct arena *a, const struct json *v, struct sync_piece *out,
                          struct error *e);
 
+/* Is it an attribute instance in stored form, with its times, of that dataset? */
+bool sync_instance_ok(const struct json *v, struct str dataset);
+
 #endif

@@ -131,6 +131,14 @@ static const char tables_snapshot[] =
     " doc {text} NOT NULL, expires {int} NOT NULL, used {int} NOT NULL, owner {text},"
     " PRIMARY KEY(tenant, id));";
 
+/* Writes of evolution, by instance; seq, t: of its row in hist; 0: none. See edge/past.h. */
+#define SYNC_PAST(INT, TAIL)                                                                       \
+    "CREATE TABLE sync_past(eid " INT " NOT NULL, attr " INT " NOT NULL, dataset " INT             \
+    " NOT NULL, made " INT " NOT NULL, changed " INT " NOT NULL, maker TEXT NOT NULL, seq " INT    \
+    " NOT NULL, t " INT " NOT NULL, hlc " INT " NOT NULL, node TEXT NOT NULL,"                     \
+    " PRIMARY KEY(eid, attr, dataset, made, changed, maker))" TAIL ";"                             \
+    "CREATE INDEX sync_past_seq ON sync_past(eid, attr, dataset, seq);"
+
 static const struct store_migration migrations[] = {
     {1, "entities, indexes, history, contexts, subscriptions", tables_1,
      INDEX_TABLES("INTEGER", "REAL", "TEXT", " WITHOUT ROWID"),
@@ -148,6 +156,8 @@ static const struct store_migration migrations[] = {
     {11, "hours of history", "", HOURS("INTEGER", "REAL", " WITHOUT ROWID"),
      HOURS("BIGINT", "DOUBLE PRECISION", "")},
     {12, "snapshots", tables_snapshot, NULL, NULL},
+    {13, "evolution of several nodes", "", SYNC_PAST("INTEGER", " WITHOUT ROWID"),
+     SYNC_PAST("BIGINT", "")},
 };
 
 const struct store_module link_module = {"link", migrations,

@@ -62,6 +62,25 @@ int64_t sync_instant(const struct sync_put *p, const struct attr_change *ch, int
 /* After the entity's row: writes the registers. */
 enum err sync_record(struct store_conn *c, const struct sync_put *p, int64_t eid, struct error *e);
 
+/* --- of the temporal interface: writes of evolution, for other nodes (edge/past.h) --- */
+
+struct past_change { /* of one entity */
+    struct sync *sync;
+    int64_t tenant, eid, now;
+    struct str id, actor;
+    struct str attr, dataset; /* as in history_delete() */
+    bool all_datasets;
+    int64_t seq;
+};
+/* Is evolution kept for other nodes? */
+bool past_kept(const struct sync *s);
+/* Inside a change: an instance is added (seq 0) or takes the place of the one that seq names. */
+enum err past_put(struct store_conn *c, struct arena *a, const struct past_change *x,
+                  const struct json *instance, struct error *e);
+/* Inside a change: history_delete() of what x names. */
+enum err past_drop(struct store_conn *c, struct arena *a, const struct past_change *x,
+                   struct error *e);
+
 /* --- conflicts: values of which neither writer had seen the other's --- */
 
 struct conflict_value {
