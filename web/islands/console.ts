@@ -1,4 +1,4 @@
-// How far an import is: asks until it is over, then shows the report.
+// How far an import is: asks until it is over, then shows the report. A new key is copied by a button.
 
 interface Progress {
     state: 'running' | 'done' | 'refused';
@@ -28,3 +28,20 @@ async function follow(box: HTMLElement, url: string): Promise<void> {
 
 const box = document.getElementById('progress');
 if (box?.dataset['progress']) void follow(box, box.dataset['progress']);
+
+// Without this, the key stands in a field to be marked by hand.
+const made = document.getElementById('made-key');
+if (made instanceof HTMLInputElement) {
+    const button = document.createElement('button');
+    button.type = 'button';
+    button.className = 'button button-line';
+    button.textContent = made.dataset['copy'] ?? '';
+    button.addEventListener('click', () => {
+        made.select();
+        void navigator.clipboard.writeText(made.value).then(() => {
+            button.textContent = made.dataset['copied'] ?? '';
+        });
+    });
+    made.addEventListener('focus', () => made.select());
+    made.after(button);
+}

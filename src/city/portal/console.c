@@ -121,6 +121,13 @@ bool console_form_ok(struct page *p, struct str token)
     return false;
 }
 
+void console_go(struct page *p, const char *path)
+{
+    buf_release(&p->data);
+    response_redirect(p->req, p->res, 303, page_href(p, "%s", path));
+    response_header(p->req, p->res, "Cache-Control", S("no-store"));
+}
+
 /* --- login --- */
 
 static bool too_many_bad(struct console *c, bool another)
@@ -336,6 +343,10 @@ const struct route console_routes[] = {
     {"POST", "/{lang}/console/subscriptions/{id}", console_post_delivery, ROUTE_HIDDEN},
     {"GET", "/{lang}/console/nodes", console_get_nodes, ROUTE_HIDDEN},
     {"POST", "/{lang}/console/nodes", console_post_nodes, ROUTE_HIDDEN},
+    {"GET", "/{lang}/console/keys", console_get_keys, ROUTE_HIDDEN},
+    {"POST", "/{lang}/console/keys", console_post_keys, ROUTE_HIDDEN},
+    {"GET", "/{lang}/console/policies", console_get_policy, ROUTE_HIDDEN},
+    {"POST", "/{lang}/console/policies", console_post_policy, ROUTE_HIDDEN},
     {"GET", "/{lang}/console/import", console_get_import, ROUTE_HIDDEN},
     {"POST", "/{lang}/console/import", console_post_import, ROUTE_HIDDEN | ROUTE_BIG_BODY},
     {"GET", "/{lang}/console/import/{id:int}", console_get_job, ROUTE_HIDDEN},

@@ -14,6 +14,7 @@
 #define PORTAL_CONSOLE_H
 
 #include "core/arena.h"
+#include "link/access.h"
 #include "link/import.h"
 #include "portal_impl.h"
 
@@ -64,6 +65,24 @@ void console_count_subscriptions(struct page *p); /* for the overview */
 /* console_nodes.c */
 enum http_answer console_get_nodes(struct request *req, struct response *res, void *ctx);
 enum http_answer console_post_nodes(struct request *req, struct response *res, void *ctx);
+
+/* Back to a page after what was ordered is done. */
+void console_go(struct page *p, const char *path);
+
+/* console_keys.c */
+enum http_answer console_get_keys(struct request *req, struct response *res, void *ctx);
+enum http_answer console_post_keys(struct request *req, struct response *res, void *ctx);
+
+/* console_policy.c */
+enum http_answer console_get_policy(struct request *req, struct response *res, void *ctx);
+enum http_answer console_post_policy(struct request *req, struct response *res, void *ctx);
+/* All versions, oldest first, by name; NULL with *e. */
+const struct json *console_policies(struct page *p, struct error *e);
+/* The member "rules" with what a stored policy (NULL: none) says, in the reader's words. */
+void console_write_words(struct page *p, struct str name, const struct json *doc);
+/* Names of a list, each as label (NULL: itself) says. */
+struct str console_join(struct page *p, const struct json *names,
+                        struct str (*label)(struct page *p, struct str name));
 
 /* console_import.c */
 enum http_answer console_get_import(struct request *req, struct response *res, void *ctx);

@@ -217,60 +217,7 @@ static enum http_answer delete_policy(struct request *req, struct response *res,
 
 /* --- explaining --- */
 
-struct question {
-    const struct access_view *view;
-    enum access_right right;
-    struct str attr;
-    const struct json *stored, *types;
-};
-
-static void answer_verdict(struct api *c, const struct question *q)
-{
-    static const char *const why[] = {[WHY_ADMIN] = "the key may do everything",
-                                      [WHY_NOTHING] = "the key is of no use here",
-                                      [WHY_RULE] = "a rule says so",
-                                      [WHY_PERSONAL] = "it is personal and no rule names it",
-                                      [WHY_OPEN] = "it is open where no rule says otherwise",
-                                      [WHY_CLOSED] = "no rule allows it"};
-    struct access_verdict v = access_decide(q->view, q->right, q->stored, q->types, q->attr);
-    struct buf b = BUF_INIT;
-    struct json_writer w = json_writer(&b);
-    json_w_object(&w);
-    json_w_kbool(&w, S("allowed"), v.allowed);
-    json_w_kstr(&w, S("why"), str_c(why[v.why]));
-    if (v.rule) {
-        json_w_kstr(&w, S("policy"), v.rule->policy);
-        json_w_ki64(&w, S("rule"), (int64_t)v.rule->number);
-    }
-    json_w_end(&w);
-    answer_json(c, 200, &b);
-}
-
-/* The entity or type that is asked about; false: the response is filled. */
-static bool take_subject(struct api *c, int64_t tenant, struct question *q)
-{
-    struct str id = request_query(c->req, "entity"), type = request_query(c->req, "type");
-    struct entity_row row = {0};
-    struct error e = {0};
-    if (!id.p) {
-        struct json *one = ARENA_ARRAY(c->arena, struct json, 2);
-        one[0] = json_v_str(ld_expand(c->ctx, c->arena, type.p ? type : S("")));
-        one[1] = json_v_array(one, type.n ? 1 : 0);
-        q->types = &one[1];
-        return true;
-    }
-    struct store_conn *conn = store_read(c->link->store, &e);
-    enum err err = conn ? repo_get(conn, c->arena, tenant, id, &row, &e) : e.code;
-    if (conn)
-        store_read_done(conn);
-    if (!err && !(q->stored = json_parse(c->arena, row.doc, &JSON_DEFAULT, &e)))
-        err = e.code;
-    if (err)
-        api_fail(c, &e);
-    return !err;
-}
-
-static bool take_right(struct api *c, enum access_right *right)
+bool access_right_named(struct str name, enum access_right *right)
 {
     static const struct {
         struct str name;
@@ -279,29 +226,91 @@ static bool take_right(struct api *c, enum access_right *right)
                   {S_INIT("write"), ACCESS_WRITE},
                   {S_INIT("subscribe"), ACCESS_SUBSCRIBE},
                   {S_INIT("admin"), ACCESS_ADMIN}};
-    struct str name = request_query(c->req, "right");
     for (size_t i = 0; i < sizeof(rights) / sizeof(rights[0]); i++)
-        if (str_eq(name.p ? name : S("read"), rights[i].name)) {
+        if (str_eq(name, rights[i].name)) {
             *right = rights[i].right;
             return true;
         }
-    api_fail_text(c, ERR_INVALID, "right is read, write, subscribe or admin");
     return false;
+}
+
+enum err access_explain(struct link *l, struct arena *a, int64_t tenant,
+                        const struct access_question *q, struct access_reason *out, struct error *e)
+{
+    struct entity_row row = {0};
+    const struct json *stored = NULL;
+    struct json type = json_v_str(q->type), types = json_v_array(&type, q->type.n ? 1 : 0);
+    struct str actor = q->key.n ? str_concat(a, S("key:"), q->key) : STR_NONE;
+    if (q->entity.n) {
+        struct store_conn *conn = store_read(l->store, e);
+        enum err err = conn ? repo_get(conn, a, tenant, q->entity, &row, e) : e->code;
+        if (conn)
+            store_read_done(conn);
+        if (err)
+            return err;
+        stored = json_parse(a, row.doc, &JSON_DEFAULT, e);
+        if (!stored)
+            return e->code;
+    }
+    const struct access_view *view = access_view_of(l->access, actor, tenant);
+    struct access_verdict v =
+        access_decide(view, q->right, stored, stored ? NULL : &types, q->attr);
+    *out = (struct access_reason){.allowed = v.allowed, .why = v.why};
+    if (v.rule) {
+        out->policy = str_dup(a, v.rule->policy);
+        out->rule = (int64_t)v.rule->number;
+    }
+    return OK;
+}
+
+static void answer_reason(struct api *c, const struct access_reason *r)
+{
+    static const char *const why[] = {[WHY_ADMIN] = "the key may do everything",
+                                      [WHY_NOTHING] = "the key is of no use here",
+                                      [WHY_RULE] = "a rule says so",
+                                      [WHY_PERSONAL] = "it is personal and no rule names it",
+                                      [WHY_OPEN] = "it is open where no rule says otherwise",
+                                      [WHY_CLOSED] = "no rule allows it"};
+    struct buf b = BUF_INIT;
+    struct json_writer w = json_writer(&b);
+    json_w_object(&w);
+    json_w_kbool(&w, S("allowed"), r->allowed);
+    json_w_kstr(&w, S("why"), str_c(why[r->why]));
+    if (r->why == WHY_RULE) {
+        json_w_kstr(&w, S("policy"), r->policy);
+        json_w_ki64(&w, S("rule"), r->rule);
+    }
+    json_w_end(&w);
+    answer_json(c, 200, &b);
+}
+
+/* A name of the query as an IRI; absent when it is not there. */
+static struct str asked_name(struct api *c, const char *param)
+{
+    struct str name = request_query(c->req, param);
+    return name.n ? ld_expand(c->ctx, c->arena, name) : STR_NONE;
 }
 
 static enum http_answer explain(struct request *req, struct response *res, void *ctx)
 {
     struct api c;
     int64_t tenant;
-    struct question q = {.right = ACCESS_READ};
+    struct error e = {0};
+    struct access_reason reason;
+    struct access_question q = {.right = ACCESS_READ};
     if (!api_open(&c, req, res, ctx, explain, 0, "key entity type attr right") ||
-        !take_manager(&c, &tenant) || !take_right(&c, &q.right) || !take_subject(&c, tenant, &q))
+        !take_manager(&c, &tenant))
         return c.answer;
-    struct str key = request_query(req, "key"), attr = request_query(req, "attr");
-    struct str actor = key.n ? str_concat(c.arena, S("key:"), key) : STR_NONE;
-    q.view = access_view_of(c.link->access, actor, tenant);
-    q.attr = attr.n ? ld_expand(c.ctx, c.arena, attr) : STR_NONE;
-    answer_verdict(&c, &q);
+    struct str right = request_query(req, "right");
+    if (right.p && !access_right_named(right, &q.right))
+        return api_fail_text(&c, ERR_INVALID, "right is read, write, subscribe or admin");
+    q.key = request_query(req, "key");
+    q.entity = request_query(req, "entity");
+    q.type = asked_name(&c, "type");
+    q.attr = asked_name(&c, "attr");
+    if (access_explain(c.link, c.arena, tenant, &q, &reason, &e))
+        return api_fail(&c, &e);
+    answer_reason(&c, &reason);
     return HTTP_DONE;
 }
 

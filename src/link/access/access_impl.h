@@ -81,8 +81,6 @@ struct access_view {
     uint64_t number; /* see access_number() */
 };
 
-enum access_why { WHY_ADMIN, WHY_NOTHING, WHY_RULE, WHY_PERSONAL, WHY_OPEN, WHY_CLOSED };
-
 struct access_verdict {
     bool allowed;
     enum access_why why;

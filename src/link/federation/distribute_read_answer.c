@@ -607,10 +607,11 @@ static size_t filter_attrs(struct api *c, const struct reg_ask *ask, const struc
 {
     struct str text = request_query(c->req, "q");
     const struct str *in_q = NULL;
+    struct error e;
     if (c->body)
         text = json_text(json_get(c->body, S("q")));
     const struct query_node *q =
-        text.n ? query_parse_q(c->arena, text, c->ctx, NULL, 0, &QUERY_DEFAULT, NULL) : NULL;
+        text.n ? query_parse_q(c->arena, text, c->ctx, NULL, 0, &QUERY_DEFAULT, &e) : NULL;
     size_t n = q ? query_q_attrs(c->arena, q, &in_q) : 0;
     struct str *all = ARENA_ARRAY(c->arena, struct str, n + 1);
     for (size_t i = 0; i < n; i++)

@@ -121,9 +121,10 @@ static struct entity_map_entry *copy_entries(struct arena *a, const struct entit
 static const struct access_view *view_of(struct api *c)
 {
     int64_t tenant = 0;
-    struct store_conn *conn = store_read(c->link->store, NULL);
+    struct error e;
+    struct store_conn *conn = store_read(c->link->store, &e);
     if (conn) {
-        if (repo_tenant(conn, c->tenant, &tenant, NULL))
+        if (repo_tenant(conn, c->tenant, &tenant, &e))
             tenant = 0;
         store_read_done(conn);
     }
@@ -257,6 +258,7 @@ static bool shows(struct store_conn *conn, int64_t tenant, const struct entity_m
 {
     struct arena a = ARENA_INIT;
     struct entity_row row;
+    struct error e;
     struct json *types = ARENA_ARRAY(&a, struct json, v->n_types + 1);
     bool here = false, away = false;
     for (size_t i = 0; i < v->n_types; i++)
@@ -264,7 +266,7 @@ static bool shows(struct store_conn *conn, int64_t tenant, const struct entity_m
     types[0] = json_v_array(types + 1, v->n_types);
     for (size_t i = 0; i < v->n_sources; i++)
         if (str_eq(v->sources[i], S("@none")))
-            here = !repo_get(conn, &a, tenant, v->id, &row, NULL);
+            here = !repo_get(conn, &a, tenant, v->id, &row, &e);
         else
             away = access_sees(access_of(conn), NULL, v->n_types ? types : NULL, STR_NONE);
     arena_release(&a);

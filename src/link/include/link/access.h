@@ -133,6 +133,28 @@ const struct access_view *access_of(const struct store_conn *c);
 const struct json *access_signed(struct arena *a, const struct json *before,
                                  const struct json *after, struct str actor);
 
+/* --- explaining --- */
+
+struct access_question {
+    struct str key; /* name; absent: the public */
+    enum access_right right;
+    struct str entity, type; /* id of an entity that is here, or the IRI of a type; absent: any */
+    struct str attr;         /* IRI; absent: the entity itself */
+};
+enum access_why { WHY_ADMIN, WHY_NOTHING, WHY_RULE, WHY_PERSONAL, WHY_OPEN, WHY_CLOSED };
+struct access_reason {
+    bool allowed;
+    enum access_why why;
+    struct str policy; /* WHY_RULE: whose rule */
+    int64_t rule;      /* from 0 */
+};
+/* What is decided and why. ERR_NOT_FOUND when there is no such entity. */
+enum err access_explain(struct link *l, struct arena *a, int64_t tenant,
+                        const struct access_question *q, struct access_reason *out,
+                        struct error *e);
+/* read, write, subscribe or admin; false: no such right. */
+bool access_right_named(struct str name, enum access_right *right);
+
 /* --- quotas that the writer keeps --- */
 
 /* What the operations of one change add to a tenant and to an actor's own. */
