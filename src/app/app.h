@@ -52,11 +52,15 @@ int command_import(struct app *app, int argc, char **argv);
 int command_migrate(struct app *app, int argc, char **argv);
 int command_backup(struct app *app, int argc, char **argv);
 int command_restore(struct app *app, int argc, char **argv);
+int command_export(struct app *app, int argc, char **argv);
 int command_check(struct app *app, int argc, char **argv);
 int command_edge(struct app *app, int argc, char **argv);
 int command_audit(struct app *app, int argc, char **argv);
 int command_key(struct app *app, int argc, char **argv);
 int command_policy(struct app *app, int argc, char **argv);
 int command_config(struct app *app, int argc, char **argv);
+
+/* marugoto import FILE --as everything */
+int import_everything(struct app *app, const char *path);
 
 #endif

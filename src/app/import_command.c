@@ -55,6 +55,8 @@ static int usage(const char *what, const char *which)
             what, which);
     for (const struct import_kind *k = import_kinds(); k->name; k++)
         fprintf(stderr, "  %-28s %s\n", k->name, k->title);
+    fprintf(stderr, "  %-28s %s\n", "everything",
+            "what marugoto export wrote, into an empty store; takes no option");
     return 2;
 }
 
@@ -310,6 +312,12 @@ int command_import(struct app *app, int argc, char **argv)
     int64_t observed = 0;
     if (parse(&o, argc, argv) || !o.from)
         return 2;
+    if (o.kind && !strcmp(o.kind, "everything")) {
+        if (o.type || o.dataset || o.tenant || o.source || o.server || o.observed ||
+            o.keep_vanished || o.json || is_url(o.from))
+            return usage("everything is read from a file and takes no option", "");
+        return import_everything(app, o.from);
+    }
     if (o.observed && !datetime_parse(str_c(o.observed), &observed))
         return usage("no date-time with its zone: ", o.observed);
     if (o.server && !is_url(o.server))

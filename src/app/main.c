@@ -15,6 +15,8 @@ static const struct {
      command_migrate},
     {"backup", "FILE", "write a consistent copy while the city is in use", command_backup},
     {"restore", "FILE [--force]", "put a backup in place of an empty store", command_restore},
+    {"export", "--to FILE|FOLDER", "write everything as NDJSON or CSV while the city is in use",
+     command_export},
     {"check", "", "check rows, journal and indexes, also while the city is in use", command_check},
     {"edge", "enroll NAME", "give a node a token with which it exchanges changes", command_edge},
     {"audit", "verify|key [--help]", "check the log of who read what, here or at another city",

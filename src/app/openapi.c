@@ -139,6 +139,8 @@ static const struct {
     {"GET", "/link/v1/imports/{n:int}", "import", "Progress and report of an import"},
     {"GET", "/link/v1/importKinds", "import", "Kinds of data sets that can be imported"},
     {"GET", "/link/v1/export.ndjson", "export", "Entities as newline-delimited JSON"},
+    {"GET", "/link/v1/export/everything.ndjson", "export",
+     "Everything, history, subscriptions and policies included"},
     {"GET", "/link/v1/export.csv", "export", "Entities as CSV"},
     {"GET", "/link/v1/export.geojson", "export", "Entities as GeoJSON"},
     {"GET", "/link/v1/keys", "access", "Keys"},

@@ -10,6 +10,7 @@
 #include "http/mqtt.h"
 #include "link/access.h"
 #include "link/delivery.h"
+#include "link/everything.h"
 #include "link/import.h"
 #include "link/subscription.h"
 #include "registration.h"
@@ -178,6 +179,7 @@ void link_routes(struct link *l, struct router *r)
     api_type_routes(l, r);
     api_context_routes(l, r);
     api_export_routes(l, r);
+    everything_routes(l, r);
     registrations_routes(l, r);
     csource_subscription_routes(l, r);
     subscriptions_routes(l, r);

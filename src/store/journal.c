@@ -247,6 +247,32 @@ enum err journal_heads_flush(struct store_conn *c)
     return OK;
 }
 
+enum err journal_begin(struct store_conn *c, int64_t tenant, int64_t seq, struct error *e)
+{
+    static const struct hash zero;
+    if (c->role != CONN_WRITER || tenant < 1 || tenant > tenant_max || seq < 1 || seq >= seq_max)
+        return error_set(e, ERR_INTERNAL, "journal_begin() outside of a change or its range");
+    enum err err;
+    struct head *head = head_of(c, tenant, &err, e);
+    if (!head)
+        return err;
+    if (head->seq)
+        return error_set(e, ERR_CONFLICT, "the journal of tenant %" PRId64 " has begun", tenant);
+    err = store_exec(c,
+                     "INSERT INTO journal_tenant"
+                     " (tenant, head_seq, head_hash, anchor_seq, anchor_hash)"
+                     " VALUES ($1, $2, $3, $4, $5)",
+                     SV(SV_INT(tenant), SV_INT(seq), SV_BLOB(of_hash(&zero)), SV_INT(seq),
+                        SV_BLOB(of_hash(&zero))),
+                     NULL, e);
+    if (err)
+        return err;
+    touch(c->store->writer.heads, head);
+    head->seq = seq;
+    head->hash = zero;
+    return OK;
+}
+
 /* --- reading --- */
 
 struct range {

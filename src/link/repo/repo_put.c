@@ -9,6 +9,7 @@
 #include "link/history.h"
 #include "link/repo.h"
 #include "repo_index.h"
+#include "repo_restore.h"
 
 static const struct store_bulk get_entity = {
     .one = "SELECT eid, doc, version FROM entity WHERE tenant = $1 AND id = $2",
@@ -351,4 +352,27 @@ enum err repo_put(struct store_conn *c, const struct repo_put *p, int64_t *seq, 
     if (seq)
         *seq = j.seq;
     return err;
+}
+
+enum err repo_restore(struct store_conn *c, struct arena *a, const struct repo_restored *x,
+                      struct error *e)
+{
+    struct entity_delta delta = {.after = x->doc};
+    struct repo_put p = {.arena = a, .tenant = x->tenant, .id = x->id, .delta = &delta};
+    int64_t eid;
+    for (uint32_t i = 0; x->doc && i < x->doc->n; i++) {
+        struct str name = json_key(&x->doc->members[i]);
+        if (entity_attr(x->doc, name))
+            *vec_push(a, &delta.changes) = (struct attr_change){.attr = name, .op = ATTR_CREATED};
+    }
+    enum err err = store_get_int(c, &eid,
+                                 "INSERT INTO entity(tenant, id, doc, version, modified)"
+                                 " VALUES ($1, $2, $3, $4, $5) RETURNING eid",
+                                 SV(SV_INT(x->tenant), SV_TEXT(x->id), SV_TEXT(x->text),
+                                    SV_INT(x->version), SV_INT(x->modified)),
+                                 e);
+    if (err || !x->doc)
+        return err;
+    err = write_index(c, &p, eid, e);
+    return err ? err : remember_names(c, &p, e);
 }

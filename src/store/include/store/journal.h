@@ -42,6 +42,10 @@ enum err journal_range(struct store_conn *c, int64_t tenant, int64_t *oldest, in
 /* Drop rows up to and with seq, inside apply(). */
 enum err journal_trim(struct store_conn *c, int64_t tenant, int64_t upto, struct error *e);
 
+/* Inside apply(): the tenant, whose journal must be empty, goes on behind seq, as if the rows up to
+ * it had been trimmed. */
+enum err journal_begin(struct store_conn *c, int64_t tenant, int64_t seq, struct error *e);
+
 /*
  * Be told after each commit that added rows, also by another process on the same PostgreSQL: fn
  * runs on a thread of the store and must only wake somebody. At most 16 listeners; removal waits
