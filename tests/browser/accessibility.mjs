@@ -2,6 +2,7 @@
 // axe-core finds nothing on any page in any language, in any of its states.
 import assert from 'node:assert/strict';
 import { startCity, eventually } from '../lib/city.mjs';
+import { startEdge, together } from '../lib/edge.mjs';
 import { desktop, languages, startBrowser, violations } from '../lib/browser.mjs';
 import { run, test } from '../lib/tap.mjs';
 
@@ -31,9 +32,25 @@ async function importBadFile() {
 const report = await importBadFile();
 await eventually(async () => (await city.get('/link/v1/deliveries')).status === 200);
 
+// A node, and a conflict with it.
+async function disagree() {
+    const bin = 'urn:ngsi-ld:WasteContainer:test';
+    const full = (value) => ({ full: { type: 'Property', value } });
+    assert.equal((await city.post('/ngsi-ld/v1/entities', { id: bin, type: 'WasteContainer', ...full(1) })).status, 201);
+    const node = await startEdge(city, 'shelter-1', { args: ['--edge.types=WasteContainer'] });
+    await together(city, node, '?types=WasteContainer');
+    node.line.cut();
+    for (const [side, value] of [[city, 2], [node, 3]])
+        assert.equal((await side.patch(`/ngsi-ld/v1/entities/${bin}/attrs`, full(value))).status, 204);
+    node.line.mend();
+    await eventually(async () => (await city.get('/link/v1/conflicts')).json.length === 1);
+    await node.stop();
+}
+await disagree();
+
 const pages = ['', 'map', 'data', 'data/EvacuationShelter', 'data/AED?q=%E5%BA%81%E8%88%8E', 'data/AED?q=xyzzy', 'data/GtfsStop?page=2',
     'e/urn:ngsi-ld:WeatherObserved:demo:01', 'e/urn:ngsi-ld:GtfsRoute:demo:1', 'e/urn:ngsi-ld:EvacuationShelter:test:2', 'about', 'nothing',
-    'console', 'console/import', report, 'console/sources', 'console/subscriptions'];
+    'console', 'console/import', report, 'console/sources', 'console/subscriptions', 'console/nodes', 'console/subscriptions/' + encodeURIComponent(subscription.headers.get('location').split('/').pop())];
 
 for (const language of languages) {
     test(`${language}: ${pages.length} pages without a finding`, async () => {
