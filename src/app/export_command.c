@@ -123,7 +123,7 @@ static enum err write_lines(struct store_conn *c, struct everything *x, FILE *fi
     while (!err && !x->ended) {
         buf_clear(&out);
         err = everything_more(x, c, &out, e);
-        if (!err && fwrite(out.p, 1, out.n, file) != out.n)
+        if (!err && out.n && fwrite(out.p, 1, out.n, file) != out.n)
             err = error_set(e, ERR_IO, "cannot write: %s", strerror(errno));
     }
     buf_release(&out);
