@@ -209,7 +209,7 @@ test('who has no token, or one that was dismissed, is refused and told so', asyn
 
 test('marugoto edge enroll gives a token, beside the running city and without it', async () => {
     const data = mkdtempSync(path.join(tmpdir(), 'marugoto-edge-'));
-    let city = await startCity({ data });
+    const city = await startCity({ data });
     const store = city.store ?? `sqlite:${data}/city.db`;
     const enroll = (name) => command(['edge', 'enroll', name, '--data', data, '--store', store, '--port', String(city.port), '--app.log_level=warn']);
     const beside = enroll('beside');
@@ -218,12 +218,13 @@ test('marugoto edge enroll gives a token, beside the running city and without it
     const hello = () => city.post('/link/v1/sync/sessions', { node: 'abc', newest: 0, received: 0 }, { headers: { authorization: `Bearer ${token}` } });
     await ok(hello(), 200);
     assert.match(enroll('beside').err, /enrolled already/);
-    await city.stop();
+    await city.end('SIGTERM');
     const alone = enroll('alone');
     assert.equal(alone.code, 0, alone.err);
     assert.match(alone.out, /--edge\.token=\S{32}/);
     assert.equal(enroll('a b').code, 1);
     assert.equal(command(['edge', '--data', data]).code, 2);
+    await city.stop(); // its database goes
     rmSync(data, { recursive: true, force: true });
 });
 
