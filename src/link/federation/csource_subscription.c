@@ -109,13 +109,7 @@ static enum http_answer create(struct request *req, struct response *res, void *
         return c.answer;
     if (check(c.arena, w->in, &e))
         return api_fail(&c, &e);
-    w->id = json_text(json_get(w->in, S("id")));
-    if (!w->id.p) {
-        w->id = str_concat(c.arena, S("urn:ngsi-ld:Subscription:"), uuid_v4(c.arena));
-        struct json *with = ARENA_NEW(c.arena, struct json);
-        *with = json_with(c.arena, w->in, S("id"), json_v_str(w->id));
-        w->in = with;
-    }
+    sub_write_name(&c, w);
     return sub_write_submit(&c, w);
 }
 
@@ -131,10 +125,8 @@ static enum http_answer patch(struct request *req, struct response *res, void *c
     w->id = id;
     if (!take_body(&c, patch, w, true))
         return c.answer;
-    struct str in_body = json_text(json_get(w->in, S("id")));
-    if (in_body.p && !str_eq(in_body, id))
-        return api_fail_text(&c, ERR_INVALID, "the body is of subscription %" STR_F,
-                             STR_A(in_body));
+    if (!sub_write_same(&c, w))
+        return c.answer;
     return sub_write_submit(&c, w);
 }
 

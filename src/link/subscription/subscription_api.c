@@ -478,6 +478,26 @@ static void written(void *ctx, enum err code, const struct error *e)
     http_resume(c->req);
 }
 
+void sub_write_name(struct api *c, struct sub_write_call *w)
+{
+    w->id = json_text(json_get(w->in, S("id")));
+    if (w->id.p)
+        return;
+    w->id = str_concat(c->arena, S("urn:ngsi-ld:Subscription:"), uuid_v4(c->arena));
+    struct json *with = ARENA_NEW(c->arena, struct json);
+    *with = json_with(c->arena, w->in, S("id"), json_v_str(w->id));
+    w->in = with;
+}
+
+bool sub_write_same(struct api *c, const struct sub_write_call *w)
+{
+    struct str in_body = json_text(json_get(w->in, S("id")));
+    if (!in_body.p || str_eq(in_body, w->id))
+        return true;
+    api_fail_text(c, ERR_INVALID, "the body is of subscription %" STR_F, STR_A(in_body));
+    return false;
+}
+
 enum http_answer sub_write_submit(struct api *c, struct sub_write_call *w)
 {
     w->api = *c;
@@ -533,13 +553,7 @@ static enum http_answer create(struct request *req, struct response *res, void *
     if (datetime_parse(json_text(json_get(w->in, S("expiresAt"))), &expires) &&
         expires <= clock_now(c.link->clock))
         return api_fail_text(&c, ERR_INVALID, "subscription: expiresAt lies in the past");
-    w->id = json_text(json_get(w->in, S("id")));
-    if (!w->id.p) {
-        w->id = str_concat(c.arena, S("urn:ngsi-ld:Subscription:"), uuid_v4(c.arena));
-        struct json *with = ARENA_NEW(c.arena, struct json);
-        *with = json_with(c.arena, w->in, S("id"), json_v_str(w->id));
-        w->in = with;
-    }
+    sub_write_name(&c, w);
     return sub_write_submit(&c, w);
 }
 
@@ -555,10 +569,8 @@ static enum http_answer patch(struct request *req, struct response *res, void *c
     w->id = id;
     if (!take_body(&c, patch, w, true))
         return c.answer;
-    struct str in_body = json_text(json_get(w->in, S("id")));
-    if (in_body.p && !str_eq(in_body, id))
-        return api_fail_text(&c, ERR_INVALID, "the body is of subscription %" STR_F,
-                             STR_A(in_body));
+    if (!sub_write_same(&c, w))
+        return c.answer;
     int64_t expires;
     if (datetime_parse(json_text(json_get(w->in, S("expiresAt"))), &expires) &&
         expires <= clock_now(c.link->clock))

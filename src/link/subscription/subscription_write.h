@@ -34,6 +34,10 @@ struct sub_write_call {
     struct sub_spec *spec; /* what the outbox takes over */
 };
 
+/* The id of the body, or a new one put there. */
+void sub_write_name(struct api *c, struct sub_write_call *w);
+/* Is the body's id, if it has one, that of the path? false: the response is filled. */
+bool sub_write_same(struct api *c, const struct sub_write_call *w);
 /* Answers 201 with Location or 204 after the commit, or the error. */
 enum http_answer sub_write_submit(struct api *c, struct sub_write_call *w);
 

@@ -51,6 +51,9 @@ struct str v2_entity_type(struct arena *a, const struct json *stored);
 enum err v2_check_id(struct str s, const char *what, struct error *e);
 /* Names in URLs may also be such as only NGSI-LD makes. */
 enum err v2_check_lookup(struct str s, const char *what, struct error *e);
+/* An element of entities: id or idPattern, and type or typePattern or neither. where: whose, for
+ * the error. */
+enum err v2_check_entity(const struct json *entity, const char *where, struct error *e);
 /* Orion refuses < > " ' = ; ( ) in texts of values too, and in names inside them. */
 enum err v2_check_value(const struct json *v, const char *what, struct error *e);
 

@@ -10,38 +10,10 @@ enum { DESCRIPTION_MAX = 1024, ENTITIES_MAX = 1000, NAMES_MAX = 1000 };
 
 /* --- checking --- */
 
-static enum err check_pattern(const struct json *v, const char *what, struct error *e)
-{
-    struct regex *r = json_is(v, JSON_STRING) && v->n ? regex_new(json_text(v), e) : NULL;
-    if (!r)
-        return FAIL("%s is no valid regular expression", what);
-    regex_free(r);
-    return OK;
-}
-
 static enum err check_name(const struct json *v, const char *what, struct error *e)
 {
     return json_is(v, JSON_STRING) ? v2_check_lookup(json_text(v), what, e)
                                    : FAIL("%s must be a text", what);
-}
-
-static enum err check_entity(const struct json *entity, struct error *e)
-{
-    const struct json *id = json_get(entity, S("id")), *type = json_get(entity, S("type"));
-    const struct json *id_pattern = json_get(entity, S("idPattern"));
-    const struct json *type_pattern = json_get(entity, S("typePattern"));
-    if (!json_is(entity, JSON_OBJECT))
-        return FAIL("dataProvided entities element is not an object");
-    if (!id == !id_pattern)
-        return FAIL(id ? "dataProvided entities element has id and idPattern"
-                       : "dataProvided entities element does not have id nor idPattern");
-    if (type && type_pattern)
-        return FAIL("dataProvided entities element has type and typePattern");
-    if ((id && check_name(id, "entity id", e)) || (type && check_name(type, "entity type", e)) ||
-        (id_pattern && check_pattern(id_pattern, "idPattern", e)) ||
-        (type_pattern && check_pattern(type_pattern, "typePattern", e)))
-        return ERR_INVALID;
-    return OK;
 }
 
 static enum err check_place(struct arena *a, const struct json *x, struct error *e)
@@ -65,7 +37,7 @@ static enum err check_data(struct arena *a, const struct json *data, struct erro
     if (!json_is(entities, JSON_ARRAY) || !entities->n || entities->n > ENTITIES_MAX)
         return FAIL("dataProvided entities must be an array of 1 to %d", ENTITIES_MAX);
     for (uint32_t i = 0; i < entities->n; i++)
-        if (check_entity(&entities->items[i], e))
+        if (v2_check_entity(&entities->items[i], "dataProvided", e))
             return ERR_INVALID;
     if (attrs && (!json_is(attrs, JSON_ARRAY) || attrs->n > NAMES_MAX))
         return FAIL("dataProvided attrs must be an array of at most %d", NAMES_MAX);

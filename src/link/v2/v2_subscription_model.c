@@ -193,18 +193,18 @@ static enum err check_name(const struct json *v, const char *what, struct error 
                                    : FAIL("%s must be a text", what);
 }
 
-static enum err check_entity(const struct json *entity, struct error *e)
+enum err v2_check_entity(const struct json *entity, const char *where, struct error *e)
 {
     const struct json *id = json_get(entity, S("id")), *type = json_get(entity, S("type"));
     const struct json *id_pattern = json_get(entity, S("idPattern"));
     const struct json *type_pattern = json_get(entity, S("typePattern"));
     if (!json_is(entity, JSON_OBJECT))
-        return FAIL("subject entities element is not an object");
+        return FAIL("%s entities element is not an object", where);
     if (!id == !id_pattern)
-        return FAIL(id ? "subject entities element has id and idPattern"
-                       : "subject entities element does not have id nor idPattern");
+        return FAIL("%s entities element %s", where,
+                    id ? "has id and idPattern" : "does not have id nor idPattern");
     if (type && type_pattern)
-        return FAIL("subject entities element has type and typePattern");
+        return FAIL("%s entities element has type and typePattern", where);
     if ((id && check_name(id, "entity id", e)) || (type && check_name(type, "entity type", e)) ||
         (id_pattern && check_pattern(id_pattern, "idPattern", e)) ||
         (type_pattern && check_pattern(type_pattern, "typePattern", e)))
@@ -284,7 +284,7 @@ static enum err check_subject(struct arena *a, const struct json *subject, struc
         return FAIL(entities->n ? "too many subject entities"
                                 : "subject entities is an empty array");
     for (uint32_t i = 0; i < entities->n; i++)
-        if (check_entity(&entities->items[i], e))
+        if (v2_check_entity(&entities->items[i], "subject", e))
             return ERR_INVALID;
     return check_condition(a, json_get(subject, S("condition")), e);
 }
