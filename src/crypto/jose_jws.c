@@ -74,10 +74,15 @@ enum err jose_sign(struct arena *a, const struct jose_key *k, struct str text, s
 bool jose_verify(const struct jose_key *k, struct str text, struct str signature)
 {
     unsigned char der[SIGNATURE_MAX];
-    if (signature.n > SIGNATURE_MAX)
-        return false;
     if (k->alg == JOSE_ES256)
         signature = str_n((char *)der, to_der(signature, der));
+    return jose_verify_der(k, text, signature);
+}
+
+bool jose_verify_der(const struct jose_key *k, struct str text, struct str signature)
+{
+    if (signature.n > SIGNATURE_MAX)
+        return false;
     EVP_MD_CTX *md = signature.n ? EVP_MD_CTX_new() : NULL;
     bool good = md && begin(md, k, false) &&
                 EVP_DigestVerify(md, (const unsigned char *)signature.p, signature.n,

@@ -79,5 +79,8 @@ enum err jws_sign(struct arena *a, const struct jose_key *k, struct str type, st
 enum err jose_sign(struct arena *a, const struct jose_key *k, struct str text, struct str *out,
                    struct error *e);
 bool jose_verify(const struct jose_key *k, struct str text, struct str signature);
+/* The same with signatures of ES256 in DER, as WebAuthn and X.509 have them; other algorithms have
+ * one form only. */
+bool jose_verify_der(const struct jose_key *k, struct str text, struct str signature);
 
 #endif
