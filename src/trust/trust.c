@@ -1,5 +1,6 @@
 /* Opening and closing; settings. */
 #include "trust/trust.h"
+#include "account_impl.h"
 #include "trust/log.h"
 #include "trust/vault.h"
 
@@ -14,6 +15,10 @@ static const struct config_key keys[] = {
     CONFIG_SECRET("trust.vault_key", struct trust_options, vault_key, "",
                   "key that the data keys of residents are wrapped with, 32 bytes as base64url; "
                   "empty: vault.key in the data folder, made when nothing is sealed yet"),
+    CONFIG_INT("trust.session_idle_s", struct trust_options, session_idle_s, 1800, 60, 86400,
+               "a sign-in ends when it was not used for so long, seconds"),
+    CONFIG_INT("trust.session_max_s", struct trust_options, session_max_s, 43200, 60, 2592000,
+               "a sign-in ends so long after it began, used or not, seconds"),
 };
 const struct config_table trust_config = {"trust", keys, sizeof(keys) / sizeof(keys[0])};
 
@@ -23,6 +28,8 @@ enum err trust_start(struct trust *t, struct error *e)
     if (t->vault)
         t->log = log_open(t, e);
     if (t->log)
+        t->accounts = accounts_open(t, e);
+    if (t->accounts)
         return OK;
     enum err err = e->code;
     trust_stop(t);
@@ -31,8 +38,10 @@ enum err trust_start(struct trust *t, struct error *e)
 
 void trust_stop(struct trust *t)
 {
+    accounts_close(t->accounts);
     log_close(t->log);
     vault_close(t->vault);
+    t->accounts = NULL;
     t->log = NULL;
     t->vault = NULL;
 }

@@ -14,10 +14,13 @@ struct trust_options {
     const char *log_key;    /* secret key of the log; "": a file in the data folder */
     int64_t log_sign_ms;    /* pause between looks whether there is something new to sign */
     const char *vault_key;  /* key-encryption key; "": a file in the data folder */
+    int64_t session_idle_s; /* a session ends when it was not used for so long */
+    int64_t session_max_s;  /* and in any case so long after the sign-in */
 };
 extern const struct config_table trust_config;
 extern const struct store_module trust_module; /* migrations of all tables of trust */
 
+struct accounts;
 struct audit_log;
 struct vault;
 
@@ -29,6 +32,7 @@ struct trust {
     struct trust_options options;
     struct audit_log *log;
     struct vault *vault;
+    struct accounts *accounts;
 };
 
 /* Everything given must outlive it. */
