@@ -48,7 +48,8 @@ struct api {
     size_t n_headers;             /* of the response before the handler began */
     const char *type;             /* media type of the answer, after api_accept() */
     bool geojson;
-    bool embed; /* the @context goes into the body, not into a Link header */
+    bool embed;                /* the @context goes into the body, not into a Link header */
+    bool entities, simplified; /* after api_view(): the body holds them, in what form */
     const struct api_projection *pick, *omit; /* after api_view(); NULL: none */
     struct ops ops;                           /* of api_write() */
     /* Fills the response: of a write after its commit, on the writer thread; of slow work on a

@@ -250,7 +250,7 @@ static enum http_answer read_attr(struct request *req, struct response *res, voi
         buf_release(&out);
         return api_fail_text(&c, ERR_NOT_FOUND, "the attribute has no such instance");
     }
-    c.embed = false; /* an instance has no place for an @context */
+    c.embed = c.entities = false; /* an instance has no place for an @context */
     c.type = "application/json";
     api_answer_buf(&c, 200, &out);
     return HTTP_DONE;

@@ -262,6 +262,8 @@ bool api_view(struct api *c, struct entity_view *v)
         api_fail_text(c, ERR_INVALID, "geometryProperty is for GeoJSON");
         return false;
     }
+    c->entities = !c->geojson;
+    c->simplified = v->form == FORM_SIMPLIFIED;
     v->geojson = c->geojson;
     v->geometry = ld_expand(c->ctx, c->arena, geometry.n ? geometry : S("location"));
     v->with_context = c->embed;
@@ -291,8 +293,42 @@ struct str api_full_url(struct api *c, struct str url)
     return str_starts(url, S("/")) ? str_concat(c->arena, api_base_url(c), url) : url;
 }
 
+/* "Prefer: ngsi-ld=1.5" (RFC 7240): names in any case, a value perhaps in quotes. */
+static bool preferred_version(struct api *c, int *version)
+{
+    struct str all = request_header_all(c->req, "Prefer"), one;
+    while (all.p && str_split(&all, ',', &one)) {
+        struct str rest = one, name, value;
+        if (!str_split(&rest, '=', &name) || !str_eq_nocase(str_trim(name), S("ngsi-ld")) ||
+            !rest.p || !str_split(&rest, ';', &value))
+            continue;
+        value = str_trim(value);
+        if (value.n > 1 && value.p[0] == '"' && value.p[value.n - 1] == '"')
+            value = str_sub(value, 1, value.n - 2);
+        if (entity_version_parse(value, version))
+            return true;
+    }
+    return false;
+}
+
+/* The body as of the version that the client prefers (clauses 4.3.6.8, 6.3.6); what was amended is
+ * 203. */
+static void prefer_version(struct api *c, int *status, struct str *body)
+{
+    int version;
+    if (c->geojson || !preferred_version(c, &version))
+        return;
+    version = version < ENTITY_VERSION ? version : ENTITY_VERSION;
+    if (c->entities && entity_conform_text(c->arena, *body, version, c->simplified, body) &&
+        *status == 200)
+        *status = 203;
+    response_header(c->req, c->res, "Preference-Applied",
+                    str_printf(c->arena, "ngsi-ld=%d.%d", version / 100, version % 100));
+}
+
 void api_answer(struct api *c, int status, const char *type, struct str body)
 {
+    prefer_version(c, &status, &body);
     response_body(c->req, c->res, status, type, body);
     if (c->embed || str_eq(str_c(type), S("application/ld+json")))
         return;

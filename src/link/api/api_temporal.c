@@ -161,6 +161,7 @@ static bool read_view(struct api *c, const struct json *temporal_q, const struct
     if (api_wants(c, "temporalValues") || v->entity.form == FORM_SIMPLIFIED) {
         v->form = TEMPORAL_VALUES;
         v->entity.form = FORM_SIMPLIFIED;
+        c->simplified = true;
     }
     return true;
 }

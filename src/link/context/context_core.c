@@ -1,6 +1,7 @@
 /*
- * The terms of the core context of NGSI-LD 1.8, compiled in (clause 4.4 and annex B). Terms without
- * an IRI here are named like the last part of their IRI under LD_NGSI_PREFIX.
+ * The terms of the core context of NGSI-LD 1.8, compiled in (clause 4.4 and annex B), and those of
+ * 1.9 that stand in attributes: valueType, ngsildproof. Terms without an IRI here are named like
+ * the last part of their IRI under LD_NGSI_PREFIX.
  */
 #include "context_impl.h"
 
@@ -74,6 +75,7 @@ static const char *const plain[] = {
     "max",
     "min",
     "mode",
+    "ngsildproof",
     "notUpdated",
     "notification",
     "notificationTrigger",
@@ -179,6 +181,7 @@ static const struct {
     {"previousVocab", NGSI "hasPreviousVocab", "@vocab"},
     {"value", NGSI "hasValue", NULL},
     {"valueList", NGSI "hasValueList", NULL},
+    {"valueType", NGSI "hasValueType", "@vocab"},
     {"valueLists", NGSI "hasValueLists", NULL},
     {"values", NGSI "hasValues", NULL},
     {"vocab", NGSI "hasVocab", "@vocab"},

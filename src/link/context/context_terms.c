@@ -148,6 +148,23 @@ const struct json *ld_context_json(const struct ld_context *c)
     return c->value;
 }
 
+/* ucschar of RFC 3987, without what nobody sees: blanks, marks of direction, joiners, fillers. */
+static bool is_iri_char(uint32_t cp)
+{
+    static const struct {
+        uint32_t from, to;
+    } unseen[] = {{0, 0xA0},          {0xAD, 0xAD},         {0x34F, 0x34F},   {0x61C, 0x61C},
+                  {0x115F, 0x1160},   {0x1680, 0x1680},     {0x17B4, 0x17B5}, {0x180B, 0x180F},
+                  {0x2000, 0x200F},   {0x2028, 0x202F},     {0x205F, 0x206F}, {0x2800, 0x2800},
+                  {0x3000, 0x3000},   {0x3164, 0x3164},     {0xD800, 0xF8FF}, {0xFDD0, 0xFDEF},
+                  {0xFE00, 0xFE0F},   {0xFEFF, 0xFEFF},     {0xFFA0, 0xFFA0}, {0xFFF0, 0xFFFF},
+                  {0xE0000, 0xE0FFF}, {0xF0000, UINT32_MAX}};
+    for (size_t i = 0; i < sizeof(unseen) / sizeof(*unseen); i++)
+        if (cp >= unseen[i].from && cp <= unseen[i].to)
+            return false;
+    return (cp & 0xFFFE) != 0xFFFE;
+}
+
 /* RFC 3986: scheme ":" and characters that may stand in a URI; beyond ASCII as in an IRI. */
 bool ld_is_uri(struct str s)
 {
@@ -162,9 +179,13 @@ bool ld_is_uri(struct str s)
     }
     if (i == 0 || i + 1 >= s.n || s.p[i] != ':')
         return false;
-    for (i++; i < s.n; i++) {
+    for (i++; i < s.n;) {
         unsigned char c = (unsigned char)s.p[i];
         if (c <= ' ' || c == 0x7f || str_find_char(S("<>\"{}|\\^`"), s.p[i]) >= 0)
+            return false;
+        if (c < 0x80)
+            i++;
+        else if (!is_iri_char(str_utf8_next(s, &i)))
             return false;
     }
     return true;

@@ -7,8 +7,10 @@
  * because the attribute that is there decides it.
  */
 #include "core/map.h"
+#include "core/regex.h"
 #include "entity_impl.h"
 
+#include <pthread.h>
 #include <string.h>
 
 struct expansion {
@@ -17,6 +19,7 @@ struct expansion {
     enum entity_in mode;
     bool simplified;
     bool times;   /* createdAt, modifiedAt and deletedAt are kept: another broker's answer */
+    bool told;    /* by another broker: with what only answers and notifications have */
     bool partial; /* instances may lack a value: merge patch, or one attribute's fragment */
     struct str attribute; /* top-level one at work, as sent: for messages */
     size_t instances;
@@ -40,12 +43,25 @@ static bool is_name(struct str s)
     return true;
 }
 
-/* Members that only answers have. */
+static bool is_among(struct str key, const struct str *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (str_eq(key, names[i]))
+            return true;
+    return false;
+}
+
+/* Members that the system gives or that stand for a reduction: clients may send them back. */
+static bool is_ignored(struct str key)
+{
+    static const struct str names[] = {S_INIT("instanceId"), S_INIT("lang")};
+    return is_among(key, names, sizeof(names) / sizeof(*names));
+}
+
+/* Members of notifications and of linked entities, which no input has (clauses 4.5.2, 4.5.3). */
 static bool is_output_only(struct str key)
 {
-    static const struct str names[] = {S_INIT("instanceId"),
-                                       S_INIT("lang"),
-                                       S_INIT("entity"),
+    static const struct str names[] = {S_INIT("entity"),
                                        S_INIT("entityList"),
                                        S_INIT("@context"),
                                        S_INIT("previousValue"),
@@ -55,10 +71,7 @@ static bool is_output_only(struct str key)
                                        S_INIT("previousLanguageMap"),
                                        S_INIT("previousValueList"),
                                        S_INIT("previousObjectList")};
-    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-        if (str_eq(key, names[i]))
-            return true;
-    return false;
+    return is_among(key, names, sizeof(names) / sizeof(*names));
 }
 
 /* The core term of an IRI; absent when it has none. */
@@ -78,7 +91,8 @@ static bool is_entity_word(const struct expansion *x, struct str iri)
 static bool is_instance_word(const struct expansion *x, struct str iri)
 {
     struct str name = core_name(x, iri);
-    return iri.p[0] == '@' || slot_of(name, NULL) != SLOT_SUB || is_output_only(name);
+    return iri.p[0] == '@' || slot_of(name, NULL) != SLOT_SUB || is_ignored(name) ||
+           is_output_only(name);
 }
 
 static const struct json *either(const struct json *object, struct str key, struct str alias)
@@ -124,6 +138,7 @@ static bool is_instance(const struct expansion *x, const struct json *v)
 /* --- one instance --- */
 
 struct draft {
+    struct str name;                 /* of the attribute, as sent */
     enum kind kind;                  /* KIND_NONE: left open */
     const struct json_member *value; /* as sent */
     struct json_member member[SLOTS];
@@ -145,6 +160,7 @@ static struct json finish(const struct expansion *x, struct draft *d)
     if (d->deleted) {
         put(d, SLOT_TYPE, S("type"), json_v_str(S("deleted")));
         d->has[SLOT_VALUE] = d->has[SLOT_OBJECT_TYPE] = d->has[SLOT_OBSERVED] = false;
+        d->has[SLOT_VALUE_TYPE] = d->has[SLOT_SEALED_ID] = d->has[SLOT_SEALED_TYPE] = false;
         d->has[SLOT_UNIT] = d->has[SLOT_EXPIRES] = false;
         d->n_subs = 0;
     } else if (d->kind != KIND_NONE) {
@@ -231,14 +247,31 @@ static enum err put_dataset(const struct expansion *x, struct draft *d, const st
     return OK;
 }
 
-static enum err put_object_type(const struct expansion *x, struct draft *d, const struct json *v)
+/* A name or several, which become IRIs. */
+static enum err put_names(const struct expansion *x, struct draft *d, enum slot slot,
+                          struct str member, const struct json *v)
 {
     struct error why;
     struct json out;
     if (entity_value(x->arena, KIND_VOCAB, v, x->partial ? NULL_ALLOWED : NULL_FORBIDDEN, x->ctx,
                      &out, &why))
-        return fail(x, "objectType must be the name of an entity type");
-    put(d, SLOT_OBJECT_TYPE, S("objectType"), out);
+        return error_set(x->e, ERR_INVALID, "attribute %" STR_F ": %" STR_F " must be a name",
+                         QUOTE(x->attribute), STR_A(member));
+    put(d, slot, member, out);
+    return OK;
+}
+
+/* What an ngsildproof says of the entity that was signed stands there without reification. */
+static enum err put_sealed(const struct expansion *x, struct draft *d, enum slot slot,
+                           const struct json_member *m)
+{
+    if (!str_eq(ld_expand(x->ctx, x->arena, d->name), S(LD_NGSI_PREFIX "ngsildproof")))
+        return fail(x, "entityIdSealed and entityTypeSealed belong to ngsildproof");
+    if (slot == SLOT_SEALED_TYPE)
+        return put_names(x, d, slot, S("entityTypeSealed"), &m->value);
+    if (!json_is(&m->value, JSON_STRING) || !ld_is_uri(json_text(&m->value)))
+        return fail(x, "entityIdSealed is not a URI");
+    put(d, slot, S("entityIdSealed"), m->value);
     return OK;
 }
 
@@ -259,8 +292,11 @@ static enum err put_sub(struct expansion *x, struct draft *d, const struct json_
                         unsigned depth)
 {
     struct str key = json_key(m);
-    if (is_output_only(key))
+    if (is_ignored(key) || (x->told && is_output_only(key)))
         return OK;
+    if (is_output_only(key))
+        return error_set(x->e, ERR_INVALID, "attribute %" STR_F ": %" STR_F " is not for input",
+                         QUOTE(x->attribute), STR_A(key));
     if (!is_name(key) || str_eq(key, S("id")))
         return error_set(x->e, ERR_INVALID, "attribute %" STR_F ": '%" STR_F "' is not a name",
                          QUOTE(x->attribute), QUOTE(key));
@@ -300,7 +336,13 @@ static enum err put_member(struct expansion *x, struct draft *d, const struct js
         d->value = m;
         return OK;
     case SLOT_OBJECT_TYPE:
-        return put_object_type(x, d, v);
+        return put_names(x, d, SLOT_OBJECT_TYPE, S("objectType"), v);
+    case SLOT_VALUE_TYPE:
+        return json_is(v, JSON_STRING) ? put_names(x, d, SLOT_VALUE_TYPE, S("valueType"), v)
+                                       : fail(x, "valueType must be a name");
+    case SLOT_SEALED_ID:
+    case SLOT_SEALED_TYPE:
+        return put_sealed(x, d, slot_of(json_key(m), NULL), m);
     case SLOT_DATASET:
         return put_dataset(x, d, v);
     case SLOT_OBSERVED:
@@ -314,6 +356,25 @@ static enum err put_member(struct expansion *x, struct draft *d, const struct js
     }
 }
 
+/* Members that a kind never has (the lists of what is prohibited in clauses 4.5.2 to 4.5.24). */
+static enum err refuse_members(const struct expansion *x, const struct draft *d)
+{
+    bool link = d->kind == KIND_RELATIONSHIP || d->kind == KIND_LIST_RELATIONSHIP;
+    bool unitless =
+        link || d->kind == KIND_LANGUAGE || d->kind == KIND_JSON || d->kind == KIND_VOCAB;
+    const char *wrong = NULL;
+    if (unitless && d->has[SLOT_UNIT])
+        wrong = "unitCode";
+    else if (link && d->has[SLOT_VALUE_TYPE])
+        wrong = "valueType";
+    else if (!link && d->kind < KINDS && d->has[SLOT_OBJECT_TYPE])
+        wrong = "objectType";
+    if (!wrong || x->told)
+        return OK;
+    return error_set(x->e, ERR_INVALID, "attribute %" STR_F ": a %" STR_F " has no %s",
+                     QUOTE(x->attribute), STR_A(kind_names[d->kind]), wrong);
+}
+
 static enum err members(struct expansion *x, const struct json *object, unsigned depth,
                         struct draft *d)
 {
@@ -325,6 +386,8 @@ static enum err members(struct expansion *x, const struct json *object, unsigned
     for (uint32_t i = 0; i < object->n; i++)
         if (put_member(x, d, &object->members[i], depth))
             return ERR_INVALID;
+    if (refuse_members(x, d))
+        return ERR_INVALID;
     if (!d->value)
         return x->partial ? OK : fail(x, "has no value");
     if (is_null_value(d->kind, &d->value->value)) {
@@ -333,6 +396,9 @@ static enum err members(struct expansion *x, const struct json *object, unsigned
         d->deleted = true;
         return OK;
     }
+    if (!json_is(&d->value->value, JSON_OBJECT) && str_ends(d->name, S("ngsildproof")) &&
+        str_eq(ld_expand(x->ctx, x->arena, d->name), S(LD_NGSI_PREFIX "ngsildproof")))
+        return fail(x, "the value is not a proof");
     return set_value(x, d, d->kind, kind_members[d->kind], &d->value->value);
 }
 
@@ -350,7 +416,7 @@ static bool has_instance_member(const struct json *object)
 static enum err expand_instance(struct expansion *x, struct str name, const struct json *v,
                                 unsigned depth, struct json *out)
 {
-    struct draft d = {.kind = KIND_NONE};
+    struct draft d = {.name = name, .kind = KIND_NONE};
     enum err err = OK;
     if (++x->instances > ENTITY_MAX_ATTRS)
         return error_set(x->e, ERR_INVALID, "more than %d attributes", ENTITY_MAX_ATTRS);
@@ -536,16 +602,30 @@ static enum err one_type(const struct expansion *x, struct str s, struct str *ou
     return OK;
 }
 
-/* "/a/b": names between slashes; the first slash may be missing (clause 4.18). */
+static struct regex *scope_grammar;
+
+static void compile_scope(void)
+{
+    scope_grammar = regex_new(S("^(/\\p{L}[\\p{L}\\p{M}\\p{N}_]*)+$"), NULL);
+}
+
+/* "/a/b": letters, digits and '_' between slashes, a letter first; the first slash may be missing
+ * (clause 4.18). What other brokers tell may hold what NGSIv2 permits. */
 static enum err one_scope(const struct expansion *x, struct str s, struct str *out)
 {
-    if (s.n && s.p[0] != '/')
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    bool good = s.n > 0;
+    if (good && s.p[0] != '/')
         s = str_concat(x->arena, S("/"), s);
-    bool good = s.n > 1 && s.p[0] == '/' && s.p[s.n - 1] != '/';
-    for (size_t i = 1; good && i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        good = c > ' ' && c != 0x7f && str_find_char(S("#+;,|()<>\"'="), s.p[i]) < 0 &&
-               !(c == '/' && s.p[i - 1] == '/');
+    pthread_once(&once, compile_scope);
+    if (x->told) {
+        for (size_t i = 0; good && i < s.n; i++) {
+            unsigned char c = (unsigned char)s.p[i];
+            good = c > ' ' && c != 0x7f && str_find_char(S("#+;,|()<>\"'="), s.p[i]) < 0;
+        }
+        good = good && s.n > 1 && s.p[s.n - 1] != '/' && str_find(s, S("//")) < 0;
+    } else if (good && (!scope_grammar || regex_match(scope_grammar, s, &good))) {
+        good = false;
     }
     if (!good)
         return error_set(x->e, ERR_INVALID, "'%" STR_F "' is not a scope such as /a/b", QUOTE(s));
@@ -708,6 +788,18 @@ const struct json *entity_expand_answer(struct arena *a, const struct json *payl
                                      .ctx = ctx ? ctx : ld_core(),
                                      .mode = ENTITY_WHOLE,
                                      .times = true,
+                                     .told = true,
+                                     .e = e},
+                  payload);
+}
+
+const struct json *entity_expand_told(struct arena *a, const struct json *payload,
+                                      const struct ld_context *ctx, struct error *e)
+{
+    return expand((struct expansion){.arena = a,
+                                     .ctx = ctx ? ctx : ld_core(),
+                                     .mode = ENTITY_FRAGMENT,
+                                     .told = true,
                                      .e = e},
                   payload);
 }

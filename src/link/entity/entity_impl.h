@@ -32,6 +32,9 @@ enum slot {
     SLOT_TYPE,
     SLOT_VALUE, /* whichever member the value stands in */
     SLOT_OBJECT_TYPE,
+    SLOT_VALUE_TYPE,
+    SLOT_SEALED_ID, /* of ngsildproof only */
+    SLOT_SEALED_TYPE,
     SLOT_DATASET,
     SLOT_OBSERVED,
     SLOT_UNIT,

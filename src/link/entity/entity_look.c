@@ -28,7 +28,7 @@ struct slot_name {
 };
 
 /* By length, because a length alone rules out nearly all: IRIs are longer than any of these. */
-static const struct slot_name by_length[12][4] = {
+static const struct slot_name by_length[12][5] = {
     [2] = {{"v2", SLOT_V2, KIND_NONE}},
     [4] = {{"type", SLOT_TYPE, KIND_NONE}, {"json", SLOT_VALUE, KIND_JSON}},
     [5] = {{"value", SLOT_VALUE, KIND_PROPERTY}, {"vocab", SLOT_VALUE, KIND_VOCAB}},
@@ -37,7 +37,8 @@ static const struct slot_name by_length[12][4] = {
     [9] = {{"datasetId", SLOT_DATASET, KIND_NONE},
            {"createdAt", SLOT_CREATED, KIND_NONE},
            {"valueList", SLOT_VALUE, KIND_LIST},
-           {"expiresAt", SLOT_EXPIRES, KIND_NONE}},
+           {"expiresAt", SLOT_EXPIRES, KIND_NONE},
+           {"valueType", SLOT_VALUE_TYPE, KIND_NONE}},
     [10] = {{"observedAt", SLOT_OBSERVED, KIND_NONE},
             {"modifiedAt", SLOT_MODIFIED, KIND_NONE},
             {"objectType", SLOT_OBJECT_TYPE, KIND_NONE},
@@ -45,12 +46,22 @@ static const struct slot_name by_length[12][4] = {
     [11] = {{"languageMap", SLOT_VALUE, KIND_LANGUAGE}},
 };
 
+/* Few are as long as an IRI may be. */
+static enum slot long_slot(struct str key)
+{
+    if (key.p[0] != 'e')
+        return SLOT_SUB;
+    if (str_eq(key, S("entityIdSealed")))
+        return SLOT_SEALED_ID;
+    return str_eq(key, S("entityTypeSealed")) ? SLOT_SEALED_TYPE : SLOT_SUB;
+}
+
 enum slot slot_of(struct str key, enum kind *kind)
 {
     if (key.n >= 12)
-        return SLOT_SUB;
+        return long_slot(key);
     const struct slot_name *row = by_length[key.n];
-    for (int i = 0; i < 4 && row[i].name; i++) {
+    for (int i = 0; i < 5 && row[i].name; i++) {
         if (memcmp(row[i].name, key.p, key.n) == 0) {
             if (kind)
                 *kind = row[i].kind;

@@ -158,6 +158,15 @@ static void write_members(struct json_writer *w, struct arena *a, const struct s
         KEY(w, "objectType");
         write_names(w, a, &s->in.slot[SLOT_OBJECT_TYPE]->value, v, true);
     }
+    if (s->in.slot[SLOT_VALUE_TYPE]) {
+        KEY(w, "valueType");
+        write_name(w, a, &s->in.slot[SLOT_VALUE_TYPE]->value, v);
+    }
+    SLOT_TEXT(w, s, SLOT_SEALED_ID, "entityIdSealed");
+    if (s->in.slot[SLOT_SEALED_TYPE]) {
+        KEY(w, "entityTypeSealed");
+        write_names(w, a, &s->in.slot[SLOT_SEALED_TYPE]->value, v, true);
+    }
     SLOT_TEXT(w, s, SLOT_DATASET, "datasetId");
     SLOT_TEXT(w, s, SLOT_OBSERVED, "observedAt");
     SLOT_TEXT(w, s, SLOT_UNIT, "unitCode");
@@ -174,7 +183,8 @@ static void write_members(struct json_writer *w, struct arena *a, const struct s
 /* Only the value would be shown, and read alone it would be read back as the same attribute. */
 static bool bare_when_concise(const struct shown *s, const struct entity_view *v)
 {
-    static const enum slot visible[] = {SLOT_DATASET, SLOT_OBSERVED, SLOT_UNIT};
+    static const enum slot visible[] = {SLOT_DATASET,    SLOT_OBSERVED,  SLOT_UNIT,
+                                        SLOT_VALUE_TYPE, SLOT_SEALED_ID, SLOT_SEALED_TYPE};
     if (s->in.n_subs || s->lang.p || !s->value)
         return false;
     for (size_t i = 0; i < sizeof(visible) / sizeof(*visible); i++)

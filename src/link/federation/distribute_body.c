@@ -83,7 +83,8 @@ static struct json rename_types(const struct terms *t, const struct json *v)
 static bool is_part(struct str key)
 {
     static const char parts[] =
-        "type value object objectType languageMap json vocab valueList objectList datasetId "
+        "type value object objectType valueType languageMap json vocab valueList objectList "
+        "datasetId "
         "observedAt unitCode createdAt modifiedAt deletedAt expiresAt instanceId coordinates "
         "@type @value @id id";
     return api_among(S(parts), key);
@@ -97,7 +98,7 @@ static struct json rename_instance(const struct terms *t, const struct json *v, 
     for (uint32_t i = 0; i < v->n; i++) {
         struct str key = json_key(&v->members[i]);
         m[i] = v->members[i];
-        if (str_eq(key, S("vocab")) || str_eq(key, S("objectType")))
+        if (str_eq(key, S("vocab")) || str_eq(key, S("objectType")) || str_eq(key, S("valueType")))
             m[i].value = rename_types(t, &v->members[i].value);
         else if (!is_part(key))
             m[i] = json_m(renamed(t, key), rename_attr(t, &v->members[i].value, depth + 1));

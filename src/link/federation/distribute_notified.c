@@ -96,7 +96,7 @@ static bool take_entity(struct told *t, const struct json *entity)
     struct str missing;
     if (own && ld_context_get(c->link->contexts, c->arena, own, &ctx, &missing, &e))
         ctx = c->ctx;
-    const struct json *in = entity_expand(c->arena, entity, ENTITY_FRAGMENT, false, ctx, &e);
+    const struct json *in = entity_expand_told(c->arena, entity, ctx, &e);
     if (!in || !entity_id(in).p || !json_is(entity_types(in), JSON_ARRAY)) {
         if (in)
             error_set(&e, ERR_INVALID, "an entity needs id and type");

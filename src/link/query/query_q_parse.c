@@ -81,7 +81,7 @@ static bool is_instance_member(struct str name)
 {
     static const char *const names[] = {"observedAt", "unitCode",   "datasetId", "createdAt",
                                         "expiresAt",  "modifiedAt", "deletedAt", "type",
-                                        "objectType", NULL};
+                                        "objectType", "valueType",  NULL};
     return in_list(name, names);
 }
 

@@ -156,6 +156,7 @@ struct sub_spec {
     struct str shown_uri;             /* without its password */
     struct outbound_mqtt mqtt;
     enum sub_accept accept;
+    int version;      /* of NGSI-LD that notifications conform to (clause 4.3.6.8) */
     bool link_header; /* the @context is named in a header, not given in the body */
     const struct http_header *headers; /* receiverInfo */
     size_t n_headers;

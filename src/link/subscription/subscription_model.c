@@ -500,6 +500,15 @@ static bool take_value_names(struct taker *t, const char *name, const struct jso
     return true;
 }
 
+/* As of which version of NGSI-LD notifications are: major.minor. */
+static bool take_version(struct taker *t, const char *name, const struct json *v)
+{
+    int version;
+    t->out = *v;
+    return (json_is(v, JSON_STRING) && entity_version_parse(json_text(v), &version)) ||
+           refuse(t, name, "a version such as 1.6");
+}
+
 static const struct member subscription_members[] = {
     {"id", take_uri},
     {"type", take_type},
@@ -521,6 +530,7 @@ static const struct member subscription_members[] = {
     {"datasetId", take_datasets},
     {"jsonldContext", take_uri},
     {"localOnly", take_bool},
+    {"ngsildConformance", take_version},
     {"splitEntities", take_bool},
     {"expandValues", take_value_names},
     {"jsonKeys", take_value_names},

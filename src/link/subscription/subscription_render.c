@@ -378,6 +378,20 @@ struct sub_payload *sub_render(const struct sub_group *g, const struct sub_place
 
 /* --- the envelope --- */
 
+/* What a group shares, as of the version that this subscription wants (clause 5.8.6). */
+static void write_payload(struct buf *out, struct arena *a, const struct sub_spec *s,
+                          const struct sub_payload *p)
+{
+    struct str text = sub_payload_text(p);
+    bool simplified = s->group->view.form == FORM_SIMPLIFIED;
+    if (s->version < ENTITY_VERSION && s->accept != ACCEPT_GEO) {
+        struct str list = str_printf(a, "[%" STR_F "]", STR_A(text)); /* linked ones follow it */
+        if (entity_conform_text(a, list, s->version, simplified, &list))
+            text = str_sub(list, 1, list.n - 2);
+    }
+    buf_str(out, text);
+}
+
 struct str sub_body(struct arena *a, const struct sub_spec *s, struct str id, int64_t now,
                     struct sub_payload *const *payloads, size_t n)
 {
@@ -399,7 +413,7 @@ struct str sub_body(struct arena *a, const struct sub_spec *s, struct str id, in
     for (size_t i = 0; i < n; i++) {
         if (i)
             buf_char(&out, ',');
-        buf_add(&out, payloads[i]->text, payloads[i]->n);
+        write_payload(&out, a, s, payloads[i]);
     }
     buf_char(&out, ']');
     if (geo) {

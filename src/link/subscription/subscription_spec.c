@@ -344,6 +344,8 @@ static void take_texts(struct sub_spec *s, struct arena *a, const struct sub_sou
     s->throttle_us = micros(json_get(src->doc, S("throttling")), 1e6);
     s->interval_us = micros(json_get(src->doc, S("timeInterval")), 1e6);
     s->q = keep(a, json_text(json_get(src->doc, S("q"))));
+    if (!entity_version_parse(json_text(json_get(src->doc, S("ngsildConformance"))), &s->version))
+        s->version = ENTITY_VERSION;
     s->expand_values = keep(a, json_text(json_get(src->doc, S("expandValues"))));
     s->scope_q = keep(a, json_text(json_get(src->doc, S("scopeQ"))));
     s->georel = keep(a, json_text(json_get(geo, S("georel"))));

@@ -161,9 +161,99 @@ static void instances_by_dataset(void **state)
 static void output_members_are_skipped(void **state)
 {
     (void)state;
-    stored("{'value':1,'previousValue':0,'createdAt':'x','modifiedAt':'x','deletedAt':'x',"
-           "'instanceId':'urn:i:1','lang':'en','entity':{},'previousObject':'urn:x:1'}",
+    stored("{'value':1,'createdAt':'x','modifiedAt':'x','deletedAt':'x','instanceId':'urn:i:1',"
+           "'lang':'en'}",
            "[{'type':'Property','value':1}]");
+    static const char told[] =
+        "{'id':'urn:x:1','type':'T','scope':'/1/a-b','a':{'type':'Property','value':1,"
+        "'previousValue':0,'entity':{},'previousObject':'urn:x:1'}}";
+    struct error e = {0};
+    const struct json *v = entity_expand_told(&arena, J(told), NULL, &e);
+    assert_non_null(v);
+    assert_tree(entity_attr(v, S(DEFAULT "a")), "[{'type':'Property','value':1}]");
+    assert_tree(json_get(v, S("scope")), "['/1/a-b']");
+}
+
+static void members_that_a_kind_never_has(void **state)
+{
+    (void)state;
+    static const char *const no_input[] = {"previousValue", "previousObject",
+                                           "previousVocab", "previousJson",
+                                           "entity",        "entityList",
+                                           "@context",      "previousLanguageMap"};
+    for (size_t i = 0; i < sizeof(no_input) / sizeof(*no_input); i++)
+        refused(str_printf(&arena, "{'type':'Property','value':1,'%s':{}}", no_input[i]).p,
+                "is not for input");
+    refused("{'type':'Property','value':1,'object':'urn:x:2'}", "has two values");
+    refused("{'type':'Relationship','object':'urn:x:2','value':1}", "has two values");
+    refused("{'type':'Relationship','object':'urn:x:2','unitCode':'MTR'}", "has no unitCode");
+    refused("{'type':'Relationship','object':'urn:x:2','valueType':'T'}", "has no valueType");
+    refused("{'languageMap':{'en':'x'},'unitCode':'MTR'}", "has no unitCode");
+    refused("{'json':{},'unitCode':'MTR'}", "a JsonProperty has no unitCode");
+    refused("{'vocab':'x','unitCode':'MTR'}", "a VocabProperty has no unitCode");
+    refused("{'type':'Property','value':1,'objectType':'T'}", "a Property has no objectType");
+}
+
+static void types_of_values(void **state)
+{
+    (void)state;
+    stored("{'value':1,'valueType':'xsd:double'}",
+           "[{'type':'Property','value':1,'valueType':'xsd:double'}]");
+    stored("{'type':'ListProperty','valueList':[1],'valueType':'Speed'}",
+           "[{'type':'ListProperty','valueList':[1],'valueType':'" DEFAULT "Speed'}]");
+    refused("{'value':1,'valueType':['a','b']}", "valueType must be a name");
+    refused("{'value':1,'valueType':5}", "valueType must be a name");
+}
+
+static void proofs(void **state)
+{
+    (void)state;
+    const struct json *v =
+        expand("{'id':'urn:x:1','type':'T','ngsildproof':{'type':'Property','entityIdSealed':"
+               "'urn:x:1','entityTypeSealed':'T','value':{'type':'DataIntegrityProof'}}}",
+               ENTITY_WHOLE, false);
+    assert_tree(entity_attr(v, S(NGSI "ngsildproof")),
+                "[{'type':'Property','value':{'type':'DataIntegrityProof'},"
+                "'entityIdSealed':'urn:x:1','entityTypeSealed':'" DEFAULT "T'}]");
+    refused("{'value':1,'entityIdSealed':'urn:x:1'}", "belong to ngsildproof");
+    refused("{'value':1,'entityTypeSealed':'T'}", "belong to ngsildproof");
+    refused_in("{'id':'urn:x:1','type':'T','ngsildproof':{'type':'Property','value':'x'}}",
+               ENTITY_WHOLE, "not a proof");
+    refused_in("{'id':'urn:x:1','type':'T','ngsildproof':{'type':'Property','value':{},"
+               "'entityTypeSealed':42}}",
+               ENTITY_WHOLE, "entityTypeSealed must be a name");
+}
+
+static void scopes_by_the_grammar(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"/a", "a", "/Madrid/Gardens/ParqueNorte",
+                                       "/東京都/千代田区_1", "/a1/b_2"};
+    static const char *const bad[] = {"9bad", "/a//b",           "a-b", "/a/", "/", "", "/_a",
+                                      "/a b", "urn:ngsi-ld:null"};
+    for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++)
+        expand(str_printf(&arena, "{'id':'urn:x:1','type':'T','scope':'%s'}", good[i]).p,
+               ENTITY_WHOLE, false);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+        refused_in(str_printf(&arena, "{'id':'urn:x:1','type':'T','scope':'%s'}", bad[i]).p,
+                   ENTITY_WHOLE, "is not a scope");
+    refused_in("{'id':'urn:x:1','type':'T','scope':['/ok','9bad']}", ENTITY_WHOLE, "9bad");
+}
+
+static void ids_that_nobody_could_read(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"\xE2\x80\xAE",    "\xE2\x80\x8B",     "\xEF\xBB\xBF",
+                                      "\xE2\x80\xA8",    "\xC2\xA0",         "<",
+                                      "\xEF\xB8\x8F",    "\xF3\xA0\x84\x80", "\xEF\xB7\x90",
+                                      "\xEF\xBF\xBE",    "\xE1\x85\x9F",     "\xE3\x85\xA4",
+                                      "\xEF\xBE\xA0",    "\xE2\xA0\x80",     "\xE3\x80\x80",
+                                      "\xF0\x9F\xBF\xBF"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+        refused_in(str_printf(&arena, "{'id':'urn:x:A%sB','type':'T'}", bad[i]).p, ENTITY_WHOLE,
+                   "id is not a URI");
+    expand("{'id':'urn:ngsi-ld:避難所:ー1','type':'T'}", ENTITY_WHOLE, false);
+    expand("{'id':'urn:ngsi-ld:Ciudad:Par\xC3\xADs','type':'T'}", ENTITY_WHOLE, false);
 }
 
 static void nulls(void **state)
@@ -323,6 +413,11 @@ int main(void)
         TEST(simplified_forms),
         TEST(instances_by_dataset),
         TEST(output_members_are_skipped),
+        TEST(members_that_a_kind_never_has),
+        TEST(types_of_values),
+        TEST(proofs),
+        TEST(scopes_by_the_grammar),
+        TEST(ids_that_nobody_could_read),
         TEST(nulls),
         TEST(merge_fragments),
         TEST(bad_entities),

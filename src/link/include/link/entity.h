@@ -5,15 +5,17 @@
  *
  *     {"id": URI, "type": [IRI...], "scope": ["/a"...] (if any), "createdAt": T, "modifiedAt": T,
  *      "expiresAt": T (if any), ATTRIBUTE-IRI: [INSTANCE...], ..., "@creator": actor (if known)}
- *     INSTANCE = {"type": KIND, VALUE-MEMBER: v, "datasetId"?, "observedAt"?, "unitCode"?,
- *                 "v2"?, "createdAt": T, "modifiedAt": T, SUB-ATTRIBUTE-IRI: [INSTANCE...], ...}
+ *     INSTANCE = {"type": KIND, VALUE-MEMBER: v, "valueType"?, "datasetId"?, "observedAt"?,
+ *                 "unitCode"?, "v2"?, "createdAt": T, "modifiedAt": T,
+ *                 SUB-ATTRIBUTE-IRI: [INSTANCE...], ...}
  *
  * KIND and members are the core terms (Property/value, GeoProperty/value, Relationship/object
  * [objectType], LanguageProperty/languageMap, JsonProperty/json, VocabProperty/vocab, ListProperty/
  * valueList, ListRelationship/objectList). The default instance (no datasetId) comes first. Members
  * of an entity: id, type, scope, times, then attributes in the order they came. Values are kept as
- * sent; vocab values and objectType are expanded to IRIs. T is UTC with 'Z'. "v2" holds what only
- * NGSIv2 clients see of an attribute (v2.h); partial changes keep it, a new instance has none.
+ * sent; vocab values, objectType and valueType are expanded to IRIs. T is UTC with 'Z'. "v2" holds
+ * what only NGSIv2 clients see of an attribute (v2.h); partial changes keep it, a new instance has
+ * none.
  * "@creator" is set by ops.h, is kept by all changes (access.h) and never shown.
  *
  * Everything here is pure: trees in, trees out, in the caller's arena.
@@ -51,6 +53,10 @@ const struct json *entity_expand(struct arena *a, const struct json *payload, en
 /* A whole entity as another broker answers it: the times that it tells are kept. */
 const struct json *entity_expand_answer(struct arena *a, const struct json *payload,
                                         const struct ld_context *ctx, struct error *e);
+/* A fragment as another broker notifies it: with previous values and the like, which are skipped.
+ */
+const struct json *entity_expand_told(struct arena *a, const struct json *payload,
+                                      const struct ld_context *ctx, struct error *e);
 /*
  * One attribute's payload (an instance or an array of them) under the given name, as a fragment.
  * Unless mode is ENTITY_WHOLE instances may lack "type" or a value, as in a merge patch.
@@ -149,6 +155,22 @@ void entity_write(struct buf *out, struct arena *a, const struct json *stored,
 /* The parts, for other representations (temporal, notifications). */
 void entity_write_instance(struct json_writer *w, struct arena *a, const struct json *instance,
                            const struct entity_view *v);
+
+/* --- older versions (clause 4.3.6.8) --- */
+
+enum { ENTITY_VERSION = 109 }; /* what is shown is as of 1.9; major * 100 + minor */
+
+/* "1.5", also "1.5.1", into 105. */
+bool entity_version_parse(struct str text, int *version);
+/*
+ * What entity_write() or the temporal API showed (an entity or an array of them, no GeoJSON) as the
+ * version had it; shown simplified or not. Is there any difference?
+ */
+bool entity_conform(struct arena *a, const struct json *shown, int version, bool simplified,
+                    struct json *out);
+/* The same from text to text. */
+bool entity_conform_text(struct arena *a, struct str shown, int version, bool simplified,
+                         struct str *out);
 
 /* --- looking in --- */
 
