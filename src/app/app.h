@@ -25,6 +25,7 @@ struct app {
     struct router *router;
     struct server *server;
     struct city city;
+    struct frame *frame;
     void *states[APP_SERVICES_MAX]; /* of the services, in the order of the list */
     size_t n_started;
 };

@@ -1,11 +1,11 @@
 /*
- * Opening, serving, closing. Order of opening: store, client, pool, link, trust, texts, services,
- * server; closing goes the other way, so that whatever may still call into a part is gone before
- * it.
+ * Opening, serving, closing. Order of opening: store, client, pool, link, trust, texts, frame,
+ * services, server; closing goes the other way, so that whatever may still call into a part is gone
+ * before it.
  */
 #include "app.h"
 #include "city/demo.h"
-#include "city/portal.h"
+#include "city/page.h"
 #include "core/log.h"
 #include "services.h"
 #include <errno.h>
@@ -168,6 +168,7 @@ static enum err load_texts(struct app *app, struct error *e)
 static enum err start_services(struct app *app, struct error *e)
 {
     app->city = (struct city){.link = &app->link,
+                              .trust = &app->trust,
                               .freshness = app->freshness,
                               .store = app->store,
                               .client = app->client,
@@ -178,6 +179,10 @@ static enum err start_services(struct app *app, struct error *e)
                               .web_dir = app->options.app.web_dir,
                               .data_dir = app->options.app.data_dir,
                               .base_url = app->options.link.public_url};
+    app->frame = frame_new(&app->city, app->router, e);
+    if (!app->frame)
+        return e->code;
+    app->city.frame = app->frame;
     for (size_t i = 0; i < services_n; i++) {
         enum err err = services[i]->start(&app->city, app->router, &app->states[i], e);
         if (err)
@@ -199,7 +204,7 @@ static void error_page(void *ctx, struct request *req, struct response *res, int
                        struct str title, struct str detail)
 {
     struct app *app = ctx;
-    portal_error_page(app->states[0], req, res, status, title, detail);
+    frame_error_page(app->frame, req, res, status, title, detail);
 }
 
 enum err app_serve(struct app *app, struct error *e)
@@ -232,6 +237,7 @@ void app_close(struct app *app)
     for (size_t i = app->n_started; i-- > 0;)
         if (services[i]->stop)
             services[i]->stop(app->states[i]);
+    frame_free(app->frame);
     if (app->trust_started)
         trust_stop(&app->trust);
     if (app->freshness)

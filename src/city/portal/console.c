@@ -65,7 +65,7 @@ static struct str form_token(const struct console *c, struct arena *a, struct st
 /* The session that forms are bound to; a client on this machine gets one at its first page. */
 static struct str own_session(struct page *p)
 {
-    struct console *c = p->portal->console;
+    struct console *c = portal_of(p)->console;
     struct str cookie = request_cookie(p->req, cookie_name);
     if (session_valid(c, p->arena, cookie, "staff") || session_valid(c, p->arena, cookie, "local"))
         return cookie;
@@ -78,10 +78,8 @@ static struct str own_session(struct page *p)
 
 static void refuse(struct page *p)
 {
-    if (p->portal->options->console_token[0] && str_eq(p->req->method, S("GET"))) {
-        buf_release(&p->data);
-        response_redirect(p->req, p->res, 303, page_href(p, "console/login"));
-        response_header(p->req, p->res, "Cache-Control", S("no-store"));
+    if (portal_of(p)->options->console_token[0] && str_eq(p->req->method, S("GET"))) {
+        page_go(p, page_href(p, "console/login"));
         return;
     }
     struct error e;
@@ -92,7 +90,7 @@ static void refuse(struct page *p)
 bool console_begin(struct page *p, struct portal *portal, struct request *req, struct response *res,
                    const char *section)
 {
-    if (!page_begin(p, portal, req, res, "console"))
+    if (!portal_page(p, portal, req, res, "console"))
         return false;
     p->private_page = true;
     struct str session = console_allows(portal, req) ? own_session(p) : STR_NONE;
@@ -111,7 +109,7 @@ bool console_begin(struct page *p, struct portal *portal, struct request *req, s
 
 bool console_form_ok(struct page *p, struct str token)
 {
-    struct console *c = p->portal->console;
+    struct console *c = portal_of(p)->console;
     struct str cookie = request_cookie(p->req, cookie_name);
     if (cookie.n && token.n && bytes_equal(token, form_token(c, p->arena, cookie)))
         return true;
@@ -119,13 +117,6 @@ bool console_form_ok(struct page *p, struct str token)
     error_set(&e, ERR_FORBIDDEN, "the form is no longer valid; open it again");
     page_fail(p, &e);
     return false;
-}
-
-void console_go(struct page *p, const char *path)
-{
-    buf_release(&p->data);
-    response_redirect(p->req, p->res, 303, page_href(p, "%s", path));
-    response_header(p->req, p->res, "Cache-Control", S("no-store"));
 }
 
 /* --- login --- */
@@ -144,16 +135,6 @@ static bool too_many_bad(struct console *c, bool another)
     return too_many;
 }
 
-struct str console_field(const struct request *req, const char *name)
-{
-    const struct http_pair *pairs;
-    size_t n = request_form(req, &pairs);
-    for (size_t i = 0; i < n; i++)
-        if (str_eq(pairs[i].name, str_c(name)))
-            return pairs[i].value;
-    return STR_NONE;
-}
-
 /* Compared as hashes, so that not even the length shows in the time it takes. */
 static bool same_secret(struct str given, struct str token)
 {
@@ -167,13 +148,11 @@ static enum http_answer get_login(struct request *req, struct response *res, voi
 {
     struct portal *portal = ctx;
     struct page p;
-    if (!page_begin(&p, portal, req, res, "console"))
+    if (!portal_page(&p, portal, req, res, "console"))
         return HTTP_DONE;
     p.private_page = true;
     if (console_allows(portal, req)) {
-        buf_release(&p.data);
-        response_redirect(req, res, 303, page_href(&p, "console"));
-        return HTTP_DONE;
+        return page_go(&p, page_href(&p, "console"));
     }
     json_w_kbool(&p.w, S("possible"), portal->options->console_token[0] != 0);
     return page_send(&p, "login", S("login.title"));
@@ -184,10 +163,10 @@ static enum http_answer get_login(struct request *req, struct response *res, voi
 static enum http_answer post_login(struct request *req, struct response *res, void *ctx)
 {
     struct portal *portal = ctx;
-    struct str given = console_field(req, "token");
+    struct str given = page_field(req, "token");
     struct str token = str_c(portal->options->console_token);
     struct page p;
-    if (!page_begin(&p, portal, req, res, "console"))
+    if (!portal_page(&p, portal, req, res, "console"))
         return HTTP_DONE;
     p.private_page = true;
     if (too_many_bad(portal->console, false)) {
@@ -196,11 +175,9 @@ static enum http_answer post_login(struct request *req, struct response *res, vo
         return page_fail(&p, &e);
     }
     if (same_secret(given, token)) {
-        buf_release(&p.data);
         response_cookie(req, res, cookie_name, session_make(portal->console, req->arena, "staff"),
                         SESSION_S, false);
-        response_redirect(req, res, 303, page_href(&p, "console"));
-        return HTTP_DONE;
+        return page_go(&p, page_href(&p, "console"));
     }
     too_many_bad(portal->console, true);
     log_event(LOG_WARN, "portal.bad_login", LOG_S("request", req->id));
@@ -213,13 +190,10 @@ static enum http_answer post_login(struct request *req, struct response *res, vo
 static enum http_answer post_logout(struct request *req, struct response *res, void *ctx)
 {
     struct page p;
-    if (!console_begin(&p, ctx, req, res, "none") ||
-        !console_form_ok(&p, console_field(req, "csrf")))
+    if (!console_begin(&p, ctx, req, res, "none") || !console_form_ok(&p, page_field(req, "csrf")))
         return HTTP_DONE;
-    buf_release(&p.data);
     response_cookie(req, res, cookie_name, S(""), 0, false);
-    response_redirect(req, res, 303, p.base);
-    return HTTP_DONE;
+    return page_go(&p, p.base);
 }
 
 /* --- sources and freshness --- */
@@ -281,8 +255,8 @@ static bool take_source(void *ctx, const struct source_status *s)
 
 static void each_source(struct source_list *l)
 {
-    if (l->page->portal->city.freshness)
-        freshness_each(l->page->portal->city.freshness, PORTAL_TENANT, take_source, l);
+    if (l->page->city->freshness)
+        freshness_each(l->page->city->freshness, PORTAL_TENANT, take_source, l);
 }
 
 static enum http_answer get_sources(struct request *req, struct response *res, void *ctx)
@@ -326,8 +300,8 @@ static enum http_answer get_console(struct request *req, struct response *res, v
     write_count(&p, S("sourceCount"), sources.all);
     json_w_ki64(&p.w, S("staleCount"), sources.stale);
     console_count_subscriptions(&p);
-    json_w_kbool(&p.w, S("degraded"), store_degraded(p.portal->city.store, &e));
-    json_w_kstr(&p.w, S("store"), str_c(store_engine(p.portal->city.store)));
+    json_w_kbool(&p.w, S("degraded"), store_degraded(p.city->store, &e));
+    json_w_kstr(&p.w, S("store"), str_c(store_engine(p.city->store)));
     console_write_jobs(&p);
     return page_send(&p, "console", S("console.title"));
 }

@@ -53,9 +53,6 @@ bool console_begin(struct page *p, struct portal *portal, struct request *req, s
 /* The token of a form; false: answered with 403. */
 bool console_form_ok(struct page *p, struct str token);
 
-/* A field of the form that was sent; absent when it is not there. */
-struct str console_field(const struct request *req, const char *name);
-
 /* console_delivery.c */
 enum http_answer console_get_subscriptions(struct request *req, struct response *res, void *ctx);
 enum http_answer console_get_delivery(struct request *req, struct response *res, void *ctx);
@@ -65,9 +62,6 @@ void console_count_subscriptions(struct page *p); /* for the overview */
 /* console_nodes.c */
 enum http_answer console_get_nodes(struct request *req, struct response *res, void *ctx);
 enum http_answer console_post_nodes(struct request *req, struct response *res, void *ctx);
-
-/* Back to a page after what was ordered is done. */
-void console_go(struct page *p, const char *path);
 
 /* console_keys.c */
 enum http_answer console_get_keys(struct request *req, struct response *res, void *ctx);

@@ -107,7 +107,7 @@ enum http_answer console_get_subscriptions(struct request *req, struct response 
     if (!c)
         return HTTP_DONE;
     struct sub_list l = {.arena = p.arena};
-    subscriptions_each(p.portal->city.link->subscriptions, PORTAL_TENANT, take_sub, &l);
+    subscriptions_each(p.city->link->subscriptions, PORTAL_TENANT, take_sub, &l);
     write_list(&p, c, &l);
     store_read_done(c);
     return page_send(&p, "console-subscriptions", S("subscriptions.title"));
@@ -128,7 +128,7 @@ static bool count_sub(void *ctx, const struct subscription_status *s)
 void console_count_subscriptions(struct page *p)
 {
     struct counting n = {0};
-    subscriptions_each(p->portal->city.link->subscriptions, PORTAL_TENANT, count_sub, &n);
+    subscriptions_each(p->city->link->subscriptions, PORTAL_TENANT, count_sub, &n);
     write_count(p, S("subscriptionCount"), n.all);
     json_w_ki64(&p->w, S("failingCount"), n.failing);
 }
@@ -209,7 +209,7 @@ static enum err write_details(struct delivery_page *d, struct store_conn *c,
     json_w_end(&p->w);
     json_w_key(&p->w, S("waiting"));
     json_w_array(&p->w);
-    enum err err = delivery_waiting(p->portal->city.link, c, PORTAL_TENANT, d->id, 0, WAITING_SHOWN,
+    enum err err = delivery_waiting(p->city->link, c, PORTAL_TENANT, d->id, 0, WAITING_SHOWN,
                                     WAITING_ROWS, write_waiting, p, &scan, e);
     json_w_end(&p->w);
     json_w_kbool(&p->w, S("more"), scan.more);
@@ -228,8 +228,7 @@ static void show_delivery(struct delivery_page *d)
     struct page *p = &d->page;
     struct subscription_status s;
     struct error e = {0};
-    if (!subscriptions_one(p->portal->city.link->subscriptions, p->arena, PORTAL_TENANT, d->id,
-                           &s)) {
+    if (!subscriptions_one(p->city->link->subscriptions, p->arena, PORTAL_TENANT, d->id, &s)) {
         page_not_found(p);
         return;
     }
@@ -249,7 +248,7 @@ static void make_page(void *ctx)
 {
     struct delivery_page *d = ctx;
     struct page *p = &d->page;
-    struct link *l = p->portal->city.link;
+    struct link *l = p->city->link;
     if (d->ordered && !delivery_do(l, PORTAL_TENANT, d->id, &d->order, &d->refused)) {
         buf_release(&p->data);
         response_redirect(p->req, p->res, 303,
@@ -273,7 +272,7 @@ static struct delivery_page *begin(struct request *req, struct response *res, vo
         return NULL;
     struct delivery_page *d = ARENA_NEW(p.arena, struct delivery_page);
     d->page = p;
-    d->page.w.out = &d->page.data; /* it moved */
+    page_moved(&d->page);
     d->id = request_param(req, "id");
     return d;
 }
@@ -281,7 +280,7 @@ static struct delivery_page *begin(struct request *req, struct response *res, vo
 static enum http_answer on_pool(struct delivery_page *d)
 {
     struct error e;
-    if (!pool_submit(d->page.portal->city.pool, make_page, d))
+    if (!pool_submit(d->page.city->pool, make_page, d))
         return HTTP_LATER;
     error_set(&e, ERR_UNAVAILABLE, "too much slow work is waiting");
     return page_fail(&d->page, &e);
@@ -309,15 +308,15 @@ static enum err take_order(struct delivery_page *d, struct error *e)
 {
     struct request *req = d->page.req;
     struct delivery_order *o = &d->order;
-    struct str action = console_field(req, "action"), time = console_field(req, "time");
-    struct str position = console_field(req, "position");
+    struct str action = page_field(req, "action"), time = page_field(req, "time");
+    struct str position = page_field(req, "position");
     o->action = DELIVERY_ACTIONS;
     for (int i = 0; i < DELIVERY_ACTIONS; i++)
         if (str_eq(action, delivery_action_names[i]))
             o->action = (enum delivery_action)i;
     if (o->action == DELIVERY_ACTIONS)
         return error_set(e, ERR_INVALID, "no such order");
-    o->reason = str_cut(str_trim(console_field(req, "reason")), 1000);
+    o->reason = str_cut(str_trim(page_field(req, "reason")), 1000);
     o->actor = S("console");
     if (position.n && (!str_to_i64(position, &o->position) || o->position < 1))
         return error_set(e, ERR_INVALID, "position must be a row of the journal");
@@ -330,7 +329,7 @@ enum http_answer console_post_delivery(struct request *req, struct response *res
 {
     struct error e;
     struct delivery_page *d = begin(req, res, ctx);
-    if (!d || !console_form_ok(&d->page, console_field(req, "csrf")))
+    if (!d || !console_form_ok(&d->page, page_field(req, "csrf")))
         return HTTP_DONE;
     if (take_order(d, &e))
         return page_fail(&d->page, &e);

@@ -286,7 +286,7 @@ static void write_report(struct page *p, const struct import_run *r)
 
 void console_write_jobs(struct page *p)
 {
-    struct console *c = p->portal->console;
+    struct console *c = portal_of(p)->console;
     pthread_mutex_lock(&c->lock);
     json_w_key(&p->w, S("jobs"));
     json_w_array(&p->w);

@@ -28,7 +28,7 @@ static const char *key_state(const struct page *p, const struct json *key)
     if (json_get(key, S("revokedAt")))
         return "revoked";
     return datetime_parse(json_text(json_get(key, S("expiresAt"))), &at) &&
-                   at <= clock_now(p->portal->city.clock)
+                   at <= clock_now(p->city->clock)
                ? "expired"
                : "active";
 }
@@ -52,7 +52,7 @@ static void write_key(struct page *p, const struct json *key, size_t i)
 static enum err write_keys(struct page *p, struct error *e)
 {
     struct buf b = BUF_INIT;
-    enum err err = access_list_keys(p->portal->city.link, S(""), &b, e);
+    enum err err = access_list_keys(p->city->link, S(""), &b, e);
     const struct json *list =
         err ? NULL : json_parse(p->arena, buf_dup(&b, p->arena), &JSON_DEFAULT, e);
     buf_release(&b);
@@ -160,7 +160,7 @@ static void write_answer(struct page *p)
     if (!right.p)
         return;
     if (!access_right_named(right, &q.right) ||
-        access_explain(p->portal->city.link, p->arena, PORTAL_TENANT, &q, &reason, &e))
+        access_explain(p->city->link, p->arena, PORTAL_TENANT, &q, &reason, &e))
         json_w_kstr(&p->w, S("noAnswer"), page_text(p, S("keys.error.gone")));
     else
         write_reason(p, &reason);
@@ -176,9 +176,8 @@ static void refuse(struct page *p, enum err code, const char *what)
 
 static void make_key(struct page *p)
 {
-    struct access_new_key k = {.name = str_trim(console_field(p->req, "name")),
-                               .actor = S("console")};
-    struct str day = console_field(p->req, "expires"), key;
+    struct access_new_key k = {.name = str_trim(page_field(p->req, "name")), .actor = S("console")};
+    struct str day = page_field(p->req, "expires"), key;
     struct error e = {0};
     const struct http_pair *pairs;
     size_t n = request_form(p->req, &pairs);
@@ -190,11 +189,11 @@ static void make_key(struct page *p)
     json_w_kstr(&p->w, S("givenName"), str_is_utf8(k.name) ? k.name : S(""));
     if (day.n && (!datetime_parse(str_printf(p->arena, "%" STR_F "T23:59:59+09:00", STR_A(day)),
                                   &k.expires) ||
-                  k.expires <= clock_now(p->portal->city.clock))) {
+                  k.expires <= clock_now(p->city->clock))) {
         refuse(p, ERR_INVALID, "expires");
         return;
     }
-    if (access_make_key(p->portal->city.link, p->arena, &k, &key, &e)) {
+    if (access_make_key(p->city->link, p->arena, &k, &key, &e)) {
         refuse(p, e.code,
                e.code == ERR_EXISTS    ? "exists"
                : e.code == ERR_INVALID ? "name"
@@ -212,16 +211,15 @@ static void make_key(struct page *p)
 static bool revoke_key(struct page *p)
 {
     struct error e = {0};
-    if (!console_field(p->req, "confirm").n) {
+    if (!page_field(p->req, "confirm").n) {
         refuse(p, ERR_INVALID, "confirm");
         return false;
     }
-    if (access_revoke_key(p->portal->city.link, S(""), console_field(p->req, "name"), S("console"),
-                          &e)) {
+    if (access_revoke_key(p->city->link, S(""), page_field(p->req, "name"), S("console"), &e)) {
         refuse(p, e.code, e.code == ERR_NOT_FOUND ? "gone" : "other");
         return false;
     }
-    console_go(p, "console/keys?done=1");
+    page_go(p, page_href(p, "console/keys?done=1"));
     return true;
 }
 
@@ -230,7 +228,7 @@ static void make_page(void *ctx)
     struct keys_page *x = ctx;
     struct page *p = &x->page;
     struct error e = {0};
-    bool revokes = str_eq(console_field(p->req, "action"), S("revoke"));
+    bool revokes = str_eq(page_field(p->req, "action"), S("revoke"));
     if (x->ordered && revokes && revoke_key(p)) {
         http_resume(p->req);
         return;
@@ -253,12 +251,12 @@ static enum http_answer handle(struct request *req, struct response *res, void *
         return HTTP_DONE;
     struct keys_page *x = ARENA_NEW(p.arena, struct keys_page);
     x->page = p;
-    x->page.w.out = &x->page.data; /* it moved */
+    page_moved(&x->page);
     x->ordered = ordered;
-    if (ordered && !console_form_ok(&x->page, console_field(req, "csrf")))
+    if (ordered && !console_form_ok(&x->page, page_field(req, "csrf")))
         return HTTP_DONE;
     json_w_kbool(&x->page.w, S("done"), request_query(req, "done").n > 0);
-    if (!pool_submit(p.portal->city.pool, make_page, x))
+    if (!pool_submit(p.city->pool, make_page, x))
         return HTTP_LATER;
     error_set(&e, ERR_UNAVAILABLE, "too much slow work is waiting");
     return page_fail(&x->page, &e);

@@ -26,7 +26,7 @@ static void write_count(struct page *p, struct str key, int64_t n)
 
 static void write_upstream(struct page *p)
 {
-    const struct link *l = p->portal->city.link;
+    const struct link *l = p->city->link;
     struct edge_status s;
     if (!sync_upstream(l->sync, &s))
         return;
@@ -146,7 +146,7 @@ static enum err write_conflicts(struct page *p, struct store_conn *c, struct err
     struct conflict_list l = {.page = p};
     json_w_key(&p->w, S("conflicts"));
     json_w_array(&p->w);
-    enum err err = conflicts_each(p->portal->city.link->sync, c, p->arena, PORTAL_TENANT, STR_NONE,
+    enum err err = conflicts_each(p->city->link->sync, c, p->arena, PORTAL_TENANT, STR_NONE,
                                   CONFLICTS_SHOWN + 1, write_conflict, &l, e);
     json_w_end(&p->w);
     json_w_kbool(&p->w, S("some"), l.n > 0);
@@ -190,8 +190,8 @@ static void choose(void *ctx)
     struct choice *x = ctx;
     struct page *p = &x->page;
     struct error e;
-    if (!conflict_decide(p->portal->city.link->sync, PORTAL_TENANT, x->conflict, x->key,
-                         S("console"), &e)) {
+    if (!conflict_decide(p->city->link->sync, PORTAL_TENANT, x->conflict, x->key, S("console"),
+                         &e)) {
         buf_release(&p->data);
         response_redirect(p->req, p->res, 303, page_href(p, "console/nodes?done=1"));
         response_header(p->req, p->res, "Cache-Control", S("no-store"));
@@ -211,12 +211,12 @@ enum http_answer console_post_nodes(struct request *req, struct response *res, v
         return HTTP_DONE;
     struct choice *x = ARENA_NEW(p.arena, struct choice);
     x->page = p;
-    x->page.w.out = &x->page.data; /* it moved */
-    if (!console_form_ok(&x->page, console_field(req, "csrf")))
+    page_moved(&x->page);
+    if (!console_form_ok(&x->page, page_field(req, "csrf")))
         return HTTP_DONE;
-    x->conflict = console_field(req, "conflict");
-    x->key = console_field(req, "choose");
-    if (!pool_submit(p.portal->city.pool, choose, x))
+    x->conflict = page_field(req, "conflict");
+    x->key = page_field(req, "choose");
+    if (!pool_submit(p.city->pool, choose, x))
         return HTTP_LATER;
     error_set(&e, ERR_UNAVAILABLE, "too much slow work is waiting");
     return page_fail(&x->page, &e);

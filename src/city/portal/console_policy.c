@@ -187,7 +187,7 @@ struct policy_page {
 const struct json *console_policies(struct page *p, struct error *e)
 {
     struct buf b = BUF_INIT;
-    enum err err = access_list_policies(p->portal->city.link, S(""), &b, e);
+    enum err err = access_list_policies(p->city->link, S(""), &b, e);
     const struct json *list =
         err ? NULL : json_parse(p->arena, buf_dup(&b, p->arena), &JSON_DEFAULT, e);
     buf_release(&b);
@@ -294,8 +294,8 @@ static enum err context_of(struct policy_page *x, const struct json *payload,
     const struct json *value = json_get(payload, S("@context"));
     struct str missing = STR_NONE;
     *ctx = ld_core();
-    return value ? ld_context_get(x->page.portal->city.link->contexts, x->page.arena, value, ctx,
-                                  &missing, e)
+    return value ? ld_context_get(x->page.city->link->contexts, x->page.arena, value, ctx, &missing,
+                                  e)
                  : OK;
 }
 
@@ -338,7 +338,7 @@ static bool save(struct policy_page *x)
         explain_refusal(x, payload, ctx);
         return false;
     }
-    if (access_put_policy(p->portal->city.link, S(""), x->name, doc, S("console"), &version, &e)) {
+    if (access_put_policy(p->city->link, S(""), x->name, doc, S("console"), &version, &e)) {
         refuse(x, &e, "other");
         return false;
     }
@@ -350,13 +350,12 @@ static bool end(struct policy_page *x)
 {
     struct error e = {0};
     int64_t version;
-    if (!console_field(x->page.req, "confirm").n) {
+    if (!page_field(x->page.req, "confirm").n) {
         error_set(&e, ERR_INVALID, "confirm it");
         refuse(x, &e, "confirm");
         return false;
     }
-    if (access_put_policy(x->page.portal->city.link, S(""), x->name, NULL, S("console"), &version,
-                          &e)) {
+    if (access_put_policy(x->page.city->link, S(""), x->name, NULL, S("console"), &version, &e)) {
         refuse(x, &e, e.code == ERR_NOT_FOUND ? "gone" : "other");
         return false;
     }
@@ -369,7 +368,7 @@ static void make_page(void *ctx)
     struct page *p = &x->page;
     struct error e = {0};
     if (x->ordered && (x->ends ? end(x) : save(x)))
-        console_go(p, "console/keys?done=1");
+        page_go(p, page_href(p, "console/keys?done=1"));
     else if (show(x, &e))
         page_fail(p, &e);
     else
@@ -385,15 +384,15 @@ static enum http_answer handle(struct request *req, struct response *res, void *
         return HTTP_DONE;
     struct policy_page *x = ARENA_NEW(p.arena, struct policy_page);
     x->page = p;
-    x->page.w.out = &x->page.data; /* it moved */
+    page_moved(&x->page);
     x->ordered = ordered;
-    if (ordered && !console_form_ok(&x->page, console_field(req, "csrf")))
+    if (ordered && !console_form_ok(&x->page, page_field(req, "csrf")))
         return HTTP_DONE;
-    x->name = str_trim(ordered ? console_field(req, "name") : request_query(req, "name"));
-    x->ends = str_eq(console_field(req, "action"), S("end"));
+    x->name = str_trim(ordered ? page_field(req, "name") : request_query(req, "name"));
+    x->ends = str_eq(page_field(req, "action"), S("end"));
     if (ordered && !x->ends)
-        x->text = console_field(req, "json");
-    if (!pool_submit(p.portal->city.pool, make_page, x))
+        x->text = page_field(req, "json");
+    if (!pool_submit(p.city->pool, make_page, x))
         return HTTP_LATER;
     error_set(&e, ERR_UNAVAILABLE, "too much slow work is waiting");
     return page_fail(&x->page, &e);

@@ -96,13 +96,13 @@ static int by_label(const void *x, const void *y)
 enum err datasets_list(struct page *p, struct store_conn *c, struct datasets *out, struct error *e)
 {
     struct listing l = {p, out};
-    const struct clock *clock = p->portal->city.clock;
+    const struct clock *clock = p->city->clock;
     *out = (struct datasets){.all = VEC_INIT};
     enum err err = repo_names(c, PORTAL_TENANT, false, add_type, &l, e);
     if (err)
         return err;
-    if (p->portal->city.freshness)
-        freshness_each(p->portal->city.freshness, PORTAL_TENANT, add_source, &l);
+    if (p->city->freshness)
+        freshness_each(p->city->freshness, PORTAL_TENANT, add_source, &l);
     struct scan s = {.iri = ld_expand(ld_core(), p->arena, S("Dataset")), .limit = 1000};
     err = scan_type(c, clock, &s, add_descriptor, &l, NULL, e);
     if (out->all.n)
@@ -186,7 +186,7 @@ static enum http_answer get_datasets(struct request *req, struct response *res, 
     struct error e = {0};
     struct datasets list;
     struct page p;
-    if (!page_begin(&p, ctx, req, res, "data"))
+    if (!portal_page(&p, ctx, req, res, "data"))
         return HTTP_DONE;
     struct store_conn *c = page_reader(&p);
     if (!c)
@@ -414,7 +414,7 @@ static enum http_answer get_dataset(struct request *req, struct response *res, v
     struct error e = {0};
     struct datasets list;
     struct page p;
-    if (!page_begin(&p, ctx, req, res, "data"))
+    if (!portal_page(&p, ctx, req, res, "data"))
         return HTTP_DONE;
     struct store_conn *c = page_reader(&p);
     if (!c)
@@ -422,7 +422,7 @@ static enum http_answer get_dataset(struct request *req, struct response *res, v
     struct str q = str_cut(str_trim(request_query(req, "q")), 200);
     uint64_t page = asked_page(req);
     struct view v = {.page = &p, .needle = text_key(p.arena, q)};
-    const struct clock *clock = p.portal->city.clock;
+    const struct clock *clock = p.city->clock;
     const struct dataset *d = NULL;
     enum err err = datasets_list(&p, c, &list, &e);
     if (!err) {

@@ -141,7 +141,7 @@ static void draw_map(struct page *p, struct store_conn *c, const struct json *st
         struct scan s = {.iri = ld_expand(ld_core(), p->arena, str_c(shapes[i])),
                          .limit = MAP_SHAPES};
         /* The picture is an aid: what cannot be read is not drawn. */
-        if (scan_type(c, p->portal->city.clock, &s, add_shape, &d, NULL, &e))
+        if (scan_type(c, p->city->clock, &s, add_shape, &d, NULL, &e))
             break;
     }
     minimap_end(out, &d.map, own);
@@ -316,9 +316,9 @@ static void write_head(struct page *p, const struct json *stored)
                            url_encode(p->arena, entity_id(stored))));
     if (updated)
         json_w_kstr(&p->w, S("updated"), locale_datetime(p->locale, p->arena, updated));
-    if (p->portal->city.freshness) {
+    if (p->city->freshness) {
         int64_t since;
-        enum fresh_state s = freshness_of(p->portal->city.freshness, PORTAL_TENANT, stored, &since);
+        enum fresh_state s = freshness_of(p->city->freshness, PORTAL_TENANT, stored, &since);
         json_w_kbool(&p->w, S("stale"), s == FRESH_STALE || s == FRESH_SILENT);
         json_w_kbool(&p->w, S("fresh"), s == FRESH_OK);
     }
@@ -348,7 +348,7 @@ static enum http_answer get_entity(struct request *req, struct response *res, vo
     struct graph g = {0};
     struct buf picture = BUF_INIT;
     struct page p;
-    if (!page_begin(&p, ctx, req, res, "data"))
+    if (!portal_page(&p, ctx, req, res, "data"))
         return HTTP_DONE;
     struct store_conn *c = page_reader(&p);
     if (!c)
@@ -357,7 +357,7 @@ static enum http_answer get_entity(struct request *req, struct response *res, vo
         store_read_done(c);
         return HTTP_DONE;
     }
-    int64_t now = clock_now(p.portal->city.clock);
+    int64_t now = clock_now(p.city->clock);
     size_t range = asked_range(req);
     struct str attr = chart_attr(&p, stored);
     enum err err = attr.p ? read_graph(&p, c, row.eid, attr, range, now, &g, &e) : OK;
@@ -384,7 +384,7 @@ static enum http_answer get_panel(struct request *req, struct response *res, voi
     struct entity_row row = {0};
     const struct json *stored;
     struct page p;
-    if (!page_begin(&p, ctx, req, res, "map"))
+    if (!portal_page(&p, ctx, req, res, "map"))
         return HTTP_DONE;
     struct store_conn *c = page_reader(&p);
     if (!c)

@@ -146,7 +146,7 @@ static enum err count_all(struct page *p, struct store_conn *conn, struct value 
             continue; /* types stand together: one scan each */
         struct counting c = {figures[i].type, values};
         struct scan s = {.iri = ld_expand(ld_core(), p->arena, str_c(c.type)), .limit = UINT64_MAX};
-        enum err err = scan_type(conn, p->portal->city.clock, &s, count_entity, &c, NULL, e);
+        enum err err = scan_type(conn, p->city->clock, &s, count_entity, &c, NULL, e);
         if (err)
             return err;
     }
@@ -156,8 +156,8 @@ static enum err count_all(struct page *p, struct store_conn *conn, struct value 
 static enum err get_figures(struct page *p, struct store_conn *c, struct value values[FIGURES],
                             struct error *e)
 {
-    struct home *h = p->portal->home;
-    int64_t now = clock_steady(p->portal->city.clock);
+    struct home *h = portal_of(p)->home;
+    int64_t now = clock_steady(p->city->clock);
     pthread_mutex_lock(&h->lock);
     bool known = h->at && now - h->at < FIGURES_S * SECOND_US;
     if (known)
@@ -257,12 +257,12 @@ static enum err write_notices(struct page *p, struct store_conn *c, struct error
     struct scan s = {.iri = ld_expand(ld_core(), p->arena, S("Alert")), .limit = 1000};
     json_w_key(&p->w, S("alerts"));
     json_w_array(&p->w);
-    enum err err = scan_type(c, p->portal->city.clock, &s, write_alert, &alerts, NULL, e);
+    enum err err = scan_type(c, p->city->clock, &s, write_alert, &alerts, NULL, e);
     json_w_end(&p->w);
     json_w_key(&p->w, S("stale"));
     json_w_array(&p->w);
-    if (p->portal->city.freshness)
-        freshness_each(p->portal->city.freshness, PORTAL_TENANT, write_stale, &stale);
+    if (p->city->freshness)
+        freshness_each(p->city->freshness, PORTAL_TENANT, write_stale, &stale);
     json_w_end(&p->w);
     return err;
 }
@@ -337,7 +337,7 @@ static enum err write_shelters(struct page *p, struct store_conn *c, struct erro
     struct shelters x = {.page = p};
     struct scan s = {.iri = ld_expand(ld_core(), p->arena, S("EvacuationShelter")),
                      .limit = UINT64_MAX};
-    enum err err = scan_type(c, p->portal->city.clock, &s, take_shelter, &x, NULL, e);
+    enum err err = scan_type(c, p->city->clock, &s, take_shelter, &x, NULL, e);
     if (err || !x.all)
         return err;
     if (x.open.n)
@@ -407,7 +407,7 @@ static enum http_answer get_home(struct request *req, struct response *res, void
     struct error e = {0};
     struct datasets list;
     struct page p;
-    if (!page_begin(&p, ctx, req, res, "home"))
+    if (!portal_page(&p, ctx, req, res, "home"))
         return HTTP_DONE;
     struct store_conn *c = page_reader(&p);
     if (!c)
@@ -427,7 +427,7 @@ static enum http_answer get_now(struct request *req, struct response *res, void 
 {
     struct error e = {0};
     struct page p;
-    if (!page_begin(&p, ctx, req, res, "home"))
+    if (!portal_page(&p, ctx, req, res, "home"))
         return HTTP_DONE;
     struct store_conn *c = page_reader(&p);
     if (!c)
@@ -440,7 +440,7 @@ static enum http_answer get_now(struct request *req, struct response *res, void 
 static enum http_answer get_about(struct request *req, struct response *res, void *ctx)
 {
     struct page p;
-    if (!page_begin(&p, ctx, req, res, "about"))
+    if (!portal_page(&p, ctx, req, res, "about"))
         return HTTP_DONE;
     return page_send(&p, "about", S("about.title"));
 }

@@ -41,7 +41,7 @@ static struct extent map_extent(struct page *p, struct store_conn *c, const stru
         struct scan s = {.iri = d->iri, .limit = left < 300 ? left : 300};
         if (d->internal)
             continue;
-        if (scan_type(c, p->portal->city.clock, &s, widen, &x, NULL, &e))
+        if (scan_type(c, p->city->clock, &s, widen, &x, NULL, &e))
             break;
         left -= s.limit < (uint64_t)d->entities ? s.limit : (uint64_t)d->entities;
     }
@@ -61,7 +61,7 @@ static bool is_layer(struct page *p, struct store_conn *c, const struct dataset 
     bool placed = false;
     struct error e = {0};
     struct scan s = {.iri = d->iri, .limit = 5};
-    return !d->internal && !scan_type(c, p->portal->city.clock, &s, has_place, &placed, NULL, &e) &&
+    return !d->internal && !scan_type(c, p->city->clock, &s, has_place, &placed, NULL, &e) &&
            placed;
 }
 
@@ -124,7 +124,7 @@ static enum err write_areas(struct page *p, struct store_conn *c, struct json_wr
     struct scan s = {.iri = ld_expand(ld_core(), p->arena, S("AdministrativeArea")), .limit = 200};
     json_w_key(w, S("areas"));
     json_w_array(w);
-    enum err err = scan_type(c, p->portal->city.clock, &s, write_area, &n, NULL, e);
+    enum err err = scan_type(c, p->city->clock, &s, write_area, &n, NULL, e);
     json_w_end(w);
     return err;
 }
@@ -158,9 +158,9 @@ static struct str settings(struct page *p, const struct extent *x, const struct 
     struct json_writer w = json_writer(&out);
     json_w_object(&w);
     json_w_kstr(&w, S("base"), p->base);
-    json_w_kstr(&w, S("basemap"), str_c(p->portal->options->basemap_url));
-    json_w_kstr(&w, S("credit"), str_c(p->portal->options->basemap_credit));
-    json_w_ki64(&w, S("clusterBelow"), p->portal->options->cluster_below_zoom);
+    json_w_kstr(&w, S("basemap"), str_c(portal_of(p)->options->basemap_url));
+    json_w_kstr(&w, S("credit"), str_c(portal_of(p)->options->basemap_credit));
+    json_w_ki64(&w, S("clusterBelow"), portal_of(p)->options->cluster_below_zoom);
     if (x->any) {
         json_w_key(&w, S("box"));
         json_w_array(&w);
@@ -193,7 +193,7 @@ static enum http_answer get_map(struct request *req, struct response *res, void 
     struct datasets list, layers = {.all = VEC_INIT};
     struct extent x = {0};
     struct page p;
-    if (!page_begin(&p, ctx, req, res, "map"))
+    if (!portal_page(&p, ctx, req, res, "map"))
         return HTTP_DONE;
     struct store_conn *c = page_reader(&p);
     if (!c)
@@ -223,8 +223,8 @@ static enum http_answer get_map(struct request *req, struct response *res, void 
     }
     json_w_end(&p.w);
     json_w_kstr(&p.w, S("settings"), text);
-    if (p.portal->options->basemap_url[0])
-        allow_basemap(&p, p.portal->options->basemap_url);
+    if (portal_of(&p)->options->basemap_url[0])
+        allow_basemap(&p, portal_of(&p)->options->basemap_url);
     return page_send(&p, "map", S("map.title"));
 }
 

@@ -28,10 +28,38 @@ struct store_conn *portal_read(const struct city *city, struct error *e)
     return access_read(city->link, &everybody, PORTAL_TENANT, e);
 }
 
+bool portal_page(struct page *p, struct portal *portal, struct request *req, struct response *res,
+                 const char *nav)
+{
+    return page_begin(p, portal->city.frame, portal, req, res, nav);
+}
+
+struct store_conn *page_reader(struct page *p)
+{
+    struct error e = {0};
+    struct store_conn *c = portal_read(p->city, &e);
+    if (!c)
+        page_fail(p, &e);
+    return c;
+}
+
+/* As it was set, else as the city's own entity says. */
+static struct str city_name(void *ctx, struct arena *a, const struct locale *l)
+{
+    struct portal *p = ctx;
+    struct str name = str_c(p->options->city_name);
+    return name.n ? name : home_city(p->home, p, a, l);
+}
+
+static bool staff(void *ctx, const struct request *req)
+{
+    return console_allows(ctx, req);
+}
+
 /* "/" knows no language yet: the last one used, else what the browser asks for. */
 static enum http_answer get_root(struct request *req, struct response *res, void *ctx)
 {
-    const struct locale *l = page_language(ctx, req);
+    const struct locale *l = frame_language(((struct portal *)ctx)->city.frame, req);
     response_redirect(req, res, 302, str_printf(req->arena, "/%" STR_F, STR_A(l->path)));
     response_header(req, res, "Vary", S("Accept-Language, Cookie"));
     response_header(req, res, "Cache-Control", S("no-cache"));
@@ -49,8 +77,6 @@ static void portal_stop(void *state)
         tiles_free(p->tiles);
     if (p->home)
         home_free(p->home);
-    if (p->assets)
-        assets_free(p->assets);
     free(p);
 }
 
@@ -62,16 +88,16 @@ static enum err portal_start(const struct city *city, struct router *router, voi
         return error_set(e, ERR_INTERNAL, "out of memory");
     p->city = *city;
     p->options = &portal_options;
-    p->assets = assets_new(city->web_dir, e);
-    p->tiles = p->assets ? tiles_new(&p->city, p->options, e) : NULL;
+    p->tiles = tiles_new(&p->city, p->options, e);
     if (!p->tiles) {
         portal_stop(p);
         return e->code;
     }
     p->home = home_new();
     p->console = console_new(p);
+    frame_hook(city->frame,
+               &(struct frame_hooks){.ctx = p, .city_name = city_name, .staff = staff});
     router_add(router, routes, COUNT(routes), p);
-    router_add(router, asset_routes, asset_routes_n, p);
     router_add(router, home_routes, home_routes_n, p);
     router_add(router, dataset_routes, dataset_routes_n, p);
     router_add(router, entity_routes, entity_routes_n, p);

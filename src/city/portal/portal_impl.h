@@ -1,23 +1,12 @@
 /*
- * portal_impl.h - what the files of the portal share: its state and the making of one page.
- *
- * A handler opens a page in the language of the path, writes the data of its template as JSON
- * members, and sends it:
- *
- *     struct page p;
- *     if (!page_begin(&p, portal, req, res, "data"))
- *         return HTTP_DONE;
- *     json_w_kstr(&p.w, S("count"), n);
- *     return page_send(&p, "datasets", S("data.title"));
+ * portal_impl.h - what the files of the portal share: its state, its pages (city/page.h), and the
+ * parts with a life of their own.
  */
 #ifndef PORTAL_IMPL_H
 #define PORTAL_IMPL_H
 
+#include "city/page.h"
 #include "city/portal.h"
-#include "city/service.h"
-#include "core/buf.h"
-#include "core/json.h"
-#include "http/http.h"
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -31,7 +20,6 @@ struct portal_options {
 };
 extern struct portal_options portal_options;
 
-struct assets;
 struct tiles;
 struct console;
 struct home;
@@ -39,7 +27,6 @@ struct home;
 struct portal {
     struct city city;
     const struct portal_options *options;
-    struct assets *assets;
     struct tiles *tiles;
     struct console *console;
     struct home *home;
@@ -50,53 +37,24 @@ enum { PORTAL_TENANT = 1 }; /* pages show the default tenant */
 /* A reader of the store that sees what everybody may see; like store_read(). */
 struct store_conn *portal_read(const struct city *city, struct error *e);
 
-/* --- one page (page.c) --- */
-
-struct page {
-    struct portal *portal;
-    struct request *req;
-    struct response *res;
-    struct arena *arena;
-    const struct locale *locale;
-    struct str base; /* "/ja" */
-    int status;
-    bool private_page; /* not to be stored by anybody */
-    struct buf data;
-    struct json_writer w; /* inside the object of the page's data */
-};
-
-/* nav: the entry of the main menu that is current. false: answered (no such language). */
-bool page_begin(struct page *p, struct portal *portal, struct request *req, struct response *res,
-                const char *nav);
-/* Render and answer. title_key: of the catalogue; or title, when the page has its own. */
-enum http_answer page_send(struct page *p, const char *name, struct str title_key);
-enum http_answer page_send_titled(struct page *p, const char *name, struct str title);
-/* Render a part without frame: for islands. */
-enum http_answer page_send_part(struct page *p, const char *name);
-/* Give up: an error page instead. */
-enum http_answer page_fail(struct page *p, const struct error *e);
-enum http_answer page_not_found(struct page *p);
-
-struct str page_text(struct page *p, struct str key); /* of the catalogue, without arguments */
-/* Path of a page in the page's language: page_href(p, "data/%" STR_F, ...). */
-struct str page_href(struct page *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* A page of the portal, like page_begin(). */
+bool portal_page(struct page *p, struct portal *portal, struct request *req, struct response *res,
+                 const char *nav);
+static inline struct portal *portal_of(const struct page *p)
+{
+    return p->service;
+}
 /* A reader; NULL: answered. */
 struct store_conn *page_reader(struct page *p);
-const struct locale *page_language(struct portal *portal, struct request *req);
 
 /* --- routes of the files --- */
 
 extern const struct route home_routes[], dataset_routes[], entity_routes[], map_routes[],
-    console_routes[], asset_routes[];
+    console_routes[];
 extern const size_t home_routes_n, dataset_routes_n, entity_routes_n, map_routes_n,
-    console_routes_n, asset_routes_n;
+    console_routes_n;
 
 /* --- parts with a life of their own --- */
-
-struct assets *assets_new(const char *web_dir, struct error *e);
-void assets_free(struct assets *a);
-/* Address of a built file ("portal.css"), with the hash of its content; absent: not built. */
-struct str assets_url(const struct assets *a, const char *name);
 
 struct home *home_new(void);
 void home_free(struct home *h);

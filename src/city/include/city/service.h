@@ -12,10 +12,15 @@
 #include "http/template.h"
 #include "link/freshness.h"
 #include "link/link.h"
+#include "trust/trust.h"
+
+struct frame;
 
 /* What the program gives to each service at start; everything outlives the service. */
 struct city {
     struct link *link;
+    struct trust *trust;
+    struct frame *frame; /* of all pages, see page.h */
     struct freshness *freshness;
     struct store *store;
     struct client *client;

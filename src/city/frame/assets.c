@@ -2,8 +2,8 @@
  * What scripts/web built: files whose names carry the hash of their content, so that browsers may
  * keep them for ever. assets.json says which file a page means by "portal.css".
  */
+#include "city/page.h"
 #include "core/log.h"
-#include "portal_impl.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -34,7 +34,7 @@ struct assets *assets_new(const char *web_dir, struct error *e)
     struct str text =
         read_text(&arena, arena_printf(&arena, "%" STR_F "/assets.json", STR_A(a->dir)));
     if (!text.p)
-        log_event(LOG_WARN, "portal.not_built", LOG_S("folder", a->dir),
+        log_event(LOG_WARN, "frame.not_built", LOG_S("folder", a->dir),
                   LOG_S("run", S("scripts/web")));
     else
         a->names = json_parse(&arena, text, &JSON_DEFAULT, e);
@@ -48,6 +48,8 @@ struct assets *assets_new(const char *web_dir, struct error *e)
 
 void assets_free(struct assets *a)
 {
+    if (!a)
+        return;
     struct arena arena = a->arena; /* holds the struct itself */
     arena_release(&arena);
 }
@@ -67,7 +69,7 @@ static const char *media_type(struct str name)
                  {".png", "image/png"},
                  {".webmanifest", "application/manifest+json"},
                  {".txt", "text/plain; charset=utf-8"}};
-    for (size_t i = 0; i < COUNT(types); i++)
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
         if (str_ends(name, str_c(types[i].suffix)))
             return types[i].type;
     return NULL;
@@ -89,7 +91,7 @@ static bool good_name(struct str name)
 
 static enum http_answer get_asset(struct request *req, struct response *res, void *ctx)
 {
-    struct portal *portal = ctx;
+    const struct assets *a = ctx;
     struct str name = request_param(req, "name");
     const char *type = good_name(name) ? media_type(name) : NULL;
     if (!type) {
@@ -98,8 +100,7 @@ static enum http_answer get_asset(struct request *req, struct response *res, voi
     }
     res->status = 200;
     res->type = str_c(type);
-    res->file =
-        arena_printf(req->arena, "%" STR_F "/%" STR_F, STR_A(portal->assets->dir), STR_A(name));
+    res->file = arena_printf(req->arena, "%" STR_F "/%" STR_F, STR_A(a->dir), STR_A(name));
     response_header(req, res, "Cache-Control", S("public, max-age=31536000, immutable"));
     return HTTP_DONE;
 }
@@ -107,22 +108,25 @@ static enum http_answer get_asset(struct request *req, struct response *res, voi
 /* Files that must keep their name. */
 static enum http_answer get_root_file(struct request *req, struct response *res, void *ctx)
 {
-    struct portal *portal = ctx;
+    const struct assets *a = ctx;
     struct str name = str_from(req->path, 1);
     if (str_eq(name, S("favicon.ico")))
         name = S("icon.svg");
     res->status = 200;
     res->type = str_c(media_type(name));
-    res->file =
-        arena_printf(req->arena, "%" STR_F "/%" STR_F, STR_A(portal->assets->dir), STR_A(name));
+    res->file = arena_printf(req->arena, "%" STR_F "/%" STR_F, STR_A(a->dir), STR_A(name));
     response_header(req, res, "Cache-Control", S("public, max-age=86400"));
     return HTTP_DONE;
 }
 
-const struct route asset_routes[] = {
+static const struct route routes[] = {
     {"GET", "/assets/{name}", get_asset, ROUTE_NO_LIMIT | ROUTE_HIDDEN},
     {"GET", "/manifest.webmanifest", get_root_file, ROUTE_HIDDEN},
     {"GET", "/icon.svg", get_root_file, ROUTE_HIDDEN},
     {"GET", "/favicon.ico", get_root_file, ROUTE_HIDDEN},
 };
-const size_t asset_routes_n = COUNT(asset_routes);
+
+void assets_serve(struct assets *a, struct router *r)
+{
+    router_add(r, routes, sizeof(routes) / sizeof(routes[0]), a);
+}

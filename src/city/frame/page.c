@@ -1,10 +1,18 @@
+/* The frame, and pages in it. See city/page.h. */
+#include "city/page.h"
 #include "crypto/hash.h"
-#include "portal_impl.h"
 #include "ruby.h"
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 enum { PAGE_MAX = 4 * 1024 * 1024, COOKIE_S = 365 * 24 * 3600 };
+
+struct frame {
+    struct city city;
+    struct assets *assets;
+    struct frame_hooks hooks;
+};
 
 /* --- language --- */
 
@@ -15,9 +23,9 @@ static struct str first_segment(struct str path)
     return segment;
 }
 
-const struct locale *page_language(struct portal *portal, struct request *req)
+const struct locale *frame_language(const struct frame *f, struct request *req)
 {
-    const struct locales *all = portal->city.locales;
+    const struct locales *all = f->city.locales;
     const struct locale *l = locales_by_path(all, first_segment(req->path));
     if (!l)
         l = locales_by_path(all, request_cookie(req, "lang"));
@@ -28,7 +36,7 @@ const struct locale *page_language(struct portal *portal, struct request *req)
 static struct str translated(struct page *p, const struct locale *l)
 {
     struct str old = first_segment(p->req->path);
-    bool ours = locales_by_path(p->portal->city.locales, old) != NULL;
+    bool ours = locales_by_path(p->city->locales, old) != NULL;
     struct str rest = ours ? str_from(p->req->path, 1 + old.n) : S("");
     if (!ours || !str_eq(p->req->method, S("GET")))
         return str_printf(p->arena, "/%" STR_F "%" STR_F, STR_A(l->path), STR_A(rest));
@@ -38,7 +46,7 @@ static struct str translated(struct page *p, const struct locale *l)
 
 static void write_languages(struct page *p)
 {
-    const struct locales *all = p->portal->city.locales;
+    const struct locales *all = p->city->locales;
     json_w_key(&p->w, S("languages"));
     json_w_array(&p->w);
     for (size_t i = 0; i < locales_count(all); i++) {
@@ -57,9 +65,8 @@ static void write_languages(struct page *p)
 
 static struct str city_name(struct page *p)
 {
-    struct str name = str_c(p->portal->options->city_name);
-    if (!name.n)
-        name = home_city(p->portal->home, p->portal, p->arena, p->locale);
+    const struct frame_hooks *h = &p->frame->hooks;
+    struct str name = h->city_name ? h->city_name(h->ctx, p->arena, p->locale) : STR_NONE;
     return name.n ? name : locale_text(p->locale, p->arena, S("site.city"), NULL);
 }
 
@@ -67,8 +74,8 @@ static struct str city_name(struct page *p)
 static struct str origin(struct page *p)
 {
     struct str host = request_header(p->req, "Host");
-    if (p->portal->city.base_url[0])
-        return str_c(p->portal->city.base_url);
+    if (p->city->base_url[0])
+        return str_c(p->city->base_url);
     if (!host.n || !str_is_utf8(host))
         return S("");
     return str_printf(p->arena, "%s://%" STR_F, p->req->tls ? "https" : "http", STR_A(host));
@@ -78,24 +85,25 @@ static void write_frame(struct page *p, const char *nav)
 {
     static const char *const files[] = {"portal.css", "map.css",  "chart.css", "site.js",
                                         "map.js",     "chart.js", "console.js"};
+    const struct frame_hooks *h = &p->frame->hooks;
     json_w_kstr(&p->w, S("lang"), p->locale->html);
     json_w_kstr(&p->w, S("tag"), p->locale->tag);
     json_w_kstr(&p->w, S("base"), p->base);
     json_w_kstr(&p->w, S("origin"), origin(p));
     json_w_kstr(&p->w, S("city"), city_name(p));
-    json_w_kbool(&p->w, S("staff"), console_allows(p->portal, p->req));
+    json_w_kbool(&p->w, S("staff"), h->staff && h->staff(h->ctx, p->req));
     json_w_key(&p->w, S("at"));
     json_w_object(&p->w);
     json_w_kbool(&p->w, str_c(nav), true);
     json_w_end(&p->w);
     json_w_key(&p->w, S("asset"));
     json_w_object(&p->w);
-    for (size_t i = 0; i < COUNT(files); i++) {
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
         /* "portal.css" is {{asset.portal_css}}: a dot would be a step of the path. */
         char *key = str_z(p->arena, str_c(files[i]));
         for (char *c = key; *c; c++)
             *c = *c == '.' ? '_' : *c;
-        json_w_kstr(&p->w, str_c(key), assets_url(p->portal->assets, files[i]));
+        json_w_kstr(&p->w, str_c(key), assets_url(p->frame->assets, files[i]));
     }
     json_w_end(&p->w);
     write_languages(p);
@@ -103,10 +111,12 @@ static void write_frame(struct page *p, const char *nav)
 
 /* --- begin and send --- */
 
-static void start(struct page *p, struct portal *portal, struct request *req, struct response *res,
-                  const struct locale *l, const char *nav)
+static void start(struct page *p, struct frame *f, void *service, struct request *req,
+                  struct response *res, const struct locale *l, const char *nav)
 {
-    *p = (struct page){.portal = portal,
+    *p = (struct page){.frame = f,
+                       .city = &f->city,
+                       .service = service,
                        .req = req,
                        .res = res,
                        .arena = req->arena,
@@ -119,16 +129,21 @@ static void start(struct page *p, struct portal *portal, struct request *req, st
     write_frame(p, nav);
 }
 
-bool page_begin(struct page *p, struct portal *portal, struct request *req, struct response *res,
-                const char *nav)
+bool page_begin(struct page *p, struct frame *f, void *service, struct request *req,
+                struct response *res, const char *nav)
 {
-    const struct locale *l = locales_by_path(portal->city.locales, request_param(req, "lang"));
+    const struct locale *l = locales_by_path(f->city.locales, request_param(req, "lang"));
     if (!l) {
         response_problem(req, res, 404, NULL, NULL, S("there is no such page"));
         return false;
     }
-    start(p, portal, req, res, l, nav);
+    start(p, f, service, req, res, l, nav);
     return true;
+}
+
+void page_moved(struct page *p)
+{
+    p->w.out = &p->data;
 }
 
 struct str page_text(struct page *p, struct str key)
@@ -148,15 +163,6 @@ struct str page_href(struct page *p, const char *fmt, ...)
     return str_printf(p->arena, "%" STR_F "/%s", STR_A(p->base), path);
 }
 
-struct store_conn *page_reader(struct page *p)
-{
-    struct error e = {0};
-    struct store_conn *c = portal_read(&p->portal->city, &e);
-    if (!c)
-        page_fail(p, &e);
-    return c;
-}
-
 enum http_answer page_fail(struct page *p, const struct error *e)
 {
     buf_release(&p->data);
@@ -171,6 +177,24 @@ enum http_answer page_not_found(struct page *p)
     return page_fail(p, &e);
 }
 
+enum http_answer page_go(struct page *p, struct str to)
+{
+    buf_release(&p->data);
+    response_redirect(p->req, p->res, 303, to);
+    response_header(p->req, p->res, "Cache-Control", S("no-store"));
+    return HTTP_DONE;
+}
+
+struct str page_field(const struct request *req, const char *name)
+{
+    const struct http_pair *pairs;
+    size_t n = request_form(req, &pairs);
+    for (size_t i = 0; i < n; i++)
+        if (str_eq(pairs[i].name, str_c(name)))
+            return pairs[i].value;
+    return STR_NONE;
+}
+
 /* The finished page in the arena, readings put in place; absent with *e. */
 static struct str render(struct page *p, const char *name, struct error *e)
 {
@@ -181,7 +205,7 @@ static struct str render(struct page *p, const char *name, struct error *e)
     struct json_limits limits = JSON_DEFAULT;
     limits.duplicates = JSON_DUP_LAST;
     const struct json *data = json_parse(p->arena, buf_dup(&p->data, p->arena), &limits, e);
-    if (data && !template_render(p->portal->city.templates, name, data, p->locale, &html, e)) {
+    if (data && !template_render(p->city->templates, name, data, p->locale, &html, e)) {
         if (str_eq(p->locale->path, S("easy"))) {
             ruby_page(&ruby, buf_view(&html));
             text = buf_dup(&ruby, p->arena);
@@ -256,12 +280,12 @@ static const char *error_kind(int status)
     }
 }
 
-void portal_error_page(void *state, struct request *req, struct response *res, int status,
-                       struct str title, struct str detail)
+void frame_error_page(void *frame, struct request *req, struct response *res, int status,
+                      struct str title, struct str detail)
 {
     struct error e = {0};
     struct page p;
-    start(&p, state, req, res, page_language(state, req), "none");
+    start(&p, frame, NULL, req, res, frame_language(frame, req), "none");
     p.status = status;
     const char *kind = error_kind(status);
     struct str heading = page_text(&p, str_c(arena_printf(p.arena, "error.%s.title", kind)));
@@ -278,4 +302,35 @@ void portal_error_page(void *state, struct request *req, struct response *res, i
         finish(&p, html);
     else
         response_body(req, res, status, "text/plain; charset=utf-8", heading);
+}
+
+/* --- the frame --- */
+
+struct frame *frame_new(const struct city *city, struct router *r, struct error *e)
+{
+    struct frame *f = calloc(1, sizeof(*f));
+    if (!f)
+        abort();
+    f->city = *city;
+    f->city.frame = f;
+    f->assets = assets_new(city->web_dir, e);
+    if (!f->assets) {
+        frame_free(f);
+        return NULL;
+    }
+    assets_serve(f->assets, r);
+    return f;
+}
+
+void frame_hook(struct frame *f, const struct frame_hooks *hooks)
+{
+    f->hooks = *hooks;
+}
+
+void frame_free(struct frame *f)
+{
+    if (!f)
+        return;
+    assets_free(f->assets);
+    free(f);
 }
