@@ -6,7 +6,7 @@
 
 #include "options.h"
 
-enum { APP_SERVICES_MAX = 32, APP_MODULES_MAX = APP_SERVICES_MAX + 2 };
+enum { APP_SERVICES_MAX = 32, APP_MODULES_MAX = APP_SERVICES_MAX + 3 };
 
 struct app {
     struct options options;
@@ -58,6 +58,7 @@ int command_check(struct app *app, int argc, char **argv);
 int command_edge(struct app *app, int argc, char **argv);
 int command_audit(struct app *app, int argc, char **argv);
 int command_key(struct app *app, int argc, char **argv);
+int command_client(struct app *app, int argc, char **argv);
 int command_policy(struct app *app, int argc, char **argv);
 int command_config(struct app *app, int argc, char **argv);
 

@@ -47,7 +47,7 @@ static bool guarded(struct str path)
     if (is_of_nodes(path))
         return false;
     return str_starts(path, S("/ngsi-ld/")) || str_starts(path, S("/v2/")) ||
-           str_starts(path, S("/link/"));
+           str_starts(path, S("/link/")) || str_starts(path, S("/trust/"));
 }
 
 /* false: the response is filled. */

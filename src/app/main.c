@@ -23,6 +23,8 @@ static const struct {
      command_audit},
     {"key", "new|revoke|list [NAME]", "keys: who may call from elsewhere, and with what policies",
      command_key},
+    {"client", "add|change|list ...",
+     "the parties that people sign in to, and programs with rights", command_client},
     {"policy", "set|end|list [NAME] [FILE]", "policies: what keys and the public may do",
      command_policy},
     {"config", "[--markdown]", "show every setting with its default", command_config},

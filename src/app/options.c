@@ -24,7 +24,7 @@ static size_t bind_all(struct options *o, struct config_bind binds[static TABLES
     const struct config_bind own[] = {
         {&app_config, &o->app},     {&gate_config, &o->gate},     {&http_config, &o->http},
         {&store_config, &o->store}, {&client_config, &o->client}, {&link_config, &o->link},
-        {&edge_config, &o->edge},   {&trust_config, &o->trust},
+        {&edge_config, &o->edge},   {&trust_config, &o->trust},   {&oidc_config, &o->oidc},
     };
     size_t n = sizeof(own) / sizeof(own[0]);
     memcpy(binds, own, sizeof(own));

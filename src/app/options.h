@@ -7,6 +7,7 @@
 #include "city/service.h"
 #include "core/config.h"
 #include "gate.h"
+#include "trust/oidc_options.h"
 #include "trust/trust.h"
 
 struct app_options {
@@ -26,6 +27,7 @@ struct options {
     struct client_options client;
     struct link_options link;
     struct trust_options trust;
+    struct oidc_options oidc;
     struct edge_options edge;
     bool demo;        /* --demo: load the demo city first */
     const char *file; /* --config */

@@ -8,6 +8,7 @@
 #include "city/page.h"
 #include "core/log.h"
 #include "services.h"
+#include "trust/oidc.h"
 #include <errno.h>
 #include <malloc.h>
 #include <signal.h>
@@ -92,6 +93,7 @@ static size_t list_modules(struct store_module list[static APP_MODULES_MAX])
     size_t n = 0;
     list[n++] = link_module;
     list[n++] = trust_module;
+    list[n++] = oidc_module;
     for (size_t i = 0; i < services_n; i++)
         if (services[i]->module)
             list[n++] = *services[i]->module;
@@ -141,13 +143,26 @@ enum err app_start_link(struct app *app, struct error *e)
     return err;
 }
 
+static struct str manager(void *ctx, const struct request *req)
+{
+    struct app *app = ctx;
+    struct str actor = access_asks(req)->actor;
+    if (!access_manages_city(app->link.access, req))
+        return STR_NONE;
+    return actor.p ? actor : S("local");
+}
+
 static enum err start_trust(struct app *app, struct error *e)
 {
     app->trust = (struct trust){.store = app->store,
                                 .pool = app->pool,
+                                .client = app->client,
                                 .clock = &clock_system,
                                 .data_dir = app->options.app.data_dir,
-                                .options = app->options.trust};
+                                .options = app->options.trust,
+                                .oidc_options = &app->options.oidc,
+                                .manager = manager,
+                                .manager_ctx = app};
     enum err err = trust_start(&app->trust, e);
     app->trust_started = err == OK;
     return err;

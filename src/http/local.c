@@ -88,3 +88,10 @@ bool request_is_private(const struct request *req)
     return read_address(req->client, &address) &&
            address_is_private((const struct sockaddr *)&address) && own_page_or_none(req);
 }
+
+struct str request_proxy_header(const struct request *req, const char *name)
+{
+    struct str first = request_header(req, name);
+    return exchange_of(req)->conn->proxy && str_eq(first, request_header_all(req, name)) ? first
+                                                                                         : STR_NONE;
+}

@@ -2,6 +2,7 @@
 #include "trust/trust.h"
 #include "account_impl.h"
 #include "trust/log.h"
+#include "trust/oidc.h"
 #include "trust/vault.h"
 
 static const struct config_key keys[] = {
@@ -29,7 +30,9 @@ enum err trust_start(struct trust *t, struct error *e)
         t->log = log_open(t, e);
     if (t->log)
         t->accounts = accounts_open(t, e);
-    if (t->accounts)
+    if (t->accounts && t->oidc_options)
+        t->oidc = oidc_open(t, e);
+    if (t->accounts && (t->oidc || !t->oidc_options))
         return OK;
     enum err err = e->code;
     trust_stop(t);
@@ -39,8 +42,10 @@ enum err trust_start(struct trust *t, struct error *e)
 void trust_stop(struct trust *t)
 {
     accounts_close(t->accounts);
+    oidc_close(t->oidc);
     log_close(t->log);
     vault_close(t->vault);
+    t->oidc = NULL;
     t->accounts = NULL;
     t->log = NULL;
     t->vault = NULL;
@@ -49,4 +54,11 @@ void trust_stop(struct trust *t)
 void trust_routes(struct trust *t, struct router *r)
 {
     log_routes(t->log, r);
+    if (t->oidc)
+        oidc_routes(t->oidc, r);
+}
+
+struct str trust_manager(const struct trust *t, const struct request *req)
+{
+    return t->manager ? t->manager(t->manager_ctx, req) : STR_NONE;
 }

@@ -22,6 +22,12 @@ bool access_manages(struct access *x, const struct access_who *who, int64_t tena
     return !v || v->admin;
 }
 
+bool access_manages_city(struct access *x, const struct request *req)
+{
+    const struct access_tenant *t = map_get(&access_now(x)->tenant_names, S(""));
+    return access_manages(x, access_asks(req), t ? t->n : 0);
+}
+
 bool access_secrets(struct access *x, const struct request *req, int64_t tenant)
 {
     const struct access_who *who = access_asks(req);

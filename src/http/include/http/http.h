@@ -112,6 +112,10 @@ bool request_is_local(const struct request *req);
  * and no web page of another site made it send the request. */
 bool request_is_private(const struct request *req);
 
+/* A header that only a trusted proxy may set, as what it knows of the client's certificate (RFC
+ * 9440): absent when the request came from anybody else, or when it was sent more than once. */
+struct str request_proxy_header(const struct request *req, const char *name);
+
 struct multipart_part {
     struct str name, filename, type, body;
 };

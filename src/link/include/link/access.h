@@ -80,6 +80,8 @@ const struct access_view *access_view(struct access *x, const struct access_who 
 const struct access_view *access_view_of(struct access *x, struct str actor, int64_t tenant);
 /* Keys, policies, export of everything: for the city, this machine and keys with the right. */
 bool access_manages(struct access *x, const struct access_who *who, int64_t tenant);
+/* The default tenant, and with it what is there once for the whole city? */
+bool access_manages_city(struct access *x, const struct request *req);
 /* May they read what is kept to be shown to others as a proof: headers for sources, and for
  * receivers that nobody known subscribed? Who manages may, and where no policy hides anything this
  * network. */

@@ -6,6 +6,7 @@
 #define TRUST_TRUST_H
 
 #include "core/pool.h"
+#include "http/client.h"
 #include "http/http.h"
 #include "store/store.h"
 
@@ -22,22 +23,33 @@ extern const struct store_module trust_module; /* migrations of all tables of tr
 
 struct accounts;
 struct audit_log;
+struct oidc;
+struct oidc_options;
 struct vault;
 
 struct trust {
     struct store *store;
     struct pool *pool;
+    struct client *client; /* for calling clients' servers; may be NULL when oidc_options is */
     const struct clock *clock;
     const char *data_dir;
     struct trust_options options;
+    const struct oidc_options *oidc_options; /* NULL: no OpenID Provider */
+    /* Who manages the city, by the rules of whoever started this: their name for logs, absent for
+     * everybody else. NULL: nobody does. */
+    struct str (*manager)(void *ctx, const struct request *req);
+    void *manager_ctx;
     struct audit_log *log;
     struct vault *vault;
     struct accounts *accounts;
+    struct oidc *oidc; /* NULL: none */
 };
 
 /* Everything given must outlive it. */
 enum err trust_start(struct trust *t, struct error *e);
 void trust_stop(struct trust *t);
 void trust_routes(struct trust *t, struct router *r);
+/* See struct trust. */
+struct str trust_manager(const struct trust *t, const struct request *req);
 
 #endif
