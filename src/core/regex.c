@@ -155,3 +155,36 @@ void regex_free(struct regex *r)
     pcre2_match_context_free(r->long_limits);
     free(r);
 }
+
+/* --- looking at a pattern --- */
+
+/* One of the quantifiers, that may take back what stands before it. */
+static bool quantifies(char c)
+{
+    return c == '*' || c == '?' || c == '{' || c == '+';
+}
+
+size_t regex_beginning(struct str pattern, char *out, size_t max)
+{
+    size_t n = 0;
+    if (!pattern.n || pattern.p[0] != '^' || memchr(pattern.p, '|', pattern.n)) {
+        return 0;
+    }
+    for (size_t i = 1; i < pattern.n && n < max; i++) {
+        char c = pattern.p[i];
+        if (c == '\\') {
+            c = ++i < pattern.n ? pattern.p[i] : '\0';
+            if (c <= ' ' || c >= 0x7f || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
+                (c >= 'a' && c <= 'z')) {
+                break;
+            }
+        } else if (c <= ' ' || c >= 0x7f || strchr("^$.[]()*?{}+#", c)) {
+            break;
+        }
+        if (i + 1 < pattern.n && quantifies(pattern.p[i + 1])) {
+            break;
+        }
+        out[n++] = c;
+    }
+    return n;
+}

@@ -15,6 +15,7 @@
 
 #include "core/buf.h"
 #include "core/map.h"
+#include "store/journal.h"
 #include "store/store.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -221,12 +222,18 @@ struct store {
     struct {
         void (*fn)(void *ctx);
         void *ctx;
+        bool unmarked; /* only of commits with a row that has no mark */
     } listeners[JOURNAL_LISTENERS];
     struct {
         const char *topic;
         void (*fn)(void *ctx, struct str key);
         void *ctx;
     } heeders[JOURNAL_LISTENERS]; /* under listeners_lock too */
+
+    struct journal_news *news;
+    pthread_mutex_t marker_lock; /* held while it is called */
+    journal_marker *marker;
+    void *marker_ctx;
 
     pthread_mutex_t health_lock;
     _Atomic bool degraded;
@@ -256,9 +263,26 @@ void journal_heads_forget(struct journal_heads *h); /* everything: after a rollb
 void journal_heads_keep(struct journal_heads *h);   /* the change succeeded */
 void journal_heads_undo(struct journal_heads *h);   /* the change was undone */
 bool journal_heads_dirty(const struct journal_heads *h);
+/* A row appended by the transaction that is open, or was just committed. */
+struct journal_fresh {
+    int64_t tenant, seq;
+    uint64_t mark;
+};
+/* Those rows in order; the next transaction begins with none. */
+const struct journal_fresh *journal_heads_fresh(struct journal_heads *h, size_t *n);
 /* Write the heads of the batch into their table, just before the commit. */
 enum err journal_heads_flush(struct store_conn *c);
+/* After a commit of ours that added rows: remember them, wake who listens. */
+void journal_committed(struct store *s);
+/* Somebody else may have added rows. */
 void journal_wake(struct store *s);
+struct journal_news *journal_news_new(void);
+void journal_news_free(struct journal_news *n);
+/* False: every row has a mark. */
+bool journal_news_add(struct journal_news *n, const struct journal_fresh *rows, size_t n_rows);
+void journal_news_foreign(struct journal_news *n);
+/* Commits may have been lost: their numbers may come again. */
+void journal_news_forget(struct journal_news *n);
 /* A hint of another process: to those who heed its topic. Absent texts: to all. */
 void hints_heard(struct store *s, struct str topic, struct str key);
 /* Verify the chain of every tenant. */

@@ -38,6 +38,9 @@ struct journal_heads {
     struct map by_tenant; /* key: the bytes of head.tenant */
     struct head *touched;
     size_t dirty;
+    /* rows of this transaction; those of changes that succeeded */
+    struct journal_fresh *fresh;
+    size_t n_fresh, cap_fresh, kept;
 };
 
 struct journal_heads *journal_heads_new(void)
@@ -53,6 +56,7 @@ void journal_heads_free(struct journal_heads *h)
     if (!h)
         return;
     journal_heads_forget(h);
+    free(h->fresh);
     free(h);
 }
 
@@ -63,6 +67,7 @@ void journal_heads_forget(struct journal_heads *h)
     h->by_tenant = (struct map)MAP_INIT;
     h->touched = NULL;
     h->dirty = 0;
+    h->n_fresh = h->kept = 0;
 }
 
 void journal_heads_keep(struct journal_heads *h)
@@ -70,6 +75,7 @@ void journal_heads_keep(struct journal_heads *h)
     for (struct head *t = h->touched; t; t = t->next_touched)
         t->touched = false;
     h->touched = NULL;
+    h->kept = h->n_fresh;
 }
 
 void journal_heads_undo(struct journal_heads *h)
@@ -83,6 +89,25 @@ void journal_heads_undo(struct journal_heads *h)
         t->touched = false;
     }
     h->touched = NULL;
+    h->n_fresh = h->kept;
+}
+
+static void add_fresh(struct journal_heads *h, const struct journal_row *row)
+{
+    if (h->n_fresh == h->cap_fresh) {
+        h->cap_fresh = h->cap_fresh ? h->cap_fresh * 2 : 64;
+        h->fresh = realloc(h->fresh, h->cap_fresh * sizeof(*h->fresh));
+        if (!h->fresh)
+            abort();
+    }
+    h->fresh[h->n_fresh++] = (struct journal_fresh){row->tenant, row->seq, row->mark};
+}
+
+const struct journal_fresh *journal_heads_fresh(struct journal_heads *h, size_t *n)
+{
+    *n = h->n_fresh;
+    h->n_fresh = h->kept = 0;
+    return h->fresh;
 }
 
 bool journal_heads_dirty(const struct journal_heads *h)
@@ -212,6 +237,7 @@ enum err journal_append(struct store_conn *c, struct journal_row *row, struct er
     if (err)
         return err;
     touch(c->store->writer.heads, head);
+    add_fresh(c->store->writer.heads, row);
     head->seq = row->seq;
     head->hash = hash;
     return OK;
@@ -403,17 +429,28 @@ enum err journal_trim(struct store_conn *c, int64_t tenant, int64_t upto, struct
 
 /* --- listeners --- */
 
-void journal_listen(struct store *s, void (*fn)(void *ctx), void *ctx)
+static void listen_to(struct store *s, void (*fn)(void *ctx), void *ctx, bool unmarked)
 {
     pthread_mutex_lock(&s->listeners_lock);
     for (size_t i = 0; i < JOURNAL_LISTENERS; i++) {
         if (!s->listeners[i].fn) {
             s->listeners[i].fn = fn;
             s->listeners[i].ctx = ctx;
+            s->listeners[i].unmarked = unmarked;
             break;
         }
     }
     pthread_mutex_unlock(&s->listeners_lock);
+}
+
+void journal_listen(struct store *s, void (*fn)(void *ctx), void *ctx)
+{
+    listen_to(s, fn, ctx, false);
+}
+
+void journal_listen_unmarked(struct store *s, void (*fn)(void *ctx), void *ctx)
+{
+    listen_to(s, fn, ctx, true);
 }
 
 void journal_unlisten(struct store *s, void (*fn)(void *ctx), void *ctx)
@@ -425,13 +462,26 @@ void journal_unlisten(struct store *s, void (*fn)(void *ctx), void *ctx)
     pthread_mutex_unlock(&s->listeners_lock);
 }
 
-void journal_wake(struct store *s)
+static void wake(struct store *s, bool unmarked)
 {
     pthread_mutex_lock(&s->listeners_lock);
     for (size_t i = 0; i < JOURNAL_LISTENERS; i++)
-        if (s->listeners[i].fn)
+        if (s->listeners[i].fn && (unmarked || !s->listeners[i].unmarked))
             s->listeners[i].fn(s->listeners[i].ctx);
     pthread_mutex_unlock(&s->listeners_lock);
+}
+
+void journal_committed(struct store *s)
+{
+    size_t n;
+    const struct journal_fresh *rows = journal_heads_fresh(s->writer.heads, &n);
+    wake(s, journal_news_add(s->news, rows, n));
+}
+
+void journal_wake(struct store *s)
+{
+    journal_news_foreign(s->news);
+    wake(s, true);
 }
 
 /* --- checking --- */

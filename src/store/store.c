@@ -69,6 +69,8 @@ struct store *store_alloc(const struct store_options *o, const struct clock *clo
     writer_init(&s->writer);
     pthread_mutex_init(&s->listeners_lock, NULL);
     pthread_mutex_init(&s->health_lock, NULL);
+    pthread_mutex_init(&s->marker_lock, NULL);
+    s->news = journal_news_new();
     return s;
 }
 
@@ -81,6 +83,8 @@ void store_free(struct store *s)
     pthread_mutex_destroy(&s->writer.lock);
     pthread_mutex_destroy(&s->listeners_lock);
     pthread_mutex_destroy(&s->health_lock);
+    pthread_mutex_destroy(&s->marker_lock);
+    journal_news_free(s->news);
     arena_release(&s->arena);
     free(s);
 }
@@ -360,6 +364,8 @@ void store_unheed(struct store *s, void (*fn)(void *ctx, struct str key), void *
 
 void hints_heard(struct store *s, struct str topic, struct str key)
 {
+    if (!topic.p)
+        journal_news_forget(s->news);
     pthread_mutex_lock(&s->listeners_lock);
     for (size_t i = 0; i < JOURNAL_LISTENERS; i++)
         if (s->heeders[i].fn && (!topic.p || str_eq(topic, str_c(s->heeders[i].topic))))

@@ -366,7 +366,7 @@ static void run_batch(struct store *s, size_t n)
         metric_add(&changes, (int64_t)n);
         set_health(s, NULL);
         if (rows)
-            journal_wake(s);
+            journal_committed(s);
     } else {
         e.code = ERR_UNAVAILABLE;
         metric_add(&failed_batches, 1);

@@ -291,6 +291,19 @@ static struct str event_body(const struct repo_put *p, struct str doc, struct st
     return buf_view(out);
 }
 
+/* The mark of the row: see journal_mark(). */
+static uint64_t mark_of(struct store_conn *c, const struct repo_put *p)
+{
+    const struct entity_delta *d = p->delta;
+    struct entity_event ev = {.op = !p->before ? EVENT_CREATED
+                                    : d->after ? EVENT_UPDATED
+                                               : EVENT_DELETED,
+                              .doc = d->after ? d->after : p->before};
+    ev.changes.v = d->changes.v;
+    ev.changes.n = d->changes.n;
+    return journal_mark(c, p->arena, p->tenant, &ev);
+}
+
 /* --- the change --- */
 
 static const struct store_bulk update_entity = {
@@ -333,6 +346,7 @@ enum err repo_put(struct store_conn *c, const struct repo_put *p, int64_t *seq, 
     int64_t eid = 0;
     enum err err = p->sync ? sync_stamp(c, p, e) : OK;
     j.body = event_body(p, doc, p->sync ? sync_journal(p->sync, &j) : STR_NONE, &scratch);
+    j.mark = mark_of(c, p);
     if (err == OK)
         err = journal_append(c, &j, e);
     if (err == OK)

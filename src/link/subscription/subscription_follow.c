@@ -38,12 +38,24 @@ struct copied_row {
 struct chunk {
     struct arena arena;
     VEC(struct copied_row) rows;
+    struct store *store;
+    int64_t tenant;
+    uint64_t mark;  /* of rows that need not be read */
+    int64_t upto;   /* all rows up to it are here, or need not be */
+    bool more;      /* there may be some behind them */
+    uint64_t epoch; /* of the journal before it was read */
 };
 
 static bool copy_row(void *ctx, const struct journal_row *row)
 {
     struct chunk *c = ctx;
+    if (journal_marked(c->store, c->tenant, row->seq - 1, c->mark) >= row->seq) {
+        c->more = true; /* behind those with the mark */
+        return false;
+    }
     struct copied_row *r = vec_push(&c->arena, &c->rows);
+    c->upto = row->seq;
+    c->more = c->rows.n == CHUNK_ROWS;
     r->seq = row->seq;
     r->at = row->at;
     if (str_eq(row->topic, S("notified")))
@@ -54,17 +66,26 @@ static bool copy_row(void *ctx, const struct journal_row *row)
     return true;
 }
 
-/* Rows after a position. ERR_NOT_FOUND: trimmed, *oldest is what is still there. */
-static enum err read_chunk(struct subscriptions *h, int64_t tenant, int64_t after, struct chunk *c,
-                           int64_t *oldest)
+/* The chunk behind a position, which begins with what concerns nobody and is passed over. */
+static struct chunk chunk_after(struct subscriptions *h, int64_t tenant, int64_t after)
+{
+    struct chunk c = {.store = h->link->store,
+                      .tenant = tenant,
+                      .mark = atomic_load(&h->index.generation),
+                      .epoch = journal_epoch(h->link->store)};
+    c.upto = journal_marked(c.store, tenant, after, c.mark);
+    return c;
+}
+
+/* Its rows. ERR_NOT_FOUND: trimmed, *oldest is what is still there. */
+static enum err read_chunk(struct subscriptions *h, struct chunk *c, int64_t *oldest)
 {
     struct error e = {0};
-    int64_t newest;
-    *c = (struct chunk){0};
+    int64_t newest, tenant = c->tenant;
     struct store_conn *conn = store_read(h->link->store, &e);
     if (!conn)
         return e.code;
-    enum err err = journal_read(conn, tenant, after, CHUNK_ROWS, copy_row, c, &e);
+    enum err err = journal_read(conn, tenant, c->upto, CHUNK_ROWS, copy_row, c, &e);
     if (err == ERR_NOT_FOUND && journal_range(conn, tenant, oldest, &newest, &e))
         err = e.code;
     store_read_done(conn);
@@ -242,15 +263,18 @@ static void offer_chunk(struct subscriptions *h, struct sub_tenant *t, struct ch
 
 static bool follow_tenant(struct subscriptions *h, struct sub_tenant *t)
 {
-    struct chunk c;
     int64_t oldest = 0;
     pthread_mutex_lock(&h->lock);
     int64_t pos = t->pos;
+    uint64_t epoch = t->epoch;
     bool any = t->n_subs > 0;
     pthread_mutex_unlock(&h->lock);
-    if (!any)
+    if (!any || journal_still(h->link->store, t->tenant, pos, epoch))
         return false;
-    enum err err = read_chunk(h, t->tenant, pos, &c, &oldest);
+    struct chunk c = chunk_after(h, t->tenant, pos);
+    enum err err = OK;
+    if (!journal_still(h->link->store, t->tenant, c.upto, epoch))
+        err = read_chunk(h, &c, &oldest);
     if (err == ERR_NOT_FOUND) {
         /* Trimmed under our feet: their own positions show it in the sweep that follows. */
         pthread_mutex_lock(&h->lock);
@@ -260,11 +284,17 @@ static bool follow_tenant(struct subscriptions *h, struct sub_tenant *t)
         t->pos = oldest - 1;
         pthread_mutex_unlock(&h->lock);
     }
-    if (!err)
+    if (!err) {
         offer_chunk(h, t, &c, true, INT64_MAX);
-    bool more = !err && c.rows.n == CHUNK_ROWS;
+        pthread_mutex_lock(&h->lock);
+        if (t->pos < c.upto)
+            t->pos = c.upto;
+        if (!c.more)
+            t->epoch = c.epoch;
+        pthread_mutex_unlock(&h->lock);
+    }
     arena_release(&c.arena);
-    return more || err == ERR_NOT_FOUND;
+    return (!err && c.more) || err == ERR_NOT_FOUND;
 }
 
 /* --- sweeps --- */
@@ -333,7 +363,6 @@ static void gap(struct subscriptions *h, struct sub_tenant *t, int64_t oldest)
 /* One piece of the tenant's sweep. True when it goes on. */
 static bool sweep_tenant(struct subscriptions *h, struct sub_tenant *t)
 {
-    struct chunk c;
     int64_t oldest = 0, upto;
     pthread_mutex_lock(&h->lock);
     int64_t from = gather(h, t);
@@ -349,10 +378,13 @@ static bool sweep_tenant(struct subscriptions *h, struct sub_tenant *t)
     pthread_mutex_unlock(&h->lock);
     if (!go)
         return false;
-    enum err err = read_chunk(h, t->tenant, from, &c, &oldest);
+    struct chunk c = chunk_after(h, t->tenant, from);
+    enum err err = c.upto < upto ? read_chunk(h, &c, &oldest) : OK;
     if (!err)
         offer_chunk(h, t, &c, false, upto);
     pthread_mutex_lock(&h->lock);
+    if (!err)
+        t->sweep = c.upto < upto ? c.upto : upto;
     bool moved = err == ERR_NOT_FOUND || (!err && t->sweep > from);
     if (err == ERR_NOT_FOUND)
         gap(h, t, oldest);
@@ -678,8 +710,11 @@ struct subscriptions *sub_hub_new(struct link *l, const struct sub_net *net, str
     pthread_cond_init(&h->idle, &monotonic);
     pthread_condattr_destroy(&monotonic);
     sub_share_init(h);
-    if (!sub_load(h, e))
+    sub_index_init(&h->index);
+    if (!sub_load(h, e)) {
+        journal_mark_by(l->store, sub_index_mark, &h->index);
         return h;
+    }
     sub_hub_unref(h);
     return NULL;
 }
@@ -707,12 +742,13 @@ struct subscriptions *subscriptions_new(struct link *l, struct error *e)
     if (!h)
         return NULL;
     h->threaded = true;
-    journal_listen(l->store, on_journal, h);
+    journal_listen_unmarked(l->store, on_journal, h);
     sub_share_start(h);
     if (!pthread_create(&h->thread, NULL, follower, h))
         return h;
     sub_share_stop(h);
     journal_unlisten(l->store, on_journal, h);
+    journal_mark_by(l->store, NULL, NULL);
     sub_hub_unref(h);
     error_set(e, ERR_INTERNAL, "cannot start the thread that follows the journal");
     return NULL;
@@ -732,6 +768,7 @@ static void wait_for_answers(struct subscriptions *h)
 void subscriptions_free(struct subscriptions *h)
 {
     struct error e = {0};
+    journal_mark_by(h->link->store, NULL, NULL);
     if (h->threaded) {
         sub_share_stop(h);
         journal_unlisten(h->link->store, on_journal, h);

@@ -125,10 +125,12 @@ struct sub_group {
     struct sub_payload *payload;
 };
 
+enum { SUB_BEGINNING = 64 };
 struct sub_selector {
     const struct str *ids;
     size_t n_ids;
     struct regex *pattern;
+    struct str beginning;          /* of every id that matches it; empty: not known */
     const struct type_node *types; /* NULL: any */
     struct str type_text;
 };
@@ -262,17 +264,30 @@ void sub_links_close(struct sub_links *l);
 
 struct sub;
 struct sub_list;
+/* Who may be concerned by what. It changes under the hub's lock, so that the hub may look at it
+ * under that; the writer thread looks under its own lock. */
+struct sub_index {
+    pthread_rwlock_t lock;
+    struct map by_key;
+    size_t beginnings[SUB_BEGINNING +
+                      1];        /* entries under patterns, by length of what they begin with */
+    _Atomic uint64_t generation; /* another one after each change; unique in the process */
+};
+void sub_index_init(struct sub_index *x);
+void sub_index_release(struct sub_index *x);
 /* Enter a subscription under, or take it from, the keys of its spec's selectors. */
-void sub_index_add(struct map *index, struct sub *s);
-void sub_index_remove(struct map *index, struct sub *s);
-void sub_index_release(struct map *index);
+void sub_index_add(struct sub_index *x, struct sub *s);
+void sub_index_remove(struct sub_index *x, struct sub *s);
 /* Lists of subscriptions that the change may concern, to each(): a superset, perhaps twice. */
-void sub_index_find(const struct map *index, struct arena *a, int64_t tenant,
+void sub_index_find(const struct sub_index *x, struct arena *a, int64_t tenant,
                     const struct entity_event *ev,
                     void (*each)(void *ctx, const struct sub_list *list), void *ctx);
 /* Those that follow registrations. */
-void sub_index_registrations(const struct map *index, struct arena *a, int64_t tenant,
+void sub_index_registrations(const struct sub_index *x, struct arena *a, int64_t tenant,
                              void (*each)(void *ctx, const struct sub_list *list), void *ctx);
+/* The generation if the change concerns none of them, else 0. On the writer thread, without the
+ * hub's lock; a journal_marker. */
+uint64_t sub_index_mark(void *index, struct arena *a, int64_t tenant, const void *event);
 /* Does the change concern the subscription? Errors (a pattern over its limits) count as yes:
  * nothing is skipped silently. */
 bool sub_concerns(const struct sub_spec *s, const struct sub_place *at, struct arena *a,
@@ -433,6 +448,7 @@ struct sub_tenant {
     int64_t disk_pos; /* as written down */
     int64_t sweep;    /* rows up to it were offered by the present sweep; -1: there is none */
     size_t n_subs;
+    uint64_t epoch; /* of the journal when it was last read to its end; 0: not yet */
     struct sub_tenant *next;
 };
 
@@ -454,7 +470,7 @@ struct subscriptions {
 
     struct sub_list all;
     struct map by_id; /* "TENANT id" -> struct sub; keys stand in the specs */
-    struct map index; /* subscription_match.c */
+    struct sub_index index;
     struct map groups, hosts;
     struct sub_tenant *tenants;
     struct sub_list timers;                    /* binary heap by due; v[0] is not used */

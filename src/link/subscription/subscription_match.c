@@ -2,10 +2,14 @@
  * Which subscriptions a change concerns (clause 5.8.6).
  *
  * Every selector stands in the index under the narrowest key that it has: each of its ids, else
- * each type that its selection needs, else "any" of its tenant; and where attributes are watched,
- * under that key with each of them. A change looks up its own id, its types and "any", alone and
- * with what it changed; what is found there is checked exactly by sub_concerns(). So thousands that
- * watch another attribute of a type that changes often cost nothing.
+ * each type that its selection needs, else "any" of its tenant, the last two with what ids begin
+ * with where a pattern says so; and where attributes are watched, under that key with each of
+ * them. A change looks up its own id, its types and "any", the beginnings of its id, alone and with
+ * what it changed; what is found there is checked exactly by sub_concerns(). So thousands that
+ * watch another attribute of a type that changes often, or other ids, cost nothing.
+ *
+ * The same is asked on the writer thread, while the change is at hand: rows that concern nobody
+ * are marked with the index's generation, and the follower passes over them without reading.
  */
 #include "core/regex.h"
 #include "entity_impl.h"
@@ -45,9 +49,27 @@ struct index_entry {
     char key[];
 };
 
+/* A key and its parts in bytes: kind, tenant, name; for an attribute '\n' and its name behind it;
+ * for a beginning '\r' and it between. No name has such signs. */
+static struct str joined(struct arena *a, struct str x, char sign, struct str y)
+{
+    char *p = arena_alloc(a, x.n + 1 + y.n);
+    memcpy(p, x.p, x.n);
+    p[x.n] = sign;
+    if (y.n)
+        memcpy(p + x.n + 1, y.p, y.n);
+    return str_n(p, x.n + 1 + y.n);
+}
+
 static struct str key_text(struct arena *a, char kind, int64_t tenant, struct str name)
 {
-    return str_printf(a, "%c%lld %" STR_F, kind, (long long)tenant, STR_A(name));
+    return joined(a, str_n((const char *)&tenant, sizeof(tenant)), kind, name);
+}
+
+/* The key of a type, or of any. */
+static struct str narrowed(struct arena *a, struct str key, const struct sub_selector *sel)
+{
+    return sel->beginning.n ? joined(a, key, '\r', sel->beginning) : key;
 }
 
 /* The keys of a selector, each to fn. */
@@ -65,10 +87,10 @@ static void selector_keys(struct arena *a, int64_t tenant, const struct sub_sele
         if (hints[h].kind != HINT_TYPE)
             continue;
         for (size_t i = 0; i < hints[h].n_names; i++)
-            fn(ctx, key_text(a, 't', tenant, hints[h].names[i]));
+            fn(ctx, narrowed(a, key_text(a, 't', tenant, hints[h].names[i]), sel));
         return;
     }
-    fn(ctx, key_text(a, 'a', tenant, S("")));
+    fn(ctx, narrowed(a, key_text(a, 'a', tenant, S("")), sel));
 }
 
 struct keyed {
@@ -105,11 +127,6 @@ static void remove_under(void *ctx, struct str key)
     free(e);
 }
 
-static struct str with_attr(struct arena *a, struct str key, struct str attr)
-{
-    return str_printf(a, "%" STR_F "\n%" STR_F, STR_A(key), STR_A(attr));
-}
-
 struct spread {
     struct arena *arena;
     const struct sub_spec *spec;
@@ -123,7 +140,7 @@ static void spread_key(void *ctx, struct str key)
     const struct spread *x = ctx;
     size_t n = x->spec->face ? 0 : x->spec->n_watched;
     for (size_t i = 0; i < n; i++)
-        x->fn(x->ctx, with_attr(x->arena, key, x->spec->watched[i]));
+        x->fn(x->ctx, joined(x->arena, key, '\n', x->spec->watched[i]));
     if (!n)
         x->fn(x->ctx, key);
 }
@@ -143,32 +160,58 @@ static void each_key(struct map *index, struct sub *s, void (*fn)(void *ctx, str
     arena_release(&a);
 }
 
+/* A mark of one generation says nothing in any other, of this index or another one. */
+static void next_generation(struct sub_index *x)
+{
+    static _Atomic uint64_t last;
+    atomic_store(&x->generation, atomic_fetch_add(&last, 1) + 1);
+}
+
 /* Periodic subscriptions do not follow changes and stand under no key. */
-void sub_index_add(struct map *index, struct sub *s)
+static void change_index(struct sub_index *x, struct sub *s, int by,
+                         void (*fn)(void *ctx, struct str key))
 {
-    if (!s->spec->interval_us)
-        each_key(index, s, add_under);
+    if (s->spec->interval_us)
+        return;
+    pthread_rwlock_wrlock(&x->lock);
+    each_key(&x->by_key, s, fn);
+    for (size_t i = 0; i < s->spec->n_selectors; i++)
+        x->beginnings[s->spec->selectors[i].beginning.n] += (size_t)by;
+    next_generation(x);
+    pthread_rwlock_unlock(&x->lock);
 }
 
-void sub_index_remove(struct map *index, struct sub *s)
+void sub_index_add(struct sub_index *x, struct sub *s)
 {
-    if (!s->spec->interval_us)
-        each_key(index, s, remove_under);
+    change_index(x, s, 1, add_under);
 }
 
-void sub_index_release(struct map *index)
+void sub_index_remove(struct sub_index *x, struct sub *s)
+{
+    change_index(x, s, -1, remove_under);
+}
+
+void sub_index_init(struct sub_index *x)
+{
+    *x = (struct sub_index){.by_key = MAP_INIT};
+    pthread_rwlock_init(&x->lock, NULL);
+    next_generation(x);
+}
+
+void sub_index_release(struct sub_index *x)
 {
     struct map_iter it = {0};
-    while (map_next(index, &it)) {
+    while (map_next(&x->by_key, &it)) {
         struct index_entry *e = it.value;
         free(e->list.v);
         free(e);
     }
-    map_release(index);
+    map_release(&x->by_key);
+    pthread_rwlock_destroy(&x->lock);
 }
 
 struct looking {
-    const struct map *index;
+    const struct sub_index *index;
     struct arena *arena;
     const struct entity_event *ev;
     void (*each)(void *ctx, const struct sub_list *list);
@@ -177,7 +220,7 @@ struct looking {
 
 static void find_one(const struct looking *l, struct str key)
 {
-    const struct index_entry *e = map_get(l->index, key);
+    const struct index_entry *e = map_get(&l->index->by_key, key);
     if (e)
         l->each(l->ctx, &e->list);
 }
@@ -189,20 +232,29 @@ static void find(const struct looking *l, struct str key)
     const struct entity_event *ev = l->ev;
     find_one(l, key);
     for (size_t i = 0; i < ev->changes.n; i++)
-        find_one(l, with_attr(l->arena, key, ev->changes.v[i].attr));
+        find_one(l, joined(l->arena, key, '\n', ev->changes.v[i].attr));
     for (uint32_t i = 0; ev->op != EVENT_UPDATED && i < ev->doc->n; i++)
         if (!entity_is_member(json_key(&ev->doc->members[i])))
-            find_one(l, with_attr(l->arena, key, json_key(&ev->doc->members[i])));
+            find_one(l, joined(l->arena, key, '\n', json_key(&ev->doc->members[i])));
 }
 
-void sub_index_find(const struct map *index, struct arena *a, int64_t tenant,
+/* The same, and with each beginning of the id that some pattern has. */
+static void find_beginnings(const struct looking *l, struct str key, struct str id)
+{
+    find(l, key);
+    for (size_t n = 1; n <= SUB_BEGINNING && n <= id.n; n++)
+        if (l->index->beginnings[n])
+            find(l, joined(l->arena, key, '\r', str_sub(id, 0, n)));
+}
+
+void sub_index_find(const struct sub_index *x, struct arena *a, int64_t tenant,
                     const struct entity_event *ev,
                     void (*each)(void *ctx, const struct sub_list *list), void *ctx)
 {
     const struct json *types = entity_types(ev->doc);
     struct str id = entity_id(ev->doc);
-    struct looking l = {index, a, ev, each, ctx};
-    if (!index->n)
+    struct looking l = {x, a, ev, each, ctx};
+    if (!x->by_key.n)
         return;
     find(&l, key_text(a, 'i', tenant, id));
     if (str_starts(id, S(V2_ALIAS))) { /* others with the same id in NGSIv2 stand under its first */
@@ -211,16 +263,37 @@ void sub_index_find(const struct map *index, struct arena *a, int64_t tenant,
             find(&l, key_text(a, 'i', tenant, first));
     }
     for (uint32_t i = 0; json_is(types, JSON_ARRAY) && i < types->n; i++)
-        find(&l, key_text(a, 't', tenant, json_text(&types->items[i])));
-    find(&l, key_text(a, 'a', tenant, S("")));
+        find_beginnings(&l, key_text(a, 't', tenant, json_text(&types->items[i])), id);
+    find_beginnings(&l, key_text(a, 'a', tenant, S("")), id);
 }
 
-void sub_index_registrations(const struct map *index, struct arena *a, int64_t tenant,
+void sub_index_registrations(const struct sub_index *x, struct arena *a, int64_t tenant,
                              void (*each)(void *ctx, const struct sub_list *list), void *ctx)
 {
-    const struct index_entry *e = map_get(index, key_text(a, 'r', tenant, S("")));
+    const struct index_entry *e = map_get(&x->by_key, key_text(a, 'r', tenant, S("")));
     if (e)
         each(ctx, &e->list);
+}
+
+static void note_found(void *ctx, const struct sub_list *list)
+{
+    bool *found = ctx;
+    (void)list;
+    *found = true;
+}
+
+/* Whoever is entered meanwhile changes the generation, and the mark is none: it is not waited for.
+ */
+uint64_t sub_index_mark(void *index, struct arena *a, int64_t tenant, const void *event)
+{
+    struct sub_index *x = index;
+    bool found = false;
+    if (pthread_rwlock_tryrdlock(&x->lock))
+        return 0;
+    sub_index_find(x, a, tenant, event, note_found, &found);
+    uint64_t generation = atomic_load(&x->generation);
+    pthread_rwlock_unlock(&x->lock);
+    return found ? 0 : generation;
 }
 
 /* --- conditions --- */

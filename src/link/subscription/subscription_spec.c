@@ -84,8 +84,13 @@ static enum err take_selectors(struct sub_spec *s, struct arena *a, const struct
         } else {
             sel->n_ids = names_of(a, id, &sel->ids);
         }
-        if (pattern.p && !sel->n_ids && !(sel->pattern = regex_new(pattern, e)))
-            return e->code;
+        if (pattern.p && !sel->n_ids) {
+            char beginning[SUB_BEGINNING];
+            sel->beginning =
+                keep(a, str_n(beginning, regex_beginning(pattern, beginning, SUB_BEGINNING)));
+            if (!(sel->pattern = regex_new(pattern, e)))
+                return e->code;
+        }
         if (!str_eq(sel->type_text, S("*")) &&
             !(sel->types = query_parse_types(a, sel->type_text, ld_core(), &QUERY_DEFAULT, e)))
             return e->code;

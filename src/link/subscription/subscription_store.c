@@ -174,6 +174,7 @@ static void drop_all(struct subscriptions *h)
         sub_delete(h, h->all.v[h->all.n - 1]);
     for (struct sub_tenant *t = h->tenants; t; t = t->next) {
         t->pos = t->disk_pos = 0;
+        t->epoch = 0;
         t->sweep = -1;
     }
 }

@@ -230,6 +230,41 @@ static void threads_share_a_pattern(void **state)
     regex_free(r);
 }
 
+static void a_beginning_is_what_all_matches_share(void **state)
+{
+    static const struct {
+        const char *pattern, *beginning;
+    } cases[] = {
+        {"^urn:x:.*", "urn:x:"},
+        {"^urn:x$", "urn:x"},
+        {"^a\\.b\\:c[0-9]", "a.b:c"},
+        {"urn:x", ""},
+        {"^a|b", ""},
+        {"^(?:a|b)", ""},
+        {"^ab*", "a"},
+        {"^ab?c", "a"},
+        {"^ab{0,2}", "a"},
+        {"^ab+", "a"},
+        {"^(?i)ab", ""},
+        {"^\\d", ""},
+        {"^a\\.*", "a"},
+        {"^", ""},
+        {"", ""},
+        {"^a\\", "a"},
+        {"^\xe9\xa7\x85", ""},
+        {"^0123456789abcdef", "01234567"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char out[8];
+        size_t n = regex_beginning(str_c(cases[i].pattern), out, sizeof out);
+        size_t want = strlen(cases[i].beginning);
+        if (n != want || memcmp(out, cases[i].beginning, n)) {
+            fail_msg("%s: %.*s", cases[i].pattern, (int)n, out);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +274,7 @@ int main(void)
         cmocka_unit_test(nothing_stalls),
         cmocka_unit_test(ordinary_searches_stay_within_the_limits),
         cmocka_unit_test(threads_share_a_pattern),
+        cmocka_unit_test(a_beginning_is_what_all_matches_share),
     };
     return cmocka_run_group_tests_name("regex", tests, NULL, NULL);
 }

@@ -369,6 +369,124 @@ static void a_gap_is_filled_with_everything_and_counted(void **state)
     assert_int_equal(s->state, ST_LIVE);
 }
 
+/* --- who is concerned --- */
+
+/* What one asks for, and by what simple rule it should hear of sensor ID of TYPE and its attribute.
+ */
+static const struct {
+    const char *id, *entities, *more;
+    int number; /* of the entity, from 0; -1: any */
+    const char *type, *attr;
+} wanted[] = {
+    {"all", "{'type':'Sensor'}", "", -1, "Sensor", NULL},
+    {"other", "{'type':'Other'}", "", -1, "Other", NULL},
+    {"none", "{'type':'Nowhere'}", "", -1, "Nowhere", NULL},
+    {"one", "{'type':'Sensor','id':'urn:x:1'}", "", 1, "Sensor", NULL},
+    {"nobody", "{'type':'Sensor','id':'urn:x:77'}", "", 77, "Sensor", NULL},
+    {"begins", "{'type':'Sensor','idPattern':'^urn:x:2.*'}", "", 2, "Sensor", NULL},
+    {"whole", "{'type':'Sensor','idPattern':'^urn:x:3$'}", "", 3, "Sensor", NULL},
+    {"foreign", "{'type':'Sensor','idPattern':'^urn:y:.*'}", "", 77, "Sensor", NULL},
+    {"within", "{'type':'Sensor','idPattern':':2$'}", "", 2, "Sensor", NULL},
+    {"either", "{'type':'Other','idPattern':'^urn:x:1|^urn:x:9'}", "", 1, "Other", NULL},
+    {"watches", "{'type':'Sensor'}", ",'watchedAttributes':['t']", -1, "Sensor", "t"},
+    {"unwatched", "{'type':'Sensor'}", ",'watchedAttributes':['w']", -1, "Sensor", "w"},
+    {"both", "{'type':'Sensor','idPattern':'^urn:x:2'}", ",'watchedAttributes':['u']", 2, "Sensor",
+     "u"},
+};
+enum { WANTED = sizeof(wanted) / sizeof(wanted[0]), NUMBERS = 4 };
+
+static void change_one(struct lab *l, int number, const char *type, const char *attr, int v)
+{
+    char id[40], text[300];
+    snprintf(id, sizeof(id), "urn:x:%d", number);
+    snprintf(text, sizeof(text), "{'id':'%s','type':'%s','%s':{'type':'Property','value':%d}}", id,
+             type, attr, v);
+    lab_write(l, OP_UPSERT_UPDATE, id, text);
+}
+
+static int64_t tenant_pos(struct lab *l)
+{
+    return l->hub->tenants->pos;
+}
+
+static void only_those_concerned_are_told(void **state)
+{
+    static const char *const attrs[] = {"t", "u"};
+    struct lab *l = *state;
+    int due[WANTED] = {0}, told[WANTED] = {0};
+    struct sub *subs[WANTED];
+    for (int i = 0; i < NUMBERS; i++) /* an entity has one type: odd ones are sensors */
+        for (int k = 0; k < 2; k++)
+            change_one(l, i, i ? "Sensor" : "Other", attrs[k], 0);
+    for (size_t i = 0; i < WANTED; i++) {
+        char text[500];
+        snprintf(text, sizeof(text),
+                 "{'id':'urn:s:%s','type':'Subscription','entities':[%s],'notification':"
+                 "{'endpoint':{'uri':'http://r%zu/'}}%s}",
+                 wanted[i].id, wanted[i].entities, i, wanted[i].more);
+        subs[i] = lab_subscribe(l, text);
+    }
+    lab_run(l);
+    for (int round = 1; round <= 60; round++) {
+        int number = round * 7 % NUMBERS, k = round / 3 % 2;
+        const char *type = number ? "Sensor" : "Other";
+        change_one(l, number, type, attrs[k], round);
+        for (size_t i = 0; i < WANTED; i++)
+            due[i] += (wanted[i].number < 0 || wanted[i].number == number) &&
+                      !strcmp(wanted[i].type, type) &&
+                      (!wanted[i].attr || !strcmp(wanted[i].attr, attrs[k]));
+        if (round % 4 == 0) { /* some wait for the follower, some do not */
+            lab_run(l);
+            for (size_t i = 0; i < l->n; i++)
+                if (!l->sent[i].answered)
+                    lab_answer(l, i, 200);
+        }
+    }
+    for (int i = 0; i < 200; i++) {
+        lab_run(l);
+        for (size_t k = 0; k < l->n; k++)
+            if (!l->sent[k].answered)
+                lab_answer(l, k, 200);
+    }
+    for (size_t i = 0; i < l->n; i++)
+        told[atoi(l->sent[i].url + strlen("http://r"))]++;
+    for (size_t i = 0; i < WANTED; i++) {
+        if (told[i] != due[i])
+            fail_msg("%s: told %d, due %d", wanted[i].id, told[i], due[i]);
+        assert_int_equal(subs[i]->state, ST_LIVE);
+    }
+}
+
+static void what_concerns_nobody_is_not_read(void **state)
+{
+    struct lab *l = *state;
+    struct sub *s = lab_subscribe(
+        l, "{'id':'urn:s:a','type':'Subscription','entities':[{'type':'Sensor','id':'urn:x:9'}],"
+           "'notification':{'endpoint':{'uri':'http://r/'}}}");
+    lab_run(l);
+    int64_t pos = tenant_pos(l);
+    uint64_t mark = atomic_load(&l->hub->index.generation);
+    for (int i = 1; i <= 5; i++)
+        lab_set(l, "1", i);
+    assert_int_equal(journal_marked(l->store, 1, pos, mark), pos + 5);
+    lab_set(l, "9", 1); /* it is */
+    lab_set(l, "1", 6);
+    assert_int_equal(journal_marked(l->store, 1, pos, mark), pos + 5);
+    lab_run(l);
+    assert_int_equal(tenant_pos(l), pos + 7);
+    assert_int_equal(lab_value(l, 0), 1);
+    lab_answer(l, 0, 200);
+    /* Rows that were marked before another one came are read for it. */
+    lab_set(l, "1", 7);
+    lab_sensors(l, "b", "b", "");
+    lab_set(l, "1", 8);
+    lab_run(l);
+    assert_int_equal(l->n, 2);
+    assert_int_equal(lab_value(l, 1), 8);
+    assert_int_equal(s->state, ST_LIVE);
+    assert_int_equal(sub_seen(s), pos + 9);
+}
+
 static bool count_status(void *ctx, const struct subscription_status *st)
 {
     *(struct subscription_status *)ctx = *st;
@@ -517,6 +635,8 @@ int main(void)
         IN_LAB(a_period_tells_all_that_match),
         IN_LAB(paused_expired_and_deleted_ones_are_silent),
         IN_LAB(a_gap_is_filled_with_everything_and_counted),
+        IN_LAB(only_those_concerned_are_told),
+        IN_LAB(what_concerns_nobody_is_not_read),
         IN_LAB(the_console_sees_failures),
         IN_LAB(refusals_set_it_aside_where_it_stands),
         IN_LAB(no_limit_of_refusals_tries_for_ever),

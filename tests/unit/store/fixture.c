@@ -141,6 +141,7 @@ enum err item_apply(struct store_conn *c, void *ctx, struct error *e)
                                   .topic = S("item"),
                                   .key = str_c(key),
                                   .body = S("{\"made\":true}"),
+                                  .mark = item->mark,
                                   .actor = item->id % 2 ? S("clerk") : STR_NONE};
         err = journal_append(c, &row, e);
         item->seq = row.seq;

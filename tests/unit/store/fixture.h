@@ -49,6 +49,7 @@ struct item_change {
     bool ignore_failure; /* return OK although the statement failed */
     int64_t tenant;      /* append a row to this tenant's journal */
     int64_t seq;         /* what the row got */
+    uint64_t mark;       /* of its row */
 };
 enum err item_apply(struct store_conn *c, void *ctx, struct error *e);
 int64_t item_count(struct store *s);

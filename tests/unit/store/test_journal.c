@@ -1,4 +1,5 @@
 /* Dense positions, the chain of hashes against tampering, trimming, reading on, waking. */
+#include "engine.h"
 #include "fixture.h"
 
 #include <pthread.h>
@@ -306,6 +307,135 @@ static void listeners_are_woken_by_rows_only(void **state)
     assert_int_equal(atomic_load(&calls), before);
 }
 
+/* --- marks --- */
+
+static void add_marked(struct store *s, int64_t id, uint64_t mark, enum err end)
+{
+    char name[32];
+    struct error e;
+    snprintf(name, sizeof(name), "n%lld", (long long)id);
+    struct item_change item = {.id = id, .name = name, .tenant = 1, .mark = mark, .fail_with = end};
+    assert_int_equal(store_write(s, item_apply, &item, &e), end);
+}
+
+static void committed_rows_with_a_mark_are_known(void **state)
+{
+    struct fixture *f = *state;
+    struct store *s = f->store;
+    add_marked(s, 1, 7, OK);
+    add_marked(s, 2, 7, OK);
+    assert_int_equal(journal_marked(s, 1, 0, 7), 2);
+    assert_int_equal(journal_marked(s, 1, 1, 7), 2);
+    assert_int_equal(journal_marked(s, 1, 2, 7), 2);
+    assert_int_equal(journal_marked(s, 1, 0, 8), 0); /* of another generation */
+    assert_int_equal(journal_marked(s, 2, 0, 7), 0);
+    add_marked(s, 3, 7, ERR_CONFLICT);
+    assert_int_equal(journal_marked(s, 1, 0, 7), 2);
+    add_marked(s, 4, 0, OK); /* takes the number of the one that failed */
+    assert_int_equal(journal_marked(s, 1, 0, 7), 2);
+    assert_int_equal(journal_marked(s, 1, 2, 7), 2);
+    add_marked(s, 5, 7, OK);
+    assert_int_equal(journal_marked(s, 1, 2, 7), 2);
+    assert_int_equal(journal_marked(s, 1, 3, 7), 4);
+    for (int64_t i = 0; i < 200; i++) /* more runs than are remembered */
+        add_marked(s, 10 + i, i % 2 ? 0 : 9, OK);
+    assert_int_equal(journal_marked(s, 1, 0, 7), 0);
+    assert_int_equal(journal_marked(s, 1, 202, 9), 203);
+    assert_int_equal(check(s), 0);
+}
+
+static void what_failed_in_a_batch_leaves_no_mark(void **state)
+{
+    enum { N = 40 };
+    struct fixture *f = *state;
+    static struct told told[N];
+    static char names[N][32];
+    for (int i = 0; i < N; i++) {
+        snprintf(names[i], sizeof(names[i]), "b%d", i);
+        told[i] = (struct told){.item = {.id = 1 + i, .name = names[i], .tenant = 1}};
+        told[i].item.mark = i % 4 ? 5 : 0;
+        told[i].item.fail_with = i % 3 == 1 ? ERR_CONFLICT : OK;
+        told_submit(f->store, &told[i]);
+    }
+    told_wait(told, N);
+    int64_t last = 0;
+    for (int i = 0; i < N; i++) { /* each row is marked as its own change wanted */
+        int64_t seq = told[i].item.seq;
+        if (told[i].item.fail_with)
+            continue;
+        assert_int_equal(seq, ++last);
+        int64_t upto = journal_marked(f->store, 1, seq - 1, 5);
+        assert_true(told[i].item.mark ? upto >= seq : upto == seq - 1);
+    }
+    assert_int_equal(check(f->store), 0);
+}
+
+static void nothing_new_is_known_without_asking(void **state)
+{
+    struct fixture *f = *state;
+    struct store *s = f->store;
+    uint64_t epoch = journal_epoch(s);
+    assert_true(journal_still(s, 1, 0, epoch));
+    assert_false(journal_still(s, 1, 0, 0));
+    add_marked(s, 1, 0, OK);
+    epoch = journal_epoch(s);
+    assert_false(journal_still(s, 1, 0, epoch));
+    assert_true(journal_still(s, 1, 1, epoch));
+    assert_true(journal_still(s, 2, 0, epoch));
+    journal_wake(s); /* somebody else wrote */
+    assert_false(journal_still(s, 1, 1, epoch));
+    assert_true(journal_still(s, 1, 1, journal_epoch(s)));
+    assert_int_equal(journal_marked(s, 1, 0, 7), 0);
+    add_marked(s, 2, 7, OK);
+    assert_int_equal(journal_marked(s, 1, 1, 7), 2);
+    hints_heard(s, STR_NONE, STR_NONE); /* commits may be lost: numbers may come again */
+    assert_int_equal(journal_marked(s, 1, 1, 7), 1);
+}
+
+static void marked_rows_wake_only_who_wants_all(void **state)
+{
+    struct fixture *f = *state;
+    _Atomic int all = 0, unmarked = 0;
+    journal_listen(f->store, count_call, (void *)&all);
+    journal_listen_unmarked(f->store, count_call, (void *)&unmarked);
+    add_marked(f->store, 1, 7, OK);
+    assert_true(reaches(&all, 1));
+    assert_int_equal(atomic_load(&unmarked), 0);
+    add_marked(f->store, 2, 0, OK);
+    assert_true(reaches(&unmarked, 1));
+    journal_unlisten(f->store, count_call, (void *)&unmarked);
+    journal_unlisten(f->store, count_call, (void *)&all);
+}
+
+static uint64_t mark_topic(void *ctx, struct arena *a, int64_t tenant, const void *what)
+{
+    (void)a;
+    return what == ctx ? (uint64_t)tenant : 0;
+}
+
+static enum err marking_apply(struct store_conn *c, void *ctx, struct error *e)
+{
+    uint64_t *marks = ctx;
+    (void)e;
+    marks[0] = journal_mark(c, NULL, 3, marks);
+    marks[1] = journal_mark(c, NULL, 3, NULL);
+    return OK;
+}
+
+static void one_marker_is_asked(void **state)
+{
+    struct fixture *f = *state;
+    struct error e;
+    uint64_t marks[2];
+    journal_mark_by(f->store, mark_topic, marks);
+    assert_int_equal(store_write(f->store, marking_apply, marks, &e), OK);
+    assert_int_equal(marks[0], 3);
+    assert_int_equal(marks[1], 0);
+    journal_mark_by(f->store, NULL, NULL);
+    assert_int_equal(store_write(f->store, marking_apply, marks, &e), OK);
+    assert_int_equal(marks[0], 0);
+}
+
 /* --- two processes on one PostgreSQL (here: two stores) --- */
 
 struct side {
@@ -461,6 +591,11 @@ int main(void)
         T(trimming_keeps_the_chain),
         T(a_first_batch_may_append_and_trim),
         T(listeners_are_woken_by_rows_only),
+        T(committed_rows_with_a_mark_are_known),
+        T(what_failed_in_a_batch_leaves_no_mark),
+        T(nothing_new_is_known_without_asking),
+        T(marked_rows_wake_only_who_wants_all),
+        T(one_marker_is_asked),
         T(two_stores_share_one_database),
         T(a_duty_is_held_by_one_and_passes_on),
         T(a_lost_connection_loses_the_duty),

@@ -23,4 +23,8 @@ struct regex *regex_new(struct str pattern, struct error *e); /* UTF-8; NULL wit
 enum err regex_match(const struct regex *r, struct str s, bool *hit);
 void regex_free(struct regex *r); /* NULL is allowed */
 
+/* What every text begins with that the pattern matches, as far as is easily seen ("^urn:x\\.1.*":
+ * "urn:x.1"): ASCII, at most max bytes, into out; the number of bytes, often 0. */
+size_t regex_beginning(struct str pattern, char *out, size_t max);
+
 #endif

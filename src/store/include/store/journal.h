@@ -24,6 +24,7 @@ struct journal_row {
     struct str actor;  /* who: client or user id, may be absent */
     struct str origin; /* node where it was first written; absent: here */
     int64_t origin_seq;
+    uint64_t mark; /* of who appends, not stored: see journal_mark(); 0: none */
 };
 
 /* Inside apply(): add a row and set row->seq. */
@@ -49,9 +50,35 @@ enum err journal_begin(struct store_conn *c, int64_t tenant, int64_t seq, struct
 /*
  * Be told after each commit that added rows, also by another process on the same PostgreSQL: fn
  * runs on a thread of the store and must only wake somebody. At most 16 listeners; removal waits
- * until no call is running, so never call it from fn.
+ * until no call is running, so never call it from fn. journal_listen_unmarked() leaves out commits
+ * whose rows all have a mark.
  */
 void journal_listen(struct store *s, void (*fn)(void *ctx), void *ctx);
+void journal_listen_unmarked(struct store *s, void (*fn)(void *ctx), void *ctx);
 void journal_unlisten(struct store *s, void (*fn)(void *ctx), void *ctx);
+
+/*
+ * Rows that nobody needs to read. One follower of the journal may look at what is being written,
+ * on the writer thread, and give the row a mark: "with what I know as of this mark the row does
+ * not concern me". When it comes to the row and its mark is still that one, it passes without
+ * reading. Marks are kept in memory, for the newest rows only, and only once they are committed; a
+ * row without one is read. what is the topic's own and lives during the call. One marker at a
+ * time; removal waits until no call is running.
+ */
+typedef uint64_t journal_marker(void *ctx, struct arena *a, int64_t tenant, const void *what);
+void journal_mark_by(struct store *s, journal_marker *fn, void *ctx); /* NULL: none any more */
+/* Inside apply(): for journal_row.mark; 0 without a marker. */
+uint64_t journal_mark(struct store_conn *c, struct arena *a, int64_t tenant, const void *what);
+/* The last of the rows behind `after` that all bear this mark (not 0); `after` when the next one
+ * does not. Any thread. */
+int64_t journal_marked(struct store *s, int64_t tenant, int64_t after, uint64_t mark);
+
+/*
+ * Is it certain, without asking the database, that the tenant has no row behind `after`? epoch is
+ * what journal_epoch() gave before everything up to `after` was read: a number that rises when
+ * somebody else may have written. Any thread.
+ */
+uint64_t journal_epoch(struct store *s); /* never 0 */
+bool journal_still(struct store *s, int64_t tenant, int64_t after, uint64_t epoch);
 
 #endif
