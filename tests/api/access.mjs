@@ -317,7 +317,13 @@ test('a key is of one tenant', async () => {
 });
 
 test('what one reader was shown is not shown to another who sees less, before and after a policy changes', async () => {
-    const list = async (headers) => (await city.get(`${ld}/entities?type=Kiosk`, headers)).json.map((e) => Object.keys(e).filter((k) => /^[ab]$/.test(k)).join(''));
+    const parts = (e) => Object.keys(e).filter((k) => /^[ab]$/.test(k)).join('');
+    const list = async (headers) => { // in a list and alone, whichever made the text
+        const seen = (await city.get(`${ld}/entities?type=Kiosk`, headers)).json.map(parts);
+        const one = await city.get(`${ld}/entities/urn:x:kiosk`, headers);
+        assert.deepEqual(one.status === 200 ? [parts(one.json)] : [], seen);
+        return seen;
+    };
     const rule = (attr, effect) => ({ rules: [{ effect, rights: ['read'], types: ['Kiosk'], attrs: [attr] }] });
     assert.equal((await city.post(`${ld}/entities`, { id: 'urn:x:kiosk', type: 'Kiosk', a: P(1), b: P(2) })).status, 201);
     await policy('not-a', rule('a', 'deny'));
@@ -329,12 +335,44 @@ test('what one reader was shown is not shown to another who sees less, before an
         assert.deepEqual(await list(withoutA), ['b']);
         assert.deepEqual(await list(withoutB), ['a']);
         assert.deepEqual((await city.get(`${ld}/entities?type=Kiosk`, elsewhere)).json, []);
+        assert.equal((await city.get(`${ld}/entities/urn:x:kiosk`, elsewhere)).status, 404);
     }
     await policy('not-a', rule('b', 'deny'));
     assert.deepEqual(await list(withoutA), ['a']);
     await policy('not-a', { rules: [{ effect: 'deny', rights: ['read'], types: ['Kiosk'] }] });
     assert.deepEqual(await list(withoutA), []);
     assert.equal((await city.delete(`${ld}/entities/urn:x:kiosk`)).status, 204);
+    assert.deepEqual(await list(), []);
+});
+
+test('nothing is shown any more once a policy that hides it was answered, however often it is asked for', async () => {
+    const id = 'urn:x:booth', hide = (attr) => policy('booth', { rules: [{ effect: 'deny', rights: ['read'], types: ['Booth'], attrs: [attr] }] });
+    assert.equal((await city.post(`${ld}/entities`, { id, type: 'Booth', a: P(1), b: P(2) })).status, 201);
+    await hide('a');
+    const reader = bearer(await newKey('booth', ['booth']));
+    let hidden = 'a', changes = 0, asked = 0, done = false;
+    const ask = async () => {
+        while (!done) {
+            const before = hidden, at = changes;
+            const { json } = await city.get(`${ld}/entities/${id}`, reader);
+            if (before && at === changes) assert.ok(!(before in json), `${before} shows`);
+            assert.ok('a' in json || 'b' in json);
+            asked++;
+        }
+    };
+    const change = async () => {
+        for (let i = 0; i < 20; i++) {
+            const next = hidden === 'a' ? 'b' : 'a';
+            hidden = undefined; // on its way
+            changes++;
+            await hide(next);
+            hidden = next;
+            const upto = asked + 20;
+            await eventually(() => asked >= upto, 60000, 5);
+        }
+    };
+    await Promise.all([ask(), ask(), ask(), ask(), change().finally(() => { done = true; })]);
+    assert.equal((await city.delete(`${ld}/entities/${id}`)).status, 204);
 });
 
 test('quotas: requests and writes a second, entities, subscriptions', async () => {

@@ -3,6 +3,8 @@
 #include "distribute.h"
 #include "distribute_read.h"
 #include "entity_map.h"
+#include "link/access.h"
+#include "shown.h"
 
 /* An entity of the body in stored form; NULL: the response is filled. */
 static const struct json *body_entity(struct api *c, enum entity_in mode)
@@ -74,8 +76,27 @@ struct reading {
     struct api_join join;
     struct entity_row row;
     struct entity_map_use map;
+    struct shown *shown; /* where texts of this view are kept; NULL: nowhere */
+    struct str known;    /* the text, when it was there */
     struct buf out;
 };
+
+/* --- what was shown before --- */
+
+/* Is the answer nothing but the entity that is here? */
+static void open_shown(struct reading *r)
+{
+    r->view.seen_as = access_number(access_of(r->join.conn));
+    if (shown_fits(r->c->link->shown, &r->view) && r->join.kind == JOIN_NONE && !r->types &&
+        !r->map.make && !r->c->pick && !r->c->omit)
+        r->shown = r->c->link->shown;
+}
+
+static bool was_shown(void *ctx, const struct entity_row *row)
+{
+    struct reading *r = ctx;
+    return shown_get(r->shown, row->eid, row->version, &r->view, r->c->arena, &r->known, NULL);
+}
 
 /* Flat: an array when there is anything linked, else just the entity. */
 static enum err write_flat(struct reading *r, const struct json *stored, struct error *e)
@@ -100,8 +121,9 @@ static enum err load_here(struct reading *r, const struct json **stored, struct 
 {
     struct arena *a = r->c->arena;
     *stored = NULL;
-    enum err err = repo_get(r->join.conn, a, r->join.tenant, r->id, &r->row, e);
-    if (err)
+    enum err err = repo_get_unless(r->join.conn, a, r->join.tenant, r->id,
+                                   r->shown ? was_shown : NULL, r, &r->row, e);
+    if (err || r->known.p)
         return err == ERR_NOT_FOUND ? OK : err;
     *stored = json_parse(a, r->row.doc, &JSON_DEFAULT, e);
     if (!*stored)
@@ -125,6 +147,8 @@ static enum err write_read(struct reading *r, const struct json *stored, struct 
     if (r->join.kind == JOIN_FLAT)
         return write_flat(r, stored, e);
     entity_write(&r->out, r->c->arena, stored, &r->view);
+    if (r->shown)
+        shown_put(r->shown, r->row.eid, r->row.version, &r->view, stored, buf_view(&r->out));
     return OK;
 }
 
@@ -134,10 +158,14 @@ static enum http_answer answer_read(struct reading *r, struct distribute *d)
     struct api *c = r->c;
     struct error e = {0};
     const struct json *stored;
+    if (!d)
+        open_shown(r);
     enum err err = load_here(r, &stored, &e);
     if (!err && d)
         stored = distribute_whole(d, c->arena, r->id, stored);
-    if (!err)
+    if (!err && r->known.p)
+        buf_str(&r->out, r->known);
+    else if (!err)
         err = write_read(r, stored, &e);
     store_read_done(r->join.conn);
     api_join_release(&r->join);

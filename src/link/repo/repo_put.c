@@ -69,16 +69,28 @@ static enum err look(struct store_conn *c, struct arena *a, struct entity_row *r
 enum err repo_get(struct store_conn *c, struct arena *a, int64_t tenant, struct str id,
                   struct entity_row *row, struct error *e)
 {
+    return repo_get_unless(c, a, tenant, id, NULL, NULL, row, e);
+}
+
+enum err repo_get_unless(struct store_conn *c, struct arena *a, int64_t tenant, struct str id,
+                         bool (*known)(void *ctx, const struct entity_row *row), void *ctx,
+                         struct entity_row *row, struct error *e)
+{
     *row = (struct entity_row){.id = id};
     struct store_rows r;
+    bool spared = false;
     store_query(c, &r, get_entity.one, SV(SV_INT(tenant), SV_TEXT(id)));
     if (store_next(&r)) {
         row->eid = store_int(&r, 0);
-        if (!store_is_null(&r, 1))
-            row->doc = str_dup(a, store_text(&r, 1));
         row->version = store_int(&r, 2);
+        bool there = !store_is_null(&r, 1);
+        spared = there && known && known(ctx, row);
+        if (there && !spared)
+            row->doc = str_dup(a, store_text(&r, 1));
     }
     enum err err = store_end(&r, e);
+    if (spared)
+        return err;
     if (err == OK && row->doc.p && access_of(c))
         err = look(c, a, row, e);
     if (err == OK && !row->doc.p)

@@ -99,7 +99,8 @@ bool shown_get(struct shown *s, int64_t eid, int64_t version, const struct entit
                  there->form == form_of(v) && there->seen_as == v->seen_as;
     if (found) {
         *text = str_dup(a, str_n(there->bytes, there->n_text));
-        *types = str_dup(a, str_n(there->bytes + there->n_text, there->n_types));
+        if (types)
+            *types = str_dup(a, str_n(there->bytes + there->n_text, there->n_types));
     }
     pthread_mutex_unlock(lock);
     return found;

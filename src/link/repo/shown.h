@@ -25,7 +25,8 @@ void shown_forget(struct shown *s); /* everything; s may be NULL */
 
 /* Can texts of this view be kept? NULL keeps none. */
 bool shown_fits(const struct shown *s, const struct entity_view *v);
-/* The text and the entity's types as JSON, copied into the arena; false: not there. */
+/* The text and the entity's types as JSON (NULL: not wanted), copied into the arena; false: not
+ * there. */
 bool shown_get(struct shown *s, int64_t eid, int64_t version, const struct entity_view *v,
                struct arena *a, struct str *text, struct str *types);
 /* Keep the text that was written for the stored form; it may take the place of another. */

@@ -30,6 +30,12 @@ struct entity_row {
  * tombstone is there. What the view of the connection hides is not there. */
 enum err repo_get(struct store_conn *c, struct arena *a, int64_t tenant, struct str id,
                   struct entity_row *row, struct error *e);
+/* The same, unless known() says, by row number and version, that the document is not needed: then
+ * OK, and row->doc is absent. What is known must have been shown through the view of the
+ * connection. */
+enum err repo_get_unless(struct store_conn *c, struct arena *a, int64_t tenant, struct str id,
+                         bool (*known)(void *ctx, const struct entity_row *row), void *ctx,
+                         struct entity_row *row, struct error *e);
 /* Inside ahead() of a change: repo_get() of this entity will be asked. */
 void repo_get_ahead(struct store_conn *c, int64_t tenant, struct str id);
 
