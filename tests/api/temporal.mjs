@@ -44,7 +44,7 @@ test('late data falls into its place', async () => {
 test('temporalValues: pairs', async () => {
     for (const query of ['options=temporalValues', 'format=temporalValues']) {
         const res = await ld.get(`${path}?${query}&attrs=speed&${range(0, 2)}`);
-        assert.deepEqual(res.json, { id: car, type: 'Car', scope: '/a', speed: { type: 'Property', values: [[0, at(0)], [10, at(1)]] } });
+        assert.deepEqual(res.json, { id: car, type: 'Car', speed: { type: 'Property', values: [[0, at(0)], [10, at(1)]] } });
     }
 });
 

@@ -158,6 +158,7 @@ static enum http_answer delete_scope(struct api *c, struct op *op)
     *m = json_m(S("scope"), json_v_array(NULL, 0));
     *input = json_v_object(m, 1);
     op->kind = OP_MERGE;
+    op->attr = S(HISTORY_SCOPE); /* which is what ends where only the evolution is known */
     op->input = input;
     return api_write(c, op, 1, deleted_scope);
 }

@@ -433,6 +433,20 @@ static enum err holds_in_range(struct evolution_query *x, const struct temporal_
     return err ? err : query_holds(&filter, &entity, hit, x->e);
 }
 
+/* When it met scopeQ (clause 5.7.4.4); *hit false: never in the range. */
+static enum err valid_in_range(struct evolution_query *x, struct temporal_entity *t,
+                               struct temporal_valid *valid, bool *hit)
+{
+    *hit = true;
+    if (!x->select.query.scope)
+        return OK;
+    enum err err =
+        temporal_valid(x->conn, &x->arena, t, x->select.query.scope, &x->view.history, valid, x->e);
+    *hit = valid->spans.n > 0;
+    t->valid = valid;
+    return err;
+}
+
 /* All were given the same part of the range: the part that every one of them could. */
 static void add_cut(struct history_cut *sum, const struct history_cut *cut)
 {
@@ -457,12 +471,15 @@ static bool put_in_order(struct evolution_query *x, const struct temporal_entity
 }
 
 /* A candidate that the selection's other parts let through. false: enough. */
-static bool consider(struct evolution_query *x, const struct temporal_entity *t)
+static bool consider(struct evolution_query *x, struct temporal_entity *t)
 {
     bool hit = true;
     struct temporal_shown shown;
+    struct temporal_valid valid;
     size_t mark = x->out.n;
     x->err = holds_in_range(x, t, &hit);
+    if (!x->err && hit)
+        x->err = valid_in_range(x, t, &valid, &hit);
     if (x->err || !hit)
         return !x->err;
     if (x->given && x->given < (uint64_t)x->limit)
@@ -492,7 +509,10 @@ static bool consider(struct evolution_query *x, const struct temporal_entity *t)
 static bool each_current(void *ctx, const struct entity_row *row, const struct json *stored)
 {
     struct evolution_query *x = ctx;
-    struct temporal_entity t = {row->eid, row->id, entity_types(stored), stored};
+    struct temporal_entity t = {.eid = row->eid,
+                                .id = row->id,
+                                .types = entity_types(stored),
+                                .stored = stored};
     bool hit;
     arena_reset(&x->arena);
     x->err = api_select_any(&x->select, stored, &hit);
@@ -505,6 +525,7 @@ static struct entity_query not_about_range(const struct evolution_query *x)
     struct entity_query q = x->select.query;
     q.q = NULL;
     q.geo = NULL;
+    q.scope = NULL;
     q.attrs = NULL;
     q.n_attrs = 0;
     return q;
@@ -528,12 +549,9 @@ static bool each_gone(struct evolution_query *x, struct temporal_entity *t, int6
     struct entity_query narrow = not_about_range(x);
     bool hit = false;
     x->err = load_gone(x->conn, &x->arena, x->tenant, version, t, x->e);
-    struct json_member m[3] = {json_m(S("id"), json_v_str(t->id)),
+    struct json_member m[2] = {json_m(S("id"), json_v_str(t->id)),
                                json_m(S("type"), t->types ? *t->types : json_v_array(NULL, 0))};
-    const struct json *scope = json_get(t->stored, S("scope"));
-    if (scope)
-        m[2] = json_m(S("scope"), *scope);
-    struct json head = json_v_object(m, scope ? 3 : 2);
+    struct json head = json_v_object(m, 2);
     if (!x->err)
         x->err = query_holds(&narrow, &head, &hit, x->e);
     hit = hit && shows_gone(x->conn, t);
@@ -598,11 +616,15 @@ static enum err show_ordered(struct evolution_query *x)
     api_ordered_page(&x->ordered, &from, &to, &x->more);
     for (size_t i = from; i < to && !err; i++) {
         struct temporal_shown shown;
+        struct temporal_valid valid;
+        bool hit;
         arena_reset(&x->arena);
         struct temporal_entity t = {.id = str_dup(&x->arena, order_entry_id(x->ordered.v[i]))};
         err = find_entity(x->c, x->conn, x->tenant, &t, x->e);
         if (i > from)
             buf_char(&x->out, ',');
+        if (!err)
+            err = valid_in_range(x, &t, &valid, &hit);
         if (!err)
             err = temporal_show(&x->out, &x->arena, x->conn, &t, &x->view, &shown, x->e);
         if (!err)

@@ -22,13 +22,43 @@ struct temporal_view {
     struct entity_view entity;
 };
 
+/* When the scopes of an entity met a scopeQ, in order; whole: in all of the range asked for. */
+struct temporal_span {
+    int64_t from, to; /* [from, to) */
+};
+struct temporal_valid {
+    VEC(struct temporal_span) spans;
+    bool whole;
+};
+
 /* An entity by its evolution: current, deleted, or never anything else. */
 struct temporal_entity {
     int64_t eid;
     struct str id;
-    const struct json *types;  /* array of IRIs; may be NULL */
-    const struct json *stored; /* state now, or before its deletion; may be NULL */
+    const struct json *types;           /* array of IRIs; may be NULL */
+    const struct json *stored;          /* state now, or before its deletion; may be NULL */
+    const struct temporal_valid *valid; /* only instances of these times show; NULL: all */
 };
+
+/* What was set (or, scopes NULL, deleted) when. */
+struct temporal_scope {
+    int64_t at, seq;
+    const struct json *instance, *scopes;
+};
+struct temporal_scopes {
+    VEC(struct temporal_scope) rows; /* by time */
+};
+/* All scopes that the entity ever had, by the time asked for; none are known of what was last
+ * changed before they were kept. */
+enum err temporal_scopes(struct store_conn *conn, struct arena *a, int64_t eid,
+                         enum time_property property, struct temporal_scopes *out, struct error *e);
+/* In which parts of the range a scopeQ was met. */
+enum err temporal_valid(struct store_conn *conn, struct arena *a, const struct temporal_entity *t,
+                        const struct scope_node *scope, const struct history_query *q,
+                        struct temporal_valid *out, struct error *e);
+bool temporal_is_valid(const struct temporal_valid *v, int64_t at); /* v NULL: yes */
+/* The range from the first valid time to the last one; what lies between them may not be. */
+void temporal_narrow(const struct temporal_valid *v, struct history_query *q);
 
 /* timerel, timeAt, endTimeAt and timeproperty of the query, or of an object (temporalQ); false: the
  * response is filled. */
@@ -47,9 +77,6 @@ struct temporal_shown {
 enum err temporal_show(struct buf *out, struct arena *a, struct store_conn *conn,
                        const struct temporal_entity *entity, const struct temporal_view *v,
                        struct temporal_shown *shown, struct error *e);
-
-/* Scopes evolve like an attribute of this name (clauses 4.5.6, 4.18). */
-#define TEMPORAL_SCOPE LD_NGSI_PREFIX "scope"
 
 /* "urn:ngsi-ld:Instance:SEQ" with ":DATASET" for instances of a dataset. */
 struct str temporal_instance_id(struct arena *a, int64_t seq, struct str dataset);

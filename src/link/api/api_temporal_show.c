@@ -34,7 +34,7 @@ struct showing {
     size_t attr_start;  /* offset in out of the attribute's value */
     size_t n_instances; /* of the open attribute or series */
     enum kind kind;     /* last one seen in the series: deletions have none */
-    bool scoped;        /* the scope it has now stands in the head */
+    const struct temporal_valid *valid;
 };
 
 static bool wanted(const struct temporal_view *v, struct str iri)
@@ -240,9 +240,8 @@ static bool show_row(void *ctx, const struct history_row *row)
     enum kind kind = kind_of_name(json_text(json_get(instance, S("type"))));
     bool deleted = kind == KIND_DELETED;
     const struct history_query *h = &s->v->history;
-    bool scope = str_eq(row->attr, S(TEMPORAL_SCOPE));
     if (!instance || kind == KIND_NONE || !wanted(s->v, row->attr) ||
-        (scope && (s->scoped || !wanted(s->v, S("scope")))))
+        (!row->beyond && !temporal_is_valid(s->valid, row->at)))
         return true;
     /* a deletion was not observed: it shows where it was asked for */
     if (deleted && h->property != TIME_DELETED &&
@@ -389,7 +388,6 @@ static void write_head(struct buf *out, struct arena *a, const struct temporal_e
                        const struct temporal_view *v)
 {
     struct json_writer w = json_writer(out);
-    const struct json *scope = json_get(t->stored, S("scope"));
     json_w_object(&w);
     if (head_wanted(v, S("id")))
         json_w_kstr(&w, S("id"), t->id);
@@ -403,10 +401,6 @@ static void write_head(struct buf *out, struct arena *a, const struct temporal_e
         if (!one)
             json_w_end(&w);
     }
-    if (scope && head_wanted(v, S("scope"))) {
-        json_w_key(&w, S("scope"));
-        json_w_value(&w, scope->n == 1 ? &scope->items[0] : scope);
-    }
     if (v->entity.sys_attrs && t->stored) {
         static const struct str names[] = {S_INIT("createdAt"), S_INIT("modifiedAt"),
                                            S_INIT("expiresAt")};
@@ -417,6 +411,100 @@ static void write_head(struct buf *out, struct arena *a, const struct temporal_e
     /* left open for what follows; attributes begin with a comma */
 }
 
+/* --- scopes --- */
+
+/* In the range; of a scope that was set before it and held at its beginning, that one too. */
+static size_t scopes_of_range(const struct temporal_scopes *past, const struct history_query *q,
+                              const struct temporal_scope **shown)
+{
+    bool open = q->relation == TIME_AFTER || q->relation == TIME_BETWEEN;
+    bool carries = q->property == TIME_OBSERVED || q->property == TIME_MODIFIED;
+    size_t n = 0;
+    for (size_t i = 0; i < past->rows.n; i++) {
+        const struct temporal_scope *s = &past->rows.v[i];
+        bool below = open && s->at < q->from;
+        bool above = (q->relation == TIME_BETWEEN && s->at >= q->to) ||
+                     (q->relation == TIME_BEFORE && s->at >= q->from);
+        bool held = i + 1 == past->rows.n || past->rows.v[i + 1].at > q->from;
+        if (!above && (!below || (carries && held && s->scopes)))
+            shown[n++] = s;
+    }
+    size_t skip = q->last_n && q->last_n < n ? n - (size_t)q->last_n : 0;
+    if (skip)
+        memmove(shown, shown + skip, (n - skip) * sizeof(*shown));
+    return n - skip;
+}
+
+static void show_scope_pair(struct showing *s, const struct temporal_scope *x)
+{
+    struct json_writer w = json_writer(s->out);
+    const struct json *observed = json_get(x->instance, S("observedAt"));
+    if (s->n_instances++)
+        buf_char(s->out, ',');
+    buf_char(s->out, '[');
+    if (x->scopes)
+        json_w_value(&w, x->scopes->n == 1 ? &x->scopes->items[0] : x->scopes);
+    else
+        write_pair_null(s);
+    buf_char(s->out, ',');
+    if (s->v->history.property == TIME_OBSERVED && observed)
+        json_write(s->out, observed);
+    else
+        write_time(s->out, x->at);
+    buf_char(s->out, ']');
+}
+
+/* What was last changed before scopes were kept shows the scope that it has. */
+static void show_scope_now(struct buf *out, const struct temporal_entity *t,
+                           const struct temporal_view *v)
+{
+    const struct json *scope = json_get(t->stored, S("scope"));
+    if (!scope || v->history.property == TIME_DELETED)
+        return;
+    if (out->p[out->n - 1] != '{')
+        buf_char(out, ',');
+    BUF_LIT(out, "\"scope\":");
+    json_write(out, scope->n == 1 ? &scope->items[0] : scope);
+}
+
+/* A Property whose instances are the scopes that were set; aggregates have none. */
+static enum err show_scopes(struct buf *out, struct arena *a, struct store_conn *conn,
+                            const struct temporal_entity *t, const struct temporal_view *v,
+                            struct error *e)
+{
+    struct temporal_scopes past;
+    struct showing s = {.out = out, .arena = a, .v = v, .kind = KIND_PROPERTY};
+    bool pairs = v->form == TEMPORAL_VALUES;
+    bool told = v->history.property == TIME_DELETED;
+    if (v->form == TEMPORAL_AGGREGATES || !head_wanted(v, S("scope")))
+        return OK;
+    enum err err = temporal_scopes(conn, a, t->eid, v->history.property, &past, e);
+    if (!err && !past.rows.n)
+        show_scope_now(out, t, v);
+    if (err || !past.rows.n)
+        return err;
+    const struct temporal_scope **shown =
+        ARENA_ARRAY(a, const struct temporal_scope *, past.rows.n + 1);
+    size_t n = scopes_of_range(&past, &v->history, shown), kept = 0;
+    for (size_t i = 0; i < n; i++) /* deletions show as those of attributes do */
+        if (shown[i]->scopes || told || (!pairs && v->history.relation == TIME_ANY))
+            shown[kept++] = shown[i];
+    if (!kept)
+        return OK;
+    if (out->p[out->n - 1] != '{')
+        buf_char(out, ',');
+    buf_str(out, pairs ? S("\"scope\":{\"type\":\"Property\",\"values\":[") : S("\"scope\":["));
+    for (size_t i = 0; i < kept; i++) {
+        struct history_row row = {.at = shown[i]->at, .seq = shown[i]->seq};
+        if (pairs)
+            show_scope_pair(&s, shown[i]);
+        else
+            show_instance(&s, &row, shown[i]->instance, !shown[i]->scopes);
+    }
+    buf_str(out, pairs ? S("]}") : S("]"));
+    return OK;
+}
+
 enum err temporal_show(struct buf *out, struct arena *a, struct store_conn *conn,
                        const struct temporal_entity *t, const struct temporal_view *v,
                        struct temporal_shown *shown, struct error *e)
@@ -425,19 +513,19 @@ enum err temporal_show(struct buf *out, struct arena *a, struct store_conn *conn
     enum err err = OK;
     *shown = (struct temporal_shown){0};
     write_head(out, a, t, v);
+    err = show_scopes(out, a, conn, t, v, e);
     bool bare = out->n == start + 1; /* pick= left out id and type */
     shown->head = !bare;
-    struct aggregates g = {.s = {.out = out,
-                                 .arena = a,
-                                 .v = v,
-                                 .shown = shown,
-                                 .scoped = json_get(t->stored, S("scope")) != NULL}};
-    if (v->no_attrs)
-        err = OK;
+    struct history_query range = v->history;
+    temporal_narrow(t->valid, &range);
+    struct aggregates g = {
+        .s = {.out = out, .arena = a, .v = v, .shown = shown, .valid = t->valid}};
+    if (err || v->no_attrs)
+        ;
     else if (v->form == TEMPORAL_AGGREGATES)
-        err = history_aggregate(conn, t->eid, &v->history, &v->period, show_bucket, &g, e);
+        err = history_aggregate(conn, t->eid, &range, &v->period, show_bucket, &g, e);
     else
-        err = history_read(conn, t->eid, &v->history, show_row, &g.s, &shown->cut, e);
+        err = history_read(conn, t->eid, &range, show_row, &g.s, &shown->cut, e);
     flush_series(&g);
     close_attr(&g.s);
     if (bare && out->n > start + 1) { /* the first comma is one too many */

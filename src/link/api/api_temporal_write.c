@@ -371,7 +371,7 @@ static bool add_scope(struct api *c, struct change *x, const struct json *value,
     if (observed)
         i[2] = json_m(S("observedAt"), *observed);
     *instance = json_v_object(i, observed ? 3 : 2);
-    *vec_push(c->arena, &x->instances) = (struct new_instance){S(TEMPORAL_SCOPE), instance};
+    *vec_push(c->arena, &x->instances) = (struct new_instance){S(HISTORY_SCOPE), instance};
     return true;
 }
 
@@ -441,7 +441,7 @@ static enum http_answer add_attrs(struct request *req, struct response *res, voi
     struct api c;
     struct change *x = new_change(req, CHANGE_ADD);
     if (!api_open(&c, req, res, ctx, add_attrs, API_BODY, "local") || !api_id(&c, "id", &x->id) ||
-        !take_attrs(&c, x))
+        !take_scope(&c, x) || !take_attrs(&c, x))
         return c.answer;
     if (!x->instances.n)
         return api_fail_text(&c, ERR_INVALID, "the body has no attribute");
@@ -458,12 +458,22 @@ static enum http_answer delete_entity(struct request *req, struct response *res,
     return submit(&c, x, DIST_TEMPORAL_DELETE);
 }
 
+/* The attribute of the path; scopes evolve under a name of their own. */
+static bool take_attr(struct api *c, struct change *x)
+{
+    if (!api_attr(c, &x->attr))
+        return false;
+    if (str_eq(x->attr, S("scope")))
+        x->attr = S(HISTORY_SCOPE);
+    return true;
+}
+
 static enum http_answer delete_attr(struct request *req, struct response *res, void *ctx)
 {
     struct api c;
     struct change *x = new_change(req, CHANGE_DELETE);
     if (!api_open(&c, req, res, ctx, delete_attr, 0, "datasetId deleteAll local") ||
-        !api_id(&c, "id", &x->id) || !api_attr(&c, &x->attr) ||
+        !api_id(&c, "id", &x->id) || !take_attr(&c, x) ||
         !api_bool(&c, "deleteAll", &x->all_datasets))
         return c.answer;
     x->dataset = request_query(req, "datasetId");
@@ -492,9 +502,20 @@ static enum http_answer delete_instance(struct request *req, struct response *re
     struct api c;
     struct change *x = new_change(req, CHANGE_DELETE);
     if (!api_open(&c, req, res, ctx, delete_instance, 0, "local") || !api_id(&c, "id", &x->id) ||
-        !api_attr(&c, &x->attr) || !take_instance(&c, x))
+        !take_attr(&c, x) || !take_instance(&c, x))
         return c.answer;
     return submit(&c, x, DIST_TEMPORAL_DELETE_INSTANCE);
+}
+
+static enum http_answer replace_scope(struct api *c, struct change *x)
+{
+    const struct json *v = json_get(c->body, S("scope"));
+    v = json_is(v, JSON_ARRAY) && v->n == 1 ? &v->items[0] : v ? v : c->body;
+    struct json none = json_v_null();
+    const struct json *value = json_get(v, S("value"));
+    if (!add_scope(c, x, value ? value : &none, json_get(v, S("observedAt"))))
+        return c->answer;
+    return submit(c, x, DIST_TEMPORAL_UPDATE_INSTANCE);
 }
 
 /* The body is the instance, or an object with the attribute that has it. */
@@ -503,10 +524,12 @@ static enum http_answer replace_instance(struct request *req, struct response *r
     struct api c;
     struct change *x = new_change(req, CHANGE_REPLACE);
     if (!api_open(&c, req, res, ctx, replace_instance, API_BODY | API_MERGE_PATCH, "local") ||
-        !api_id(&c, "id", &x->id) || !api_attr(&c, &x->attr) || !take_instance(&c, x))
+        !api_id(&c, "id", &x->id) || !take_attr(&c, x) || !take_instance(&c, x))
         return c.answer;
     struct str name = request_param(req, "attr");
     const struct json *v = c.body;
+    if (str_eq(x->attr, S(HISTORY_SCOPE)))
+        return replace_scope(&c, x);
     for (uint32_t i = 0; json_is(c.body, JSON_OBJECT) && i < c.body->n; i++)
         if (!is_head(json_key(&c.body->members[i])) &&
             str_eq(ld_expand(c.ctx, c.arena, json_key(&c.body->members[i])), x->attr))

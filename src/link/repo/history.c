@@ -150,6 +150,29 @@ enum err history_record(struct store_conn *c, int64_t eid, const struct attr_cha
     return rc || !recent ? rc : settle_when_long(c, seq, e);
 }
 
+/* What a change through the current state observes is observed when it is made (clause 4.5.6). */
+enum err history_scope(struct store_conn *c, int64_t eid, const struct json *before,
+                       const struct json *after, int64_t now, int64_t seq, struct buf *scratch,
+                       struct error *e)
+{
+    char at[DATETIME_MAX];
+    struct json time = json_v_str(str_n(at, datetime_format(now, at)));
+    struct json none = json_v_array(NULL, 0);
+    before = before ? before : &none;
+    after = after ? after : &none;
+    struct json_member m[] = {json_m(S("type"), json_v_str(S("Property"))),
+                              json_m(S("value"), after->n == 1 ? after->items[0] : *after),
+                              json_m(S("observedAt"), time), json_m(S("createdAt"), time),
+                              json_m(S("modifiedAt"), time)};
+    struct json instance = json_v_object(m, sizeof(m) / sizeof(*m));
+    struct attr_change change = {.attr = S(HISTORY_SCOPE),
+                                 .op = ATTR_CREATED, /* the series may be new */
+                                 .before = &instance,
+                                 .after = after->n ? &instance : NULL};
+    return json_equal(before, after, true) ? OK
+                                           : history_record(c, eid, &change, now, seq, scratch, e);
+}
+
 enum err history_add(struct store_conn *c, int64_t eid, struct str attr,
                      const struct json *instance, int64_t now, int64_t seq, struct error *e)
 {
@@ -232,6 +255,54 @@ enum err history_delete(struct store_conn *c, int64_t eid, struct str attr, stru
 }
 
 /* --- entities known by their evolution alone --- */
+
+/* The newest instance of a series; "type" of it, absent when it has ended or has no rows. */
+static enum err newest_kind(struct store_conn *c, struct arena *a, int64_t eid,
+                            const struct series *s, struct str *kind, struct error *e)
+{
+    struct store_rows r;
+    *kind = STR_NONE;
+    store_query(c, &r,
+                "SELECT value FROM hist WHERE eid = $1 AND attr = $2 AND dataset = $3"
+                " ORDER BY t DESC, seq DESC LIMIT 1",
+                SV(SV_INT(eid), SV_INT(s->attr), SV_INT(s->dataset)));
+    if (store_next(&r) && !history_is_deletion(store_text(&r, 0))) {
+        const struct json *v = json_parse(a, str_dup(a, store_text(&r, 0)), &JSON_DEFAULT, NULL);
+        *kind = json_text(json_get(v, S("type")));
+    }
+    return store_end(&r, e);
+}
+
+enum err history_end(struct store_conn *c, struct arena *a, int64_t eid, struct str attr,
+                     struct str dataset, bool all_datasets, int64_t now, int64_t seq,
+                     struct error *e)
+{
+    struct history_query q = {.attrs = &attr, .n_attrs = 1};
+    series_list list = VEC_INIT;
+    struct buf scratch = BUF_INIT;
+    bool any = false;
+    enum err rc = history_settle(c, e);
+    if (!rc)
+        rc = history_series(c, a, eid, &q, &list, e);
+    for (size_t i = 0; i < list.n && !rc; i++) {
+        struct str kind;
+        if (!all_datasets && !str_eq(list.v[i].uri, dataset))
+            continue;
+        rc = newest_kind(c, a, eid, &list.v[i], &kind, e);
+        any = any || kind.p;
+        if (rc || !kind.p || !seq)
+            continue;
+        struct json_member m[] = {json_m(S("type"), json_v_str(kind))};
+        struct json was = json_v_object(m, 1);
+        struct attr_change change = {.attr = attr,
+                                     .dataset = list.v[i].uri,
+                                     .op = ATTR_CREATED,
+                                     .before = &was};
+        rc = history_record(c, eid, &change, now, seq, &scratch, e);
+    }
+    buf_release(&scratch);
+    return rc || any ? rc : error_set(e, ERR_NOT_FOUND, "the attribute is not there");
+}
 
 static enum err set_types(struct store_conn *c, int64_t eid, const struct json *types,
                           struct error *e)

@@ -71,7 +71,10 @@ enum err history_series(struct store_conn *c, struct arena *a, int64_t eid,
     while (store_next(&r)) {
         bool is_default = store_is_null(&r, 3);
         struct str dataset = is_default ? S("@none") : store_text(&r, 3);
-        if (view && !access_sees(view, past.stored, past.types, store_text(&r, 2)))
+        bool scope = str_eq(store_text(&r, 2), S(HISTORY_SCOPE));
+        if (scope && !q->attrs)
+            continue;
+        if (view && !scope && !access_sees(view, past.stored, past.types, store_text(&r, 2)))
             continue;
         if (!asked_for(store_text(&r, 2), q->attrs, q->n_attrs) ||
             !asked_for(dataset, q->datasets, q->n_datasets))

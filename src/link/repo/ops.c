@@ -3,6 +3,7 @@
  * writing it happen in one transaction, so that two operations on one entity never miss each other.
  */
 #include "link/ops.h"
+#include "history_impl.h"
 #include "link/access.h"
 #include "link/edge.h"
 #include "tenants.h"
@@ -97,6 +98,53 @@ static enum err may_change(struct ops *o, struct op *op, const struct entity_row
     return op->result;
 }
 
+/* Whose rights count on what only its evolution is known of. */
+static enum err may_end(struct store_conn *c, struct ops *o, struct op *op, int64_t eid,
+                        int64_t tenant, struct error *e)
+{
+    struct history_past past;
+    enum err err = o->who ? history_past(c, o->arena, eid, &past, e) : OK;
+    if (!err && o->who && !str_eq(op->attr, S(HISTORY_SCOPE)))
+        op->result = access_change_past(access_view(o->link->access, o->who, tenant), past.stored,
+                                        past.types, op->attr, &op->error);
+    return err;
+}
+
+/*
+ * An attribute (or the scope) that is known by its evolution alone, because it was written as such:
+ * deleting it ends that (clauses 4.5.7, 5.6.5). Other nodes do not hear of it.
+ */
+static enum err end_evolution(struct store_conn *c, struct ops *o, struct op *op,
+                              const struct entity_row *row, int64_t tenant, int64_t now,
+                              struct error *e)
+{
+    bool scope = str_eq(op->attr, S(HISTORY_SCOPE));
+    struct journal_row j = {
+        .tenant = tenant, .at = now, .topic = S("history"), .key = op->id, .actor = o->actor};
+    if (op->result != ERR_NOT_FOUND || (op->kind != OP_DELETE_ATTR && !scope) || !row->eid ||
+        op->types || !o->link->options.history)
+        return OK;
+    enum err err =
+        history_end(c, o->arena, row->eid, op->attr, op->dataset, op->all_datasets, now, 0, e);
+    if (err)
+        return err == ERR_NOT_FOUND ? OK : err;
+    op->result = OK;
+    err = may_end(c, o, op, row->eid, tenant, e);
+    if (err || op->result)
+        return err;
+    struct json_member m[] = {json_m(S("op"), json_v_str(S("end"))),
+                              json_m(S("a"), json_v_str(op->attr))};
+    struct json body = json_v_object(m, 2);
+    j.body = json_to_text(o->arena, &body);
+    err = journal_append(c, &j, e);
+    if (!err)
+        err = history_end(c, o->arena, row->eid, op->attr, op->dataset, op->all_datasets, now,
+                          j.seq, e);
+    op->seq = j.seq;
+    op->delta.scope_changed = scope;
+    return err;
+}
+
 /* One operation. Errors of its own go to op->error; the return value is the store's. */
 static enum err apply_op(struct store_conn *c, struct ops *o, struct op *op, int64_t tenant,
                          int64_t now, struct error *e)
@@ -120,7 +168,7 @@ static enum err apply_op(struct store_conn *c, struct ops *o, struct op *op, int
     bool gone = before && op->kind != OP_DELETE && entity_expired(before, now);
     if ((err || gone) && !makes_entities(op->kind)) {
         op->result = error_set(&op->error, ERR_NOT_FOUND, "no entity %" STR_F, STR_A(op->id));
-        return OK;
+        return end_evolution(c, o, op, &row, tenant, now, e);
     }
     if (!err && !gone && op->kind == OP_CREATE) {
         op->result =
@@ -137,6 +185,8 @@ static enum err apply_op(struct store_conn *c, struct ops *o, struct op *op, int
         op->result = work_out(o, op, before, gone, now, &op->error);
     if (!op->result)
         op->result = check_size(o, op, &row, &op->error);
+    if (op->result == ERR_NOT_FOUND)
+        return end_evolution(c, o, op, &row, tenant, now, e);
     if (op->result || op->delta.after == before) /* nothing changed */
         return OK;
     op->created = !before || gone;

@@ -119,6 +119,25 @@ enum err history_eid(struct store_conn *c, struct arena *a, int64_t tenant, stru
 enum err history_types(struct store_conn *c, struct arena *a, int64_t eid,
                        const struct json **types, struct error *e);
 
+/*
+ * Scopes evolve like an attribute of this name (clauses 4.5.6, 4.18). Its rows are read only where
+ * it is asked for by name, whoever sees the entity sees them, and they stay: without them nobody
+ * could say which scope held when.
+ */
+#define HISTORY_SCOPE LD_NGSI_PREFIX "scope"
+/* Called by repo_put(): the scopes before and after, NULL: none. */
+enum err history_scope(struct store_conn *c, int64_t eid, const struct json *before,
+                       const struct json *after, int64_t now, int64_t seq, struct buf *scratch,
+                       struct error *e);
+/*
+ * Inside a change: an attribute that is known by its evolution alone is deleted (clause 5.6.5): its
+ * series end with a deletion. seq 0: only looks whether there are any. ERR_NOT_FOUND when there are
+ * none, or all have ended already.
+ */
+enum err history_end(struct store_conn *c, struct arena *a, int64_t eid, struct str attr,
+                     struct str dataset, bool all_datasets, int64_t now, int64_t seq,
+                     struct error *e);
+
 /* Called by repo_put(): one changed instance. */
 enum err history_record(struct store_conn *c, int64_t eid, const struct attr_change *change,
                         int64_t now, int64_t seq, struct buf *scratch, struct error *e);
