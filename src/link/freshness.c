@@ -307,6 +307,25 @@ static enum err count_sources(struct freshness *f, struct store_conn *c, struct 
     return err;
 }
 
+/* Without a source there is nothing to follow: what makes the first one stands in the journal
+ * behind the row that is the newest now. */
+static enum err has_sources(struct freshness *f, struct store_conn *c, struct reading *r, bool *any,
+                            struct error *e)
+{
+    int64_t n = 0, oldest;
+    *any = false;
+    for (const struct source *s = f->sources; s && !*any; s = s->next)
+        *any = s->tenant == r->tenant;
+    if (*any)
+        return OK;
+    enum err err = store_get_int(c, &n,
+                                 "SELECT count(*) FROM (SELECT 1 FROM entity_key WHERE k = $1"
+                                 " LIMIT 1) x",
+                                 SV(SV_INT(key_of(r->tenant, KEY_TYPE, r->source_type))), e);
+    *any = n > 0;
+    return err || *any ? err : journal_range(c, r->tenant, &oldest, &r->pos, e);
+}
+
 /* The reader is given back between chunks. */
 static enum err follow(struct freshness *f, struct followed *t, struct error *e)
 {
@@ -322,7 +341,10 @@ static enum err follow(struct freshness *f, struct followed *t, struct error *e)
             err = e->code;
             break;
         }
+        bool any = true;
         if (t->pos >= 0)
+            err = has_sources(f, c, &r, &any, e);
+        if (t->pos >= 0 && !err && any)
             err = journal_read(c, t->tenant, t->pos, CHUNK_ROWS, take_row, &r, e);
         if (t->pos < 0 || err == ERR_NOT_FOUND)
             err = read_sources(f, t, c, &r, e);

@@ -46,10 +46,12 @@ struct store_conn {
     struct error error;
     bool aborted; /* the transaction accepts nothing more until undo() or rollback() (postgres) */
     bool lost;    /* disk or database gave up on the transaction: only rollback() may follow */
+    bool waited;  /* the last begin() had to wait for another process */
     size_t open_rows;
 
     /* writer.c */
     enum conn_state state;
+    int64_t tenant; /* to which the change that is being applied keeps; 0: to none */
 
     /* readers.c */
     bool in_snapshot;   /* a read transaction is open; set by the engine at the first query */
@@ -58,6 +60,14 @@ struct store_conn {
     bool shrunk;        /* idle memory was given back */
     const void *view;   /* see store_set_view() */
     struct store_conn *next;
+};
+
+/* What a batch may touch: these tenants, in rising order; none: everything. */
+enum { SCOPE_TENANTS = 64 };
+struct batch_scope {
+    int64_t *tenants;
+    size_t n;
+    int64_t first; /* one of them: that of the change that has waited longest */
 };
 
 struct store_engine {
@@ -90,9 +100,13 @@ struct store_engine {
 
     /* --- the writer's transaction --- */
 
-    /* Begin; reconnects when needed. *foreign: another process may have committed since our last
-     * commit, so nothing remembered about rows is true. */
-    enum err (*begin)(struct store_conn *c, bool *foreign, struct error *e);
+    /* Begin; reconnects when needed. Until the transaction ends nobody else writes what is in the
+     * scope, and what is asked from now on is what the last one left. The first tenant is waited
+     * for; of the others those that another process has are taken out of the scope. Where other
+     * processes may have written since the last transaction, journal_heads_forget() has been
+     * called, and the heads of the scope's tenants are known. Questions ahead may be asked along.
+     */
+    enum err (*begin)(struct store_conn *c, struct batch_scope *scope, struct error *e);
     /* Durable when OK. Otherwise nothing is visible, and the batch may be tried again unless
      * c->lost is set; the error's text says so when the outcome is unknown. Failures of earlier
      * statements may show here. */
@@ -195,6 +209,7 @@ struct writer {
     pthread_t thread;
     struct store_conn *conn;     /* writer thread only */
     struct outcome *outcomes;    /* writer thread only, batch_max of them */
+    int64_t *tenants;            /* writer thread only, of the batch: its scope */
     struct arena errors;         /* writer thread only */
     struct journal_heads *heads; /* writer thread only */
     struct map once;             /* writer thread only: store_once() of this transaction */
@@ -260,8 +275,11 @@ bool writer_allows(struct store_conn *c, const char *sql);
 struct journal_heads *journal_heads_new(void);
 void journal_heads_free(struct journal_heads *h);
 void journal_heads_forget(struct journal_heads *h); /* everything: after a rollback */
-void journal_heads_keep(struct journal_heads *h);   /* the change succeeded */
-void journal_heads_undo(struct journal_heads *h);   /* the change was undone */
+/* What journal_tenant says in this transaction; an absent hash: it has no row of the tenant. */
+enum err journal_heads_learn(struct journal_heads *h, int64_t tenant, int64_t seq, struct str hash,
+                             struct error *e);
+void journal_heads_keep(struct journal_heads *h); /* the change succeeded */
+void journal_heads_undo(struct journal_heads *h); /* the change was undone */
 bool journal_heads_dirty(const struct journal_heads *h);
 /* A row appended by the transaction that is open, or was just committed. */
 struct journal_fresh {

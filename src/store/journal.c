@@ -156,6 +156,18 @@ static struct str of_hash(const struct hash *h)
     return str_n((const char *)h->b, HASH_BYTES);
 }
 
+enum err journal_heads_learn(struct journal_heads *h, int64_t tenant, int64_t seq, struct str hash,
+                             struct error *e)
+{
+    struct head *head = ARENA_NEW(&h->arena, struct head);
+    head->tenant = tenant;
+    head->seq = seq;
+    if (hash.p && !to_hash(hash, &head->hash))
+        return error_set(e, ERR_CORRUPT, "journal: bad head of tenant %" PRId64, tenant);
+    map_put(&h->by_tenant, key_of(&head->tenant), head);
+    return OK;
+}
+
 /* The head of a tenant, remembered or read; a tenant without rows starts at 0 and zeros. NULL with
  * *err set when it cannot be read. */
 static struct head *head_of(struct store_conn *c, int64_t tenant, enum err *err, struct error *e)
@@ -167,24 +179,32 @@ static struct head *head_of(struct store_conn *c, int64_t tenant, enum err *err,
         return head;
     if (h->by_tenant.n >= HEADS_MAX && h->dirty == 0 && !h->touched)
         journal_heads_forget(h);
-    head = ARENA_NEW(&h->arena, struct head);
-    head->tenant = tenant;
     struct store_rows r;
-    bool good = true;
+    struct error bad;
+    enum err learnt;
     store_query(c, &r, "SELECT head_seq, head_hash FROM journal_tenant WHERE tenant = $1",
                 SV(SV_INT(tenant)));
-    if (store_next(&r)) {
-        head->seq = store_int(&r, 0);
-        good = to_hash(store_blob(&r, 1), &head->hash);
-    }
+    if (store_next(&r))
+        learnt = journal_heads_learn(h, tenant, store_int(&r, 0), store_blob(&r, 1), &bad);
+    else
+        learnt = r.failed ? OK : journal_heads_learn(h, tenant, 0, STR_NONE, &bad);
     if ((*err = store_end(&r, e)))
         return NULL;
-    if (!good) {
-        *err = error_set(e, ERR_CORRUPT, "journal: bad head of tenant %" PRId64, tenant);
+    if (learnt) {
+        *err = error_set(e, learnt, "%s", bad.text);
         return NULL;
     }
-    map_put(&h->by_tenant, key_of(&head->tenant), head);
-    return head;
+    return map_get(&h->by_tenant, key_of(&tenant));
+}
+
+/* May the change that is being applied write to this tenant's journal? */
+static enum err check_scope(const struct store_conn *c, int64_t tenant, struct error *e)
+{
+    return c->tenant && c->tenant != tenant
+               ? error_set(e, ERR_INTERNAL,
+                           "journal: a change of tenant %" PRId64 " writes to tenant %" PRId64,
+                           c->tenant, tenant)
+               : OK;
 }
 
 static void touch(struct journal_heads *h, struct head *head)
@@ -220,8 +240,8 @@ enum err journal_append(struct store_conn *c, struct journal_row *row, struct er
         return error_set(e, ERR_INTERNAL, "journal_append() outside of a change");
     if (row->tenant < 1 || row->tenant > tenant_max || !row->topic.p || !row->key.p || !row->body.p)
         return error_set(e, ERR_INTERNAL, "journal: row without tenant, topic, key or body");
-    enum err err;
-    struct head *head = head_of(c, row->tenant, &err, e);
+    enum err err = check_scope(c, row->tenant, e);
+    struct head *head = err ? NULL : head_of(c, row->tenant, &err, e);
     if (!head)
         return err;
     if (head->seq >= seq_max)
@@ -243,17 +263,24 @@ enum err journal_append(struct store_conn *c, struct journal_row *row, struct er
     return OK;
 }
 
+#define SET_HEAD "INSERT INTO journal_tenant (tenant, head_seq, head_hash, anchor_seq, anchor_hash)"
+#define SET_HEAD_AGAIN                                                                             \
+    " ON CONFLICT (tenant) DO UPDATE SET"                                                          \
+    " head_seq = excluded.head_seq, head_hash = excluded.head_hash"
+static const struct store_bulk set_head = {
+    .one = SET_HEAD " VALUES ($1, $2, $3, $4, $5)" SET_HEAD_AGAIN,
+    .many = SET_HEAD " SELECT * FROM unnest(" BULK_INTS(1) ", " BULK_INTS(2) ", " BULK_BLOBS(
+        3) ", " BULK_INTS(4) ", " BULK_BLOBS(5) ")" SET_HEAD_AGAIN,
+    .types = "iibib",
+};
+
 static enum err flush_head(struct store_conn *c, struct head *head, struct error *e)
 {
     static const struct hash zero;
-    return store_exec(c,
-                      "INSERT INTO journal_tenant"
-                      " (tenant, head_seq, head_hash, anchor_seq, anchor_hash)"
-                      " VALUES ($1, $2, $3, 0, $4) ON CONFLICT (tenant) DO UPDATE SET"
-                      " head_seq = excluded.head_seq, head_hash = excluded.head_hash",
-                      SV(SV_INT(head->tenant), SV_INT(head->seq), SV_BLOB(of_hash(&head->hash)),
-                         SV_BLOB(of_hash(&zero))),
-                      NULL, e);
+    return store_put(c, &set_head,
+                     SV(SV_INT(head->tenant), SV_INT(head->seq), SV_BLOB(of_hash(&head->hash)),
+                        SV_INT(0), SV_BLOB(of_hash(&zero))),
+                     e);
 }
 
 enum err journal_heads_flush(struct store_conn *c)
@@ -278,8 +305,8 @@ enum err journal_begin(struct store_conn *c, int64_t tenant, int64_t seq, struct
     static const struct hash zero;
     if (c->role != CONN_WRITER || tenant < 1 || tenant > tenant_max || seq < 1 || seq >= seq_max)
         return error_set(e, ERR_INTERNAL, "journal_begin() outside of a change or its range");
-    enum err err;
-    struct head *head = head_of(c, tenant, &err, e);
+    enum err err = check_scope(c, tenant, e);
+    struct head *head = err ? NULL : head_of(c, tenant, &err, e);
     if (!head)
         return err;
     if (head->seq)
@@ -395,6 +422,8 @@ enum err journal_trim(struct store_conn *c, int64_t tenant, int64_t upto, struct
     enum err err;
     if (c->role != CONN_WRITER)
         return error_set(e, ERR_INTERNAL, "journal_trim() outside of a change");
+    if ((err = check_scope(c, tenant, e)))
+        return err;
     struct head *head = head_of(c, tenant, &err, e);
     if (!head || (err = range_of(c, tenant, &range, e)))
         return err;

@@ -29,14 +29,16 @@ static const struct store_migration own_migrations[] = {
      " head_hash {blob} NOT NULL,"
      " anchor_seq {int} NOT NULL," /* newest trimmed row */
      " anchor_hash {blob} NOT NULL);"
-     /* One row. On PostgreSQL its lock lets one process write at a time, and batches tells whether
-        another one did. */
+     /* One row. */
      "CREATE TABLE store_state ("
      " id {int} PRIMARY KEY,"
      " batches {int} NOT NULL,"
      " probes {int} NOT NULL);"
      "INSERT INTO store_state (id, batches, probes) VALUES (1, 0, 0);",
      NULL, NULL},
+    /* Its row was the lock between processes; a program that still locks it cannot write beside one
+     * that locks tenants. */
+    {2, "locks are by tenant", "ALTER TABLE store_state DROP COLUMN batches;", NULL, NULL},
 };
 const char migrate_table[] = "CREATE TABLE IF NOT EXISTS store_migration ("
                              " id {id},"
@@ -46,7 +48,8 @@ const char migrate_table[] = "CREATE TABLE IF NOT EXISTS store_migration ("
                              " at {int} NOT NULL,"
                              " sql {text} NOT NULL,"
                              " UNIQUE (module, number))";
-static const struct store_module own_module = {"store", own_migrations, 1};
+static const struct store_module own_module = {"store", own_migrations,
+                                               sizeof(own_migrations) / sizeof(own_migrations[0])};
 
 enum err migrate_expand(const struct store_engine *engine, const char *sql, struct buf *out,
                         struct error *e)

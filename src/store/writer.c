@@ -15,6 +15,13 @@
  *      the transaction is rolled back, the heads go back with it.
  *   8. A batch is applied at most twice. Whatever fails, a change that is sound is not told so
  *      because of another one.
+ *   9. The scope of a batch, which the engine grants at its beginning, holds the tenant of each of
+ *      its changes; one change without a tenant makes it everything, and so does care. Changes of
+ *      tenants that another process has just now go back to the front of the queue: nobody waits
+ *      for them, but those of the tenant that has waited longest always come. Outside of the scope
+ *      nothing is written, and journal heads are known of it alone.
+ *  10. Where the last batch waited for another process, its questions ahead are asked once it is
+ *      its turn: what came into the queue meanwhile, and is in its scope, joins it.
  *
  * States of the writer connection:
  *
@@ -43,7 +50,8 @@
 #include <strings.h>
 #include <time.h>
 
-enum { TICK_MS = 500, TIDY_US = 500000, PROBE_US = 1000000, SHRINK_US = 10000000, ONCE_MAX = 4096 };
+enum { TICK_MS = 500, TIDY_US = 500000, PROBE_US = 1000000, SHRINK_US = 10000000 };
+enum { ONCE_MAX = 4096 };
 
 static struct metric batch_seconds =
     METRIC_HISTOGRAM("marugoto_store_batch_seconds", "from begin to durable commit of a batch");
@@ -105,6 +113,112 @@ enum err store_submit(struct store *s, struct store_change *change)
     if (wake)
         pthread_cond_signal(&w->wake);
     return err;
+}
+
+static struct store_change *take_from(struct writer *w, struct writer_lane *lane)
+{
+    struct store_change *change = lane->first;
+    lane->first = change->next;
+    if (!lane->first)
+        lane->last = &lane->first;
+    w->busy -= --lane->n == 0;
+    w->queued--;
+    return change;
+}
+
+/* The next change of the next lane that has one; there is one. */
+static struct store_change *take_one(struct writer *w)
+{
+    while (!w->lanes[w->turn].first)
+        w->turn = (w->turn + 1) % WRITER_LANES;
+    struct writer_lane *lane = &w->lanes[w->turn];
+    w->turn = (w->turn + 1) % WRITER_LANES;
+    return take_from(w, lane);
+}
+
+/* --- the scope of a batch --- */
+
+/* Where a tenant stands, or would stand, among those of the scope. */
+static size_t place_of(const int64_t *tenants, size_t n, int64_t tenant)
+{
+    size_t low = 0;
+    while (low < n) {
+        size_t middle = low + (n - low) / 2;
+        if (tenants[middle] < tenant)
+            low = middle + 1;
+        else
+            n = middle;
+    }
+    return low;
+}
+
+/* Of the first n changes. Many tenants are locked one by one: beyond SCOPE_TENANTS all are. */
+static struct batch_scope scope_of(struct writer *w, size_t n)
+{
+    struct batch_scope scope = {w->tenants, 0, w->outcomes[0].change->tenant};
+    for (size_t i = 0; i < n; i++) {
+        int64_t tenant = w->outcomes[i].change->tenant;
+        size_t at = place_of(w->tenants, scope.n, tenant);
+        if (at < scope.n && w->tenants[at] == tenant)
+            continue;
+        if (!tenant || scope.n == SCOPE_TENANTS)
+            return (struct batch_scope){0};
+        memmove(w->tenants + at + 1, w->tenants + at, (scope.n - at) * sizeof(*w->tenants));
+        w->tenants[at] = tenant;
+        scope.n++;
+    }
+    return scope;
+}
+
+static bool in_scope(const struct batch_scope *scope, int64_t tenant)
+{
+    size_t at = place_of(scope->tenants, scope->n, tenant);
+    return !scope->n || (at < scope->n && scope->tenants[at] == tenant);
+}
+
+/* Those of other tenants go back, in their order. Returns how many stay. */
+static size_t put_back(struct store *s, const struct batch_scope *scope, size_t n)
+{
+    struct writer *w = &s->writer;
+    size_t stay = 0;
+    pthread_mutex_lock(&w->lock);
+    for (size_t i = n; i-- > 0;) {
+        struct store_change *change = w->outcomes[i].change;
+        struct writer_lane *lane = &w->lanes[change->lane % WRITER_LANES];
+        if (in_scope(scope, change->tenant))
+            continue;
+        if (!lane->first)
+            lane->last = &change->next;
+        change->next = lane->first;
+        lane->first = change;
+        w->busy += lane->n++ == 0;
+        w->queued++;
+    }
+    pthread_mutex_unlock(&w->lock);
+    for (size_t i = 0; i < n; i++)
+        if (in_scope(scope, w->outcomes[i].change->tenant))
+            w->outcomes[stay++] = w->outcomes[i];
+    return stay;
+}
+
+/* What waits and is in the scope, in turns, behind the n that were taken before. */
+static size_t join(struct store *s, const struct batch_scope *scope, size_t n)
+{
+    struct writer *w = &s->writer;
+    bool more = true;
+    pthread_mutex_lock(&w->lock);
+    while (more) {
+        more = false;
+        for (size_t i = 0; i < WRITER_LANES && n < (size_t)s->options.batch_max; i++) {
+            struct writer_lane *lane = &w->lanes[(w->turn + i) % WRITER_LANES];
+            if (!lane->first || !in_scope(scope, lane->first->tenant))
+                continue;
+            w->outcomes[n++] = (struct outcome){take_from(w, lane), OK, NULL};
+            more = true;
+        }
+    }
+    pthread_mutex_unlock(&w->lock);
+    return n;
 }
 
 struct waiting {
@@ -214,10 +328,11 @@ static enum err record(struct store *s, struct outcome *o, enum err code, const 
     return code;
 }
 
-static void begin_change(struct store_conn *c, bool careful)
+static void begin_change(struct store_conn *c, int64_t tenant, bool careful)
 {
     c->failed = OK;
     c->state = CONN_CLEAN;
+    c->tenant = tenant;
     if (careful && c->store->engine->savepoint(c) == OK)
         c->state = CONN_DIRTY;
 }
@@ -227,7 +342,7 @@ static void apply_change(struct store *s, struct outcome *o, bool careful)
 {
     struct store_conn *c = s->writer.conn;
     struct error e = {OK, ""};
-    begin_change(c, careful);
+    begin_change(c, o->change->tenant, careful);
     enum err code = c->failed ? c->failed : o->change->apply(c, o->change->ctx, &e);
     if (c->open_rows) {
         log_event(LOG_ERROR, "store.rows_left_open", LOG_I("n", c->open_rows));
@@ -286,23 +401,30 @@ static void ask_ahead(struct store *s, size_t n)
     }
 }
 
-static enum batch_end run_transaction(struct store *s, size_t n, bool careful, bool *rows,
+/* *n becomes how many there are: some may go back, others join. */
+static enum batch_end run_transaction(struct store *s, size_t *n, bool careful, bool *rows,
                                       struct error *e)
 {
     struct writer *w = &s->writer;
     struct store_conn *c = w->conn;
-    bool foreign = false;
+    struct batch_scope scope = careful ? (struct batch_scope){0} : scope_of(w, *n);
+    size_t tenants = scope.n;
+    bool joins = !careful && c->waited;
     forget_once(w);
-    if (s->engine->begin(c, &foreign, e)) {
+    if (!careful && !joins)
+        ask_ahead(s, *n);
+    if (s->engine->begin(c, &scope, e)) {
         roll_back(s);
         return BATCH_LOST;
     }
     c->state = CONN_OPEN;
-    if (foreign)
-        journal_heads_forget(w->heads);
-    if (!careful)
-        ask_ahead(s, n);
-    for (size_t i = 0; i < n; i++) {
+    if (scope.n < tenants)
+        *n = put_back(s, &scope, *n);
+    if (joins) {
+        *n = join(s, &scope, *n);
+        ask_ahead(s, *n);
+    }
+    for (size_t i = 0; i < *n; i++) {
         apply_change(s, &w->outcomes[i], careful);
         if (c->lost || c->aborted)
             goto fail;
@@ -349,15 +471,16 @@ static void tell_all(struct store *s, size_t n)
     arena_reset(&s->writer.errors);
 }
 
-static void run_batch(struct store *s, size_t n)
+/* Returns how many there were in the end. */
+static size_t run_batch(struct store *s, size_t n)
 {
     struct error e = {OK, ""};
     bool rows = false;
     int64_t started = clock_steady(s->clock);
-    enum batch_end end = run_transaction(s, n, false, &rows, &e);
+    enum batch_end end = run_transaction(s, &n, false, &rows, &e);
     if (end == BATCH_SPOILT) {
         arena_reset(&s->writer.errors);
-        end = run_transaction(s, n, true, &rows, &e);
+        end = run_transaction(s, &n, true, &rows, &e);
     }
     if (end == BATCH_COMMITTED) {
         atomic_fetch_add(&s->commits, 1);
@@ -376,6 +499,7 @@ static void run_batch(struct store *s, size_t n)
             record(s, &s->writer.outcomes[i], ERR_UNAVAILABLE, &e);
     }
     tell_all(s, n);
+    return n;
 }
 
 /* --- the thread --- */
@@ -438,22 +562,6 @@ static void gather(struct writer *w)
     w->batch = 0;
 }
 
-/* The next change of the next lane that has one; there is one. */
-static struct store_change *take_one(struct writer *w)
-{
-    while (!w->lanes[w->turn].first)
-        w->turn = (w->turn + 1) % WRITER_LANES;
-    struct writer_lane *lane = &w->lanes[w->turn];
-    struct store_change *change = lane->first;
-    lane->first = change->next;
-    if (!lane->first)
-        lane->last = &lane->first;
-    w->busy -= --lane->n == 0;
-    w->queued--;
-    w->turn = (w->turn + 1) % WRITER_LANES;
-    return change;
-}
-
 static size_t take_batch(struct store *s, bool *closing)
 {
     struct writer *w = &s->writer;
@@ -487,7 +595,7 @@ static void *run(void *arg)
             w->last_busy = clock_steady(s->clock);
             w->conn->shrunk = false;
             struct timespec started = steady_after(0);
-            run_batch(s, n);
+            n = run_batch(s, n);
             struct timespec ended = steady_after(0);
             w->batch = (int64_t)n;
             w->batch_us = (ended.tv_sec - started.tv_sec) * SECOND_US +
@@ -507,7 +615,8 @@ enum err writer_start(struct store *s, struct error *e)
     if (err)
         return err;
     w->outcomes = calloc((size_t)s->options.batch_max, sizeof(*w->outcomes));
-    if (!w->outcomes)
+    w->tenants = calloc(SCOPE_TENANTS, sizeof(*w->tenants));
+    if (!w->outcomes || !w->tenants)
         abort();
     w->heads = journal_heads_new();
     w->last_tidy = w->last_busy = clock_steady(s->clock);
@@ -534,6 +643,7 @@ void writer_stop(struct store *s)
     w->conn = NULL;
     journal_heads_free(w->heads);
     free(w->outcomes);
+    free(w->tenants);
     arena_release(&w->errors);
     forget_once(w);
     arena_release(&w->once_keys);

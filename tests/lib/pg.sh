@@ -5,7 +5,9 @@
 #
 # The cluster lives in a fresh folder, listens on 127.0.0.1 at a free port, and does not sync to
 # disk; MARUGOTO_PG_CONF may hold lines that come last in its configuration. The program finds its URL
-# in MARUGOTO_TEST_PG; when that is set already the program simply runs. PostgreSQL refuses to run as root: then the account "postgres" runs it. Without PostgreSQL
+# in MARUGOTO_TEST_PG; when that is set already the program simply runs. MARUGOTO_PG_PRELOAD may name
+# a library that is loaded into the server alone, for instance one that slows its fsync.
+# PostgreSQL refuses to run as root: then the account "postgres" runs it. Without PostgreSQL
 # the test is skipped.
 set -eu
 
@@ -44,11 +46,17 @@ max_connections = 200
 shared_buffers = 32MB
 ${MARUGOTO_PG_CONF:-}
 END
+preload=
+if [ -n "${MARUGOTO_PG_PRELOAD:-}" ]; then
+    cp "$MARUGOTO_PG_PRELOAD" "$folder/preload.so" # where that account can read it
+    chmod 755 "$folder/preload.so"
+    preload="env LD_PRELOAD=$folder/preload.so"
+fi
 started=
 for try in 1 2 3 4 5; do
     port=$(awk -v seed="$$$try" 'BEGIN { srand(seed); print int(20000 + rand() * 20000) }')
     echo "port = $port" >>"$folder/data/postgresql.conf"
-    if $as "$bin/pg_ctl" -D "$folder/data" -s -w -t 30 -l "$folder/log" start >/dev/null; then
+    if $as $preload "$bin/pg_ctl" -D "$folder/data" -s -w -t 30 -l "$folder/log" start >/dev/null; then
         started=yes
         break
     fi

@@ -221,7 +221,7 @@ static enum err apply(struct store_conn *c, void *ctx, struct error *e)
     int64_t now = clock_now(o->link->clock), tenant;
     bool make = o->link->options.tenants_auto && any_makes_entities(o);
     enum err err = OK;
-    tenant = tenants_find(o->link->tenants, o->tenant);
+    tenant = o->change.tenant ? o->change.tenant : tenants_find(o->link->tenants, o->tenant);
     if (!tenant)
         err = make ? repo_tenant_make(c, o->tenant, now, &tenant, e)
                    : repo_tenant(c, o->tenant, &tenant, e);
@@ -242,7 +242,7 @@ static enum err apply(struct store_conn *c, void *ctx, struct error *e)
 static void ahead(struct store_conn *c, void *ctx)
 {
     struct ops *o = ctx;
-    int64_t tenant = tenants_find(o->link->tenants, o->tenant);
+    int64_t tenant = o->change.tenant;
     for (size_t i = 0; tenant && i < o->n; i++)
         repo_get_ahead(c, tenant, o->ops[i].id);
 }
@@ -270,6 +270,7 @@ enum err ops_submit(struct link *l, struct ops *o, struct error *e)
                                       .done = submitted_done,
                                       .ctx = o,
                                       .lane = str_hash(o->tenant),
+                                      .tenant = tenants_find(l->tenants, o->tenant),
                                       .ahead = all_settled(o) ? ahead : NULL};
     enum err err = store_submit(l->store, &o->change);
     return err ? error_set(e, err, "too many changes are waiting to be written") : OK;

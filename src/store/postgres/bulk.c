@@ -43,13 +43,13 @@ struct pg_ahead {
     PGresult *answer;
 };
 
-enum { BULKS_MAX = 16, AHEADS_MAX = 4 };
+enum { BULKS_MAX = 16 };
 
 struct pg_bulk {
     struct rows_of rows[BULKS_MAX]; /* those in use first */
     int n;
     size_t bytes;
-    struct pg_ahead ahead[AHEADS_MAX];
+    struct pg_ahead ahead[PG_AHEADS];
     int n_ahead;
 };
 
@@ -150,6 +150,19 @@ static enum err rows_send(struct pg_conn *q, struct rows_of *r)
         oids[n] = types[t].array;
     }
     return pg_send_arrays(q, r->bulk->many, arrays, oids, n);
+}
+
+enum err pg_send_ints(struct pg_conn *q, const char *sql, const int64_t *v, size_t n)
+{
+    static const Oid array = 1016;
+    struct column c = {.elements = BUF_INIT};
+    for (size_t i = 0; i < n; i++)
+        add_element(&c, &SV_INT(v[i]), 'i');
+    finish(&c, 20, (int)n);
+    struct str text = buf_view(&c.elements);
+    enum err err = pg_send_arrays(q, sql, &text, &array, 1);
+    buf_release(&c.elements);
+    return err;
 }
 
 static struct pg_bulk *bulk_of(struct pg_conn *q)
@@ -254,7 +267,7 @@ void pg_ahead(struct store_conn *c, const struct store_bulk *bulk, const struct 
     int i = 0;
     while (i < b->n_ahead && b->ahead[i].keys.bulk != bulk)
         i++;
-    if (i == AHEADS_MAX || n != strlen(bulk->types))
+    if (i == PG_AHEADS || n != strlen(bulk->types))
         return;
     if (i == b->n_ahead)
         b->n_ahead++;
@@ -275,24 +288,52 @@ void pg_ahead(struct store_conn *c, const struct store_bulk *bulk, const struct 
     rows_add(&h->keys, values);
 }
 
-/* First column: the number of the question, from 1. */
-static enum err ahead_run(struct pg_conn *q, struct pg_ahead *h)
+enum err pg_ahead_send(struct pg_conn *q, size_t *n)
 {
-    enum err err = pg_put_flush(q);
-    if (!err)
-        err = rows_send(q, &h->keys);
-    if (!err)
-        err = pg_sync(q, &h->answer);
-    if (err)
-        return err;
-    struct pg_rows numbers = {.result = h->answer};
+    struct pg_bulk *b = q->bulk;
+    enum err err = OK;
+    for (int i = 0; b && !err && i < b->n_ahead; i++) {
+        if (b->ahead[i].answer)
+            continue;
+        err = rows_send(q, &b->ahead[i].keys);
+        *n += 1;
+    }
+    return err;
+}
+
+/* First column: the number of the question, from 1. */
+static void take_answer(struct pg_conn *q, struct pg_ahead *h, PGresult *answer)
+{
+    struct pg_rows numbers = {.result = answer};
     struct store_rows r = {.conn = &q->base, .state = &numbers};
-    for (; numbers.row < PQntuples(h->answer); numbers.row++) {
+    h->answer = answer;
+    for (; numbers.row < PQntuples(answer); numbers.row++) {
         int64_t number = pg_get_int(&r, 0);
         if (number >= 1 && number <= h->keys.n)
             h->by_number[number - 1]->row = numbers.row;
     }
-    return OK;
+}
+
+void pg_ahead_take(struct pg_conn *q, PGresult **answers)
+{
+    struct pg_bulk *b = q->bulk;
+    for (int i = 0; b && i < b->n_ahead; i++)
+        if (!b->ahead[i].answer)
+            take_answer(q, &b->ahead[i], *answers++);
+}
+
+static enum err ahead_run(struct pg_conn *q)
+{
+    PGresult *answers[PG_AHEADS] = {0};
+    size_t n = 0;
+    enum err err = pg_put_flush(q);
+    if (!err)
+        err = pg_ahead_send(q, &n);
+    if (!err)
+        err = pg_sync_rows(q, answers, n);
+    if (!err)
+        pg_ahead_take(q, answers);
+    return err;
 }
 
 bool pg_ahead_find(struct pg_conn *q, const char *sql, const struct store_value *values, size_t n,
@@ -308,7 +349,7 @@ bool pg_ahead_find(struct pg_conn *q, const char *sql, const struct store_value 
         return false;
     struct asked *asked = map_get(&h->asked, key_of(&a, values, n));
     arena_release(&a);
-    if (!asked || asked->given || (!h->answer && ahead_run(q, h)))
+    if (!asked || asked->given || (!h->answer && ahead_run(q)))
         return false;
     /* What is not there yet may be made by a change before the next question. */
     asked->given = !h->keys.bulk->constant || asked->row < 0;
@@ -339,7 +380,7 @@ void pg_bulk_free(struct pg_conn *q)
     for (int i = 0; i < BULKS_MAX; i++)
         for (int k = 0; k < COLUMNS_MAX; k++)
             buf_release(&q->bulk->rows[i].columns[k].elements);
-    for (int i = 0; i < AHEADS_MAX; i++) {
+    for (int i = 0; i < PG_AHEADS; i++) {
         for (int k = 0; k < COLUMNS_MAX; k++)
             buf_release(&q->bulk->ahead[i].keys.columns[k].elements);
         arena_release(&q->bulk->ahead[i].arena);

@@ -3,13 +3,18 @@
  *
  * Several processes may share one database. Invariants:
  *
- *   1. The row of store_state is updated first in each batch: its lock lets one process apply a
- *      batch at a time, which keeps journal positions dense and in the order of commit, and its
- *      counter tells whether another process wrote since.
- *   2. The lock is held while a batch is applied, and not while the disk works: the commit makes
- *      the batch visible and frees the lock, then the log is brought to disk, then the submitters
+ *   1. A batch holds locks from its beginning to its commit: of the whole store, or, where all its
+ *      changes keep to tenants, a share in that and those of the tenants. It waits for that share,
+ *      then for one tenant, and takes of the others what is free, so that nobody waits in a circle.
+ *      So batches of different tenants run side by side, and nobody writes beside one that may
+ *      write anything.
+ *   2. What a batch reads it reads after it got its locks, the heads of the journals too: positions
+ *      of a tenant are dense and in the order of commit, whoever writes. Nothing is remembered of
+ *      rows from one batch to the next.
+ *   3. Locks are held while a batch is applied, and not while the disk works: the commit makes
+ *      the batch visible and frees the locks, then the log is brought to disk, then the submitters
  *      are told. So the batches of two processes overlap, and their waits for the disk are one.
- *   3. The log is written in order: when a batch is on disk, so is all that it was built on.
+ *      The log is written in order: when a batch is on disk, so is all that it was built on.
  *   4. Who reads the journal waits until what it saw is on disk (durable()); nobody follows a
  *      change that a crash of the server could take back. Other readers may see a change a moment
  *      before its submitter is told.
@@ -24,6 +29,7 @@
 #include <string.h>
 #include <time.h>
 
+enum { WAITED_US = 200 }; /* longer for a lock: another process had it */
 enum { RESOLVE_TRIES = 25, RESOLVE_WAIT_MS = 200, OLDEST_SERVER = 140000 };
 enum { LOG_PAGE = 8192, LOG_HEADER = 24, LOG_SEGMENT = 1 << 20, LOG_FIRST_HEADER = 40 };
 enum { DURABLE_TRIES = 100, DURABLE_PATIENCE = 50 }; /* looks; of them a millisecond apart */
@@ -186,7 +192,6 @@ static enum err engine_connect(struct store *s, enum conn_role role, struct stor
         abort();
     q->base.store = s;
     q->base.role = role;
-    q->batches = -1;
     enum err err = pg_connect(s, role, &q->pg, e);
     if (!err && !PQenterPipelineMode(q->pg))
         err = error_set(e, ERR_INTERNAL, "postgres: no pipeline mode");
@@ -213,7 +218,6 @@ enum err pg_reconnect(struct pg_conn *q)
     PQenterPipelineMode(pg);
     pg_forget_statements(q);
     q->queued = q->syncs = 0;
-    q->batches = -1;
     c->in_snapshot = c->lost = c->aborted = false;
     c->failed = OK;
     return OK;
@@ -244,37 +248,124 @@ static void shrink(struct store_conn *c)
 
 /* --- the writer's transaction --- */
 
-static enum err try_begin(struct pg_conn *q)
+/* The lock of a tenant; that of the whole store is the one of tenant 0. */
+static int64_t lock_of(const struct pg_conn *q, int64_t tenant)
 {
-    PGresult *r = NULL;
-    enum err err = pg_send(q, "BEGIN ISOLATION LEVEL READ COMMITTED", SV_EMPTY);
+    const struct pg_data *d = q->base.store->engine_data;
+    return (int64_t)((uint64_t)d->locks + (uint64_t)tenant);
+}
+
+#define OWN_ID "CAST(pg_current_xact_id() AS TEXT)"
+#define WAITED                                                                                     \
+    "CAST(1000000 * EXTRACT(EPOCH FROM clock_timestamp() - statement_timestamp()) AS BIGINT)"
+
+/* Columns are worked out from the left. Those that ask whether a lock is free do not overtake one
+ * who waits for it. */
+static enum err send_locks(struct pg_conn *q, const struct batch_scope *scope)
+{
+    static const char free_ones[] =
+        "SELECT n FROM unnest(" BULK_INTS(1) ") WITH ORDINALITY AS x(lock, n)"
+                                             " WHERE pg_try_advisory_xact_lock(lock)";
+    int64_t locks[SCOPE_TENANTS];
+    if (!scope->n)
+        return pg_send(q, "SELECT pg_advisory_xact_lock($1), " WAITED ", " OWN_ID,
+                       SV(SV_INT(lock_of(q, 0))));
+    enum err err = pg_send(q, "SELECT pg_advisory_xact_lock_shared($1), " WAITED ", " OWN_ID,
+                           SV(SV_INT(lock_of(q, 0))));
     if (!err)
-        err = pg_send(q,
-                      "UPDATE store_state SET batches = batches + 1 WHERE id = 1"
-                      " RETURNING batches, CAST(pg_current_xact_id() AS TEXT)",
-                      SV_EMPTY);
-    if (!err)
-        err = pg_sync(q, &r);
-    if (!err && PQntuples(r) != 1)
-        err = conn_fail(&q->base, ERR_CORRUPT, "postgres: store_state has no row");
-    if (!err) {
-        const unsigned char *p = (unsigned char *)PQgetvalue(r, 0, 0);
-        uint64_t v = 0;
-        for (int i = 0; i < 8; i++)
-            v = v << 8 | p[i];
-        q->batches_now = (int64_t)v;
-        snprintf(q->xid, sizeof(q->xid), "%.*s", PQgetlength(r, 0, 1), PQgetvalue(r, 0, 1));
+        err = pg_send(q, "SELECT pg_advisory_xact_lock($1), " WAITED,
+                      SV(SV_INT(lock_of(q, scope->first))));
+    for (size_t i = 0; i < scope->n; i++)
+        locks[i] = lock_of(q, scope->tenants[i]);
+    return err || scope->n == 1 ? err : pg_send_ints(q, free_ones, locks, scope->n);
+}
+
+static void keep_free(struct batch_scope *scope, PGresult *result)
+{
+    struct pg_rows rows = {.result = result};
+    struct store_rows r = {.state = &rows};
+    size_t n = 0;
+    for (; rows.row < PQntuples(result); rows.row++)
+        scope->tenants[n++] = scope->tenants[pg_get_int(&r, 0) - 1];
+    scope->n = n;
+}
+
+/* Rows of the result and tenants of the scope are in the same order. */
+static enum err learn_heads(struct pg_conn *q, const struct batch_scope *scope, PGresult *result)
+{
+    struct journal_heads *heads = q->base.store->writer.heads;
+    struct pg_rows rows = {.result = result};
+    struct store_rows r = {.state = &rows};
+    struct error e;
+    enum err err = OK;
+    int n = PQntuples(result);
+    for (size_t i = 0; !err && i < scope->n; i++) {
+        int64_t tenant = scope->tenants[i];
+        while (rows.row < n && pg_get_int(&r, 0) < tenant)
+            rows.row++;
+        if (rows.row < n && pg_get_int(&r, 0) == tenant)
+            err = journal_heads_learn(heads, tenant, pg_get_int(&r, 1), pg_get_text(&r, 2), &e);
+        else
+            err = journal_heads_learn(heads, tenant, 0, STR_NONE, &e);
     }
-    PQclear(r);
+    return err ? conn_fail(&q->base, err, "%s", e.text) : OK;
+}
+
+static bool has_waited(PGresult *result)
+{
+    struct pg_rows rows = {.result = result};
+    struct store_rows r = {.state = &rows};
+    return pg_get_int(&r, 1) > WAITED_US;
+}
+
+static enum err take_scope(struct pg_conn *q, struct batch_scope *scope, PGresult **r)
+{
+    PGresult *first = scope->n > 0 ? *r++ : NULL, *others = scope->n > 1 ? *r++ : NULL;
+    enum err err = OK;
+    journal_heads_forget(q->base.store->writer.heads);
+    if (first)
+        q->base.waited = q->base.waited || has_waited(first);
+    if (others)
+        keep_free(scope, others);
+    if (first)
+        err = learn_heads(q, scope, *r);
     return err;
 }
 
-static enum err begin(struct store_conn *c, bool *foreign, struct error *e)
+/* One round trip: begin, wait for the locks, then the heads and what was asked ahead. Each command
+ * sees what was committed before it began, thus what the last holder of the locks left. */
+static enum err try_begin(struct pg_conn *q, struct batch_scope *scope)
+{
+    static const char heads[] = "SELECT tenant, head_seq, head_hash FROM journal_tenant"
+                                " WHERE tenant = ANY(" BULK_INTS(1) ") ORDER BY tenant";
+    PGresult *r[4 + PG_AHEADS] = {0};
+    size_t own = scope->n > 1 ? 4 : scope->n ? 3 : 1, n = own;
+    enum err err = pg_send(q, "BEGIN ISOLATION LEVEL READ COMMITTED", SV_EMPTY);
+    if (!err)
+        err = send_locks(q, scope);
+    if (!err && scope->n)
+        err = pg_send_ints(q, heads, scope->tenants, scope->n);
+    if (!err)
+        err = pg_ahead_send(q, &n);
+    if (!err)
+        err = pg_sync_rows(q, r, n);
+    if (err)
+        return err;
+    snprintf(q->xid, sizeof(q->xid), "%.*s", PQgetlength(r[0], 0, 2), PQgetvalue(r[0], 0, 2));
+    q->base.waited = has_waited(r[0]);
+    err = take_scope(q, scope, r + 1);
+    for (size_t i = 0; i < own; i++)
+        PQclear(r[i]);
+    pg_ahead_take(q, r + own);
+    return err;
+}
+
+static enum err begin(struct store_conn *c, struct batch_scope *scope, struct error *e)
 {
     struct pg_conn *q = (struct pg_conn *)c;
     enum err err = OK;
     if (PQstatus(q->pg) == CONNECTION_OK) {
-        err = try_begin(q);
+        err = try_begin(q, scope);
         if (!err || PQstatus(q->pg) == CONNECTION_OK)
             goto out;
     }
@@ -282,11 +373,10 @@ static enum err begin(struct store_conn *c, bool *foreign, struct error *e)
     c->lost = c->aborted = false;
     c->failed = OK;
     if (!(err = pg_reconnect(q)))
-        err = try_begin(q);
+        err = try_begin(q, scope);
 out:
     if (err && e)
         *e = c->error;
-    *foreign = q->batches < 0 || q->batches_now != q->batches + 1;
     return err;
 }
 
@@ -321,7 +411,8 @@ static enum err resolve(struct pg_conn *q, struct error *e)
         c->lost = c->aborted = false;
         c->failed = OK;
         int outcome = outcome_of(q, q->xid);
-        if (outcome > 0 && is_durable(c->store) && pg_exec(c, bring_to_disk, SV_EMPTY, NULL))
+        if (outcome > 0 && is_durable(c->store) &&
+            (pg_send(q, bring_to_disk, SV_EMPTY) || pg_sync(q, NULL)))
             outcome = -1;
         if (outcome > 0) {
             c->lost = c->aborted = false;
@@ -343,8 +434,8 @@ static enum err resolve(struct pg_conn *q, struct error *e)
 }
 
 /*
- * The commit itself does not wait for the disk, so that the lock on store_state is free while it
- * does: a second, tiny transaction brings the log to disk up to here before anybody is told.
+ * The commit itself does not wait for the disk, so that the locks are free while it does: a second,
+ * tiny transaction brings the log to disk up to here before anybody is told.
  */
 static enum err send_commit(struct pg_conn *q, bool rows_added)
 {
@@ -377,7 +468,6 @@ static enum err commit(struct store_conn *c, bool rows_added, struct error *e)
     pg_ahead_forget(c);
     if (err && e)
         *e = c->error;
-    q->batches = err ? -1 : q->batches_now;
     if (err && PQstatus(q->pg) != CONNECTION_OK)
         err = resolve(q, e);
     return err;
@@ -444,7 +534,6 @@ static void rollback(struct store_conn *c)
     struct pg_conn *q = (struct pg_conn *)c;
     pg_end_all(c);
     pg_bulk_forget(q);
-    q->batches = -1;
     if (PQstatus(q->pg) != CONNECTION_OK)
         return; /* the server has done it; begin() connects anew */
     if (q->queued || q->syncs)

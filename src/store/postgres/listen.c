@@ -14,6 +14,7 @@
  *   1. We have a duty for SURE_US after a question that was answered.
  *   2. The server ends a connection that asks nothing for IDLE_MS, which is longer: before another
  *      process gets the duty of one that hangs, that one knows that it has none.
+ *   3. The server counts real time, and so do we: a store's own clock may stand still or leap.
  */
 #include "postgres.h"
 
@@ -45,7 +46,7 @@ int64_t pg_duty(struct store *s, const char *duty)
     while (i < d->n_duties && strcmp(d->duties[i].name, duty) != 0)
         i++;
     if (i < d->n_duties) {
-        bool sure = clock_steady(s->clock) - d->confirmed < SURE_US;
+        bool sure = clock_steady(&clock_system) - d->confirmed < SURE_US;
         term = sure ? d->duties[i].term : 0;
     } else if (d->n_duties < PG_DUTIES) {
         d->duties[d->n_duties++].name = duty;
@@ -82,7 +83,7 @@ static int try_lock(struct pg_data *d, const char *duty)
 static bool ask_duties(struct store *s)
 {
     struct pg_data *d = s->engine_data;
-    int64_t asked = clock_steady(s->clock);
+    int64_t asked = clock_steady(&clock_system);
     bool alive = pg_run(d->listening, "SELECT 1", NULL) == OK, more = false;
     pthread_mutex_lock(&d->duty_lock);
     int n = d->n_duties;
@@ -175,35 +176,40 @@ static void connection_lost(struct pg_data *d)
     lose_duties(d);
 }
 
-/* Until somebody writes, we are woken, or it is time to ask. */
-static void wait_for(struct pg_data *d, int ms)
+/* Until somebody writes, we are woken, or so much time has passed; true when we were woken. */
+static bool wait_for(struct pg_data *d, int64_t ms)
 {
     struct pollfd p[2] = {{d->wake_fd, POLLIN, 0},
                           {d->listening ? PQsocket(d->listening) : -1, POLLIN, 0}};
     eventfd_t woken;
-    poll(p, 2, ms);
-    if (p[0].revents)
-        eventfd_read(d->wake_fd, &woken);
+    poll(p, 2, (int)(ms > 0 ? ms : 0));
+    return p[0].revents && eventfd_read(d->wake_fd, &woken) == 0;
 }
 
 static void *run(void *arg)
 {
     struct store *s = arg;
     struct pg_data *d = s->engine_data;
+    int64_t next = 0; /* when to ask; each notification ends a wait */
     while (!atomic_load(&d->stopping)) {
+        int64_t now = clock_steady(&clock_system);
         if (!d->listening) {
             wait_for(d, RETRY_MS);
             if (atomic_load(&d->stopping) || start_listening(s, &d->listening, NULL))
                 continue;
             hints_heard(s, STR_NONE, STR_NONE);
             journal_wake(s);
+            next = 0;
         }
-        if (!ask_duties(s) || !PQconsumeInput(d->listening)) {
+        if ((now >= next && !ask_duties(s)) || !PQconsumeInput(d->listening)) {
             connection_lost(d);
             continue;
         }
+        if (now >= next)
+            next = now + ASK_MS * 1000;
         hear(s);
-        wait_for(d, ASK_MS);
+        if (wait_for(d, (next - clock_steady(&clock_system)) / 1000 + 1))
+            next = 0;
     }
     return NULL;
 }
@@ -225,6 +231,7 @@ static enum err name_channel(struct store *s, struct pg_data *d, struct error *e
         random_bytes(self, sizeof(self));
         struct str hex = hex_encode(&a, str_n((const char *)h.b, 12));
         snprintf(d->channel, sizeof(d->channel), "marugoto_%.*s", (int)hex.n, hex.p);
+        memcpy(&d->locks, h.b + 12, sizeof(d->locks));
         hex = hex_encode(&a, str_n((const char *)self, sizeof(self)));
         snprintf(d->self, sizeof(d->self), "%.*s", (int)hex.n, hex.p);
         arena_release(&a);

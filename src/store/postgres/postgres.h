@@ -6,12 +6,13 @@
 #include "engine.h"
 #include <libpq-fe.h>
 
-enum { PG_DUTIES = 16 };
+enum { PG_DUTIES = 16, PG_AHEADS = 4 };
 
 /* The engine's part of a store. */
 struct pg_data {
     char channel[40]; /* of NOTIFY; one per schema */
     char self[33];    /* what our own notifications begin with */
+    int64_t locks;    /* advisory lock of the schema's store; those of its tenants follow */
     pthread_t listener;
     bool running;
     PGconn *listening; /* the listener's, once it runs; NULL while it is lost */
@@ -72,9 +73,7 @@ struct pg_conn {
     Oid *types;
     unsigned char (*numbers)[8];
 
-    /* Writer: the row of store_state as of our last commit (-1: unknown), and this transaction's.
-     */
-    int64_t batches, batches_now;
+    /* Writer: this transaction's. */
     char xid[32];
 };
 
@@ -91,8 +90,12 @@ enum err pg_send(struct pg_conn *q, const char *sql, const struct store_value *v
 /* The same with arrays in binary form as values. */
 enum err pg_send_arrays(struct pg_conn *q, const char *sql, const struct str *arrays,
                         const Oid *types, int n);
+/* The same with one array of integers. */
+enum err pg_send_ints(struct pg_conn *q, const char *sql, const int64_t *v, size_t n);
 /* End the segment and read all answers; *last (may be NULL) gets the last command's. */
 enum err pg_sync(struct pg_conn *q, PGresult **last);
+/* The same for the n commands that answer with rows; the caller clears their results. */
+enum err pg_sync_rows(struct pg_conn *q, PGresult **rows, size_t n);
 /* End the segment without waiting for the answers. */
 void pg_sync_later(struct pg_conn *q);
 enum err pg_exec(struct store_conn *c, const char *sql, const struct store_value *values, size_t n,
@@ -117,6 +120,10 @@ enum err pg_put_flush(struct pg_conn *q);
 void pg_ahead(struct store_conn *c, const struct store_bulk *bulk, const struct store_value *values,
               size_t n);
 void pg_ahead_forget(struct store_conn *c);
+/* Queue the questions that are not asked yet, at most PG_AHEADS: *n grows by their number. Their
+ * answers, in the same order, become ours. */
+enum err pg_ahead_send(struct pg_conn *q, size_t *n);
+void pg_ahead_take(struct pg_conn *q, PGresult **answers);
 /* Is the answer known ahead? *row of *answer, which stays ours; -1: no row. */
 bool pg_ahead_find(struct pg_conn *q, const char *sql, const struct store_value *values, size_t n,
                    PGresult **answer, int *row);

@@ -253,7 +253,14 @@ static void answer_failed(struct pg_conn *q, const PGresult *r)
               state ? state : "connection");
 }
 
-enum err pg_sync(struct pg_conn *q, PGresult **last)
+/* Where answers go: the last one, or all that have rows. */
+struct answers {
+    PGresult **last;
+    PGresult **rows;
+    size_t n, room;
+};
+
+static enum err read_answers(struct pg_conn *q, struct answers *to)
 {
     PGresult *keep = NULL;
     enum err err = OK;
@@ -284,6 +291,10 @@ enum err pg_sync(struct pg_conn *q, PGresult **last)
         } else if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
             PQclear(keep);
             keep = r;
+            if (status == PGRES_TUPLES_OK && to->n < to->room) {
+                to->rows[to->n++] = r;
+                keep = NULL;
+            }
         } else {
             if (status != PGRES_PIPELINE_ABORTED) {
                 answer_failed(q, r);
@@ -296,12 +307,30 @@ enum err pg_sync(struct pg_conn *q, PGresult **last)
     }
     q->queued = 0;
     q->answered = ++q->segment;
-    if (err || !last) {
+    if (err || !to->last) {
         PQclear(keep);
         keep = NULL;
     }
-    if (last)
-        *last = keep;
+    if (to->last)
+        *to->last = keep;
+    return err;
+}
+
+enum err pg_sync(struct pg_conn *q, PGresult **last)
+{
+    return read_answers(q, &(struct answers){.last = last});
+}
+
+enum err pg_sync_rows(struct pg_conn *q, PGresult **rows, size_t n)
+{
+    struct answers to = {.rows = rows, .room = n};
+    enum err err = read_answers(q, &to);
+    if (!err && to.n < n)
+        err = conn_fail(&q->base, ERR_INTERNAL, "postgres: an answer without rows");
+    for (size_t i = 0; err && i < to.n; i++) {
+        PQclear(rows[i]);
+        rows[i] = NULL;
+    }
     return err;
 }
 

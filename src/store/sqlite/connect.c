@@ -203,9 +203,9 @@ static void shrink(struct store_conn *c)
 
 /* --- the writer's transaction --- */
 
-static enum err begin(struct store_conn *c, bool *foreign, struct error *e)
+static enum err begin(struct store_conn *c, struct batch_scope *scope, struct error *e)
 {
-    *foreign = false;
+    (void)scope; /* there is only one writer */
     if (sqlite_exec(c, "BEGIN IMMEDIATE", SV_EMPTY, NULL) == OK)
         return OK;
     *e = c->error;

@@ -196,7 +196,9 @@ static enum err told_apply(struct store_conn *c, void *ctx, struct error *e)
 
 void told_submit(struct store *s, struct told *t)
 {
-    t->change = (struct store_change){told_apply, told_done, t, NULL};
+    t->change.apply = told_apply;
+    t->change.done = told_done;
+    t->change.ctx = t;
     assert_int_equal(store_submit(s, &t->change), OK);
 }
 

@@ -325,7 +325,7 @@ static void a_lost_answer_to_commit_is_looked_up(void **state)
     assert_false(store_degraded(f->store, NULL));
     /* lost before it: the answer to the first statement of a batch; nothing was done, so it is
      * done again on a new connection */
-    proxy_arm(p, "UPDATE 1", 9);
+    proxy_arm(p, "BEGIN", 6);
     assert_int_equal(add(f->store, 6, &e), OK);
     assert_int_equal(proxy_cuts(p), 6);
     /* lost in the middle of a batch: refused, and not there */

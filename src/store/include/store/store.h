@@ -7,7 +7,8 @@
  *
  *   1. done(OK) means: the change is on disk and survives kill -9 and power loss.
  *   2. A change is applied wholly or not at all; a failed one undoes only itself, not its batch.
- *   3. Journal positions are dense per tenant and follow the order of commit.
+ *   3. Journal positions are dense per tenant and follow the order of commit, also when several
+ *      processes write.
  *   4. When a commit fails (disk full, database gone) every change of the batch is told
  *      ERR_UNAVAILABLE, nothing of it is visible, and the next batch tries afresh.
  *
@@ -179,6 +180,10 @@ struct store_change {
     /* Changes of one lane are applied in the order of submission; lanes take turns, so that one
      * with many waiting does not hold up the others. For instance a hash of the tenant. */
     uint64_t lane;
+    /* Not 0: a promise that apply() reads and writes, of what changes, nothing but rows of this
+     * tenant, and appends to its journal alone. Several processes on one PostgreSQL apply changes
+     * of different tenants side by side; one that promises nothing has the store to itself. */
+    int64_t tenant;
 };
 
 /* Queue a change; it must live until done(). ERR_UNAVAILABLE when the queue is full or closing:
