@@ -134,6 +134,7 @@ enum err link_start(struct link *l, struct error *e)
         retention_start(l);
         history_keep_start(l);
         expiry_start(l);
+        snapshots_new(l);
         return OK;
     }
 failed:;
@@ -144,6 +145,8 @@ failed:;
 
 void link_stop(struct link *l)
 {
+    snapshots_free(l->snapshots);
+    l->snapshots = NULL;
     expiry_stop(l);
     history_keep_stop(l);
     retention_stop(l);

@@ -83,8 +83,8 @@ void journal_heads_undo(struct journal_heads *h)
     for (struct head *t = h->touched; t; t = t->next_touched) {
         t->seq = t->seq_before;
         t->hash = t->hash_before;
-        if (t->dirty && !t->dirty_before)
-            h->dirty--;
+        if (t->dirty != t->dirty_before)
+            h->dirty += t->dirty_before ? 1 : (size_t)-1;
         t->dirty = t->dirty_before;
         t->touched = false;
     }
@@ -207,16 +207,21 @@ static enum err check_scope(const struct store_conn *c, int64_t tenant, struct e
                : OK;
 }
 
+static void remember(struct journal_heads *h, struct head *head)
+{
+    if (head->touched)
+        return;
+    head->touched = true;
+    head->seq_before = head->seq;
+    head->hash_before = head->hash;
+    head->dirty_before = head->dirty;
+    head->next_touched = h->touched;
+    h->touched = head;
+}
+
 static void touch(struct journal_heads *h, struct head *head)
 {
-    if (!head->touched) {
-        head->touched = true;
-        head->seq_before = head->seq;
-        head->hash_before = head->hash;
-        head->dirty_before = head->dirty;
-        head->next_touched = h->touched;
-        h->touched = head;
-    }
+    remember(h, head);
     if (!head->dirty)
         h->dirty++;
     head->dirty = true;
@@ -454,6 +459,32 @@ enum err journal_trim(struct store_conn *c, int64_t tenant, int64_t upto, struct
                       "UPDATE journal_tenant SET anchor_seq = $1, anchor_hash = $2"
                       " WHERE tenant = $3",
                       SV(SV_INT(upto), SV_BLOB(of_hash(&hash)), SV_INT(tenant)), NULL, e);
+}
+
+enum err journal_drop(struct store_conn *c, int64_t tenant, struct error *e)
+{
+    if (c->role != CONN_WRITER || tenant < 1 || tenant > tenant_max)
+        return error_set(e, ERR_INTERNAL, "journal_drop() outside of a change or of its range");
+    enum err err;
+    struct head *head = head_of(c, tenant, &err, e);
+    if (!head)
+        return err;
+    int64_t first = tenant << JOURNAL_SEQ_BITS;
+    err = store_exec(c, "DELETE FROM journal WHERE pos >= $1 AND pos <= $2",
+                     SV(SV_INT(first), SV_INT(first | seq_max)), NULL, e);
+    if (!err)
+        err = store_exec(c, "DELETE FROM journal_tenant WHERE tenant = $1", SV(SV_INT(tenant)),
+                         NULL, e);
+    if (err)
+        return err;
+    struct journal_heads *h = c->store->writer.heads;
+    remember(h, head);
+    if (head->dirty)
+        h->dirty--;
+    head->dirty = false;
+    head->seq = 0;
+    head->hash = (struct hash){{0}};
+    return OK;
 }
 
 /* --- listeners --- */

@@ -112,6 +112,7 @@ struct access_key {
 
 struct access_tenant {
     int64_t n;
+    int64_t of; /* the tenant that a snapshot's space is a copy of; else its own number */
     struct str name;
     struct access_marks personal;
     struct access_view public_view;
@@ -148,6 +149,8 @@ struct access {
     pthread_mutex_t lock; /* reloading, retired, uses */
     struct access_set *retired;
     struct map uses;
+    struct map spaces; /* by number, of tenants that are not in the set: whose policies hold */
+    struct arena spaces_arena;
     pthread_t watcher;
     bool watching, closing;
     pthread_cond_t wake;

@@ -75,10 +75,14 @@ static enum err load_tenants(struct loading *l, struct store_conn *c, struct err
 {
     struct arena *a = &l->s->arena;
     struct store_rows r;
-    store_query(c, &r, "SELECT n, name FROM tenant ORDER BY n", SV_EMPTY);
+    store_query(c, &r,
+                "SELECT t.n, t.name, coalesce(s.tenant, t.n) FROM tenant t"
+                " LEFT JOIN snapshot s ON s.space = t.name ORDER BY t.n",
+                SV_EMPTY);
     while (store_next(&r)) {
         struct access_tenant *t = ARENA_NEW(a, struct access_tenant);
         t->n = store_int(&r, 0);
+        t->of = store_int(&r, 2);
         t->name = str_dup(a, store_text(&r, 1));
         map_put(&l->s->tenants, str_printf(a, "%lld", (long long)t->n), t);
         map_put(&l->s->tenant_names, t->name, t);

@@ -69,6 +69,46 @@ struct access_use *access_use_of(struct access *x, char kind, int64_t n)
     return u;
 }
 
+/*
+ * Whose policies hold in a tenant: in the space of a snapshot those of the tenant that was copied.
+ * A tenant that was made after the set was loaded is looked up once.
+ */
+static int64_t policies_of(struct access *x, const struct access_set *s, int64_t tenant)
+{
+    const struct access_tenant *t = access_tenant(s, tenant);
+    char text[24];
+    struct str key = number_key(text, tenant);
+    int64_t of = tenant;
+    if (t || tenant <= 1)
+        return t ? t->of : tenant;
+    pthread_mutex_lock(&x->lock);
+    const int64_t *known = map_get(&x->spaces, key);
+    if (known)
+        of = *known;
+    pthread_mutex_unlock(&x->lock);
+    if (known)
+        return of;
+    struct error e;
+    struct store_conn *c = store_read(x->link->store, &e);
+    enum err err = c ? store_get_int(c, &of,
+                                     "SELECT coalesce(s.tenant, t.n) FROM tenant t"
+                                     " LEFT JOIN snapshot s ON s.space = t.name WHERE t.n = $1",
+                                     SV(SV_INT(tenant)), &e)
+                     : e.code;
+    if (c)
+        store_read_done(c);
+    if (err) /* not committed yet, or gone */
+        return err == ERR_NOT_FOUND ? tenant : 0;
+    pthread_mutex_lock(&x->lock);
+    if (!map_get(&x->spaces, key)) {
+        int64_t *kept = ARENA_NEW(&x->spaces_arena, int64_t);
+        *kept = of;
+        map_put(&x->spaces, str_dup(&x->spaces_arena, key), kept);
+    }
+    pthread_mutex_unlock(&x->lock);
+    return of;
+}
+
 /* --- who asks --- */
 
 const struct access_who *access_asks(const struct request *req)
@@ -123,6 +163,7 @@ static const struct {
              {S_INIT("/ngsi-ld/v1/entityOperations/"), ACCESS_WRITE},
              {S_INIT("/ngsi-ld/v1/temporal/entities"), ACCESS_WRITE},
              {S_INIT("/ngsi-ld/v1/entityMaps"), ACCESS_READ},
+             {S_INIT("/ngsi-ld/v1/snapshots"), ACCESS_WRITE},
              {S_INIT("/ngsi-ld/v1/subscriptions"), ACCESS_SUBSCRIBE},
              {S_INIT("/ngsi-ld/v1/csourceSubscriptions"), ACCESS_SUBSCRIBE},
              {S_INIT("/v2/entities"), ACCESS_WRITE},
@@ -186,9 +227,10 @@ const struct access_view *access_view(struct access *x, const struct access_who 
     if (!x || who->kind == WHO_CITY)
         return NULL;
     const struct access_set *s = access_now(x);
+    tenant = policies_of(x, s, tenant);
     if (who->kind == WHO_KEY)
         return key_view(x, access_key_numbered(s, who->key), tenant);
-    return public_view(s, tenant);
+    return tenant ? public_view(s, tenant) : &sees_nothing;
 }
 
 const struct access_view *access_view_of(struct access *x, struct str actor, int64_t tenant)
@@ -196,8 +238,9 @@ const struct access_view *access_view_of(struct access *x, struct str actor, int
     if (!x || str_eq(actor, S("city")))
         return NULL;
     const struct access_set *s = access_now(x);
+    tenant = policies_of(x, s, tenant);
     if (!str_starts(actor, S("key:")))
-        return public_view(s, tenant);
+        return tenant ? public_view(s, tenant) : &sees_nothing;
     return key_view(x, access_key_named(s, tenant, str_from(actor, 4)), tenant);
 }
 
@@ -270,6 +313,9 @@ enum err access_reload(struct access *x, struct error *e)
     } else {
         atomic_store_explicit(&x->set, s, memory_order_release);
         retire(x, old);
+        map_release(&x->spaces);
+        x->spaces = (struct map)MAP_INIT;
+        arena_reset(&x->spaces_arena);
     }
     pthread_mutex_unlock(&x->lock);
     return OK;
@@ -379,6 +425,8 @@ void access_free(struct access *x)
     while (map_next(&x->uses, &it))
         free(it.value);
     map_release(&x->uses);
+    map_release(&x->spaces);
+    arena_release(&x->spaces_arena);
     pthread_cond_destroy(&x->wake);
     pthread_mutex_destroy(&x->lock);
     free(x);

@@ -7,8 +7,6 @@
 #include "api.h"
 #include "snapshot.h"
 
-#define CONTEXT_REL "http://www.w3.org/ns/json-ld#context"
-
 /* --- slow work --- */
 
 struct api *api_keep(const struct api *c)
@@ -195,7 +193,7 @@ static bool take_snapshot(struct api *c)
              !snapshot_allowed(c, &s, &e)) {
         snapshot_used(c->link, c->tenant, &s);
         c->tenant = s.space;
-        c->copied = s.tenant;
+        c->snapshot = id;
         response_header(c->req, c->res, "NGSILD-Snapshot", id);
         return true;
     }
@@ -304,6 +302,10 @@ bool api_open(struct api *c, struct request *req, struct response *res, struct l
                       .n_headers = res->n_headers,
                       .type = "application/json",
                       .ctx = ld_core()};
+    if ((flags & API_REGISTRY) && request_header(req, "NGSILD-Snapshot").n) {
+        api_fail_text(c, ERR_UNPROCESSABLE, "a snapshot has no registry of context sources");
+        return false;
+    }
     if (!take_tenant(c) || (!(flags & API_UNSCOPED) && !take_snapshot(c)) ||
         (params && !check_params(c, params)))
         return false;

@@ -16,7 +16,8 @@ enum {
     API_BODY = 1,        /* a JSON or JSON-LD body is required */
     API_MERGE_PATCH = 2, /* application/merge-patch+json is one of its types */
     API_BARE_JSON = 4,   /* the body is a value: an @context in it is data */
-    API_UNSCOPED = 8     /* not about entities: NGSILD-Snapshot says nothing (clause 6.3.22) */
+    API_UNSCOPED = 8,    /* not about entities: NGSILD-Snapshot says nothing (clause 6.3.22) */
+    API_REGISTRY = 16    /* nothing that a snapshot has: there is no registry in it (5.5.15) */
 };
 
 /* pick= or omit=: names, each perhaps with the projection of the entities it links to. */
@@ -41,7 +42,7 @@ struct api {
     struct arena *arena;
     enum http_answer answer;      /* what the handler returns when a function here said no */
     struct str tenant;            /* name; empty: default */
-    int64_t copied;               /* in a snapshot: number of the tenant it is of; else 0 */
+    struct str snapshot;          /* its id, where the tenant is the space of one; else absent */
     const struct ld_context *ctx; /* of the Link header or the body */
     const struct json *body;      /* NULL without one */
     bool ld_body;                 /* the body came as application/ld+json */
@@ -108,7 +109,7 @@ void api_problem_of(const struct error *e, struct api_problem *out);
 /* A reader and the tenant's number; NULL: the response is filled. Give back with
  * store_read_done(). */
 struct store_conn *api_reader(struct api *c, int64_t *tenant);
-/* What the caller may see in that tenant; a snapshot is no way around the policies of its own. */
+/* What the caller may see in that tenant. */
 const struct access_view *api_sight(const struct api *c, int64_t tenant);
 /* Choose the media type by Accept: JSON, JSON-LD and (if offered) GeoJSON. false: 406 is filled. */
 bool api_accept(struct api *c, bool offer_geojson);

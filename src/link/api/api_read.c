@@ -3,11 +3,9 @@
 #include "link/access.h"
 #include <stdio.h>
 
-#define CONTEXT_REL "http://www.w3.org/ns/json-ld#context"
-
 const struct access_view *api_sight(const struct api *c, int64_t tenant)
 {
-    return access_view(c->link->access, access_asks(c->req), c->copied ? c->copied : tenant);
+    return access_view(c->link->access, access_asks(c->req), tenant);
 }
 
 struct store_conn *api_reader(struct api *c, int64_t *tenant)

@@ -40,8 +40,8 @@ static enum http_answer read_one(struct request *req, struct response *res, void
     int64_t tenant;
     struct error e = {0};
     struct buf out = BUF_INIT;
-    if (!api_open(&c, req, res, ctx, read_one, 0, "options local") || !api_id(&c, "id", &id) ||
-        !api_accept(&c, false))
+    if (!api_open(&c, req, res, ctx, read_one, API_REGISTRY, "options local") ||
+        !api_id(&c, "id", &id) || !api_accept(&c, false))
         return c.answer;
     struct store_conn *conn = api_reader(&c, &tenant);
     if (!conn)
@@ -210,7 +210,7 @@ static enum http_answer read_list(struct request *req, struct response *res, voi
     struct discovery d = {.c = &c};
     struct error e = {0};
     const struct link *l = ctx;
-    if (!api_open(&c, req, res, ctx, read_list, 0,
+    if (!api_open(&c, req, res, ctx, read_list, API_REGISTRY,
                   "options limit offset count timerel timeAt endTimeAt timeproperty datasetId "
                   "lang geometryProperty pick omit" API_SELECT_PARAMS) ||
         !api_accept(&c, false) || !api_bool(&c, "count", &d.count) ||
@@ -364,7 +364,7 @@ static enum http_answer create(struct request *req, struct response *res, void *
 {
     struct api c;
     struct error e = {0};
-    if (!api_open(&c, req, res, ctx, create, API_BODY, "local"))
+    if (!api_open(&c, req, res, ctx, create, API_BODY | API_REGISTRY, "local"))
         return c.answer;
     struct reg_call *k = ARENA_NEW(c.arena, struct reg_call);
     k->w.kind = REG_WRITE_CREATE;
@@ -408,7 +408,7 @@ static enum http_answer patch(struct request *req, struct response *res, void *c
 {
     struct api c;
     struct str id;
-    if (!api_open(&c, req, res, ctx, patch, API_BODY | API_MERGE_PATCH, "local") ||
+    if (!api_open(&c, req, res, ctx, patch, API_BODY | API_MERGE_PATCH | API_REGISTRY, "local") ||
         !api_id(&c, "id", &id))
         return c.answer;
     struct reg_call *k = ARENA_NEW(c.arena, struct reg_call);
@@ -429,7 +429,7 @@ static enum http_answer delete_one(struct request *req, struct response *res, vo
 {
     struct api c;
     struct str id;
-    if (!api_open(&c, req, res, ctx, delete_one, 0, "local") || !api_id(&c, "id", &id))
+    if (!api_open(&c, req, res, ctx, delete_one, API_REGISTRY, "local") || !api_id(&c, "id", &id))
         return c.answer;
     struct reg_call *k = ARENA_NEW(c.arena, struct reg_call);
     k->w.kind = REG_WRITE_DELETE;

@@ -101,7 +101,7 @@ static enum http_answer create(struct request *req, struct response *res, void *
 {
     struct api c;
     struct error e = {0};
-    if (!api_open(&c, req, res, ctx, create, API_BODY, "local"))
+    if (!api_open(&c, req, res, ctx, create, API_BODY | API_REGISTRY, "local"))
         return c.answer;
     struct sub_write_call *w = ARENA_NEW(c.arena, struct sub_write_call);
     w->kind = WRITE_CREATE;
@@ -117,7 +117,7 @@ static enum http_answer patch(struct request *req, struct response *res, void *c
 {
     struct api c;
     struct str id;
-    if (!api_open(&c, req, res, ctx, patch, API_BODY | API_MERGE_PATCH, "local") ||
+    if (!api_open(&c, req, res, ctx, patch, API_BODY | API_MERGE_PATCH | API_REGISTRY, "local") ||
         !api_id(&c, "id", &id))
         return c.answer;
     struct sub_write_call *w = ARENA_NEW(c.arena, struct sub_write_call);
@@ -134,7 +134,7 @@ static enum http_answer delete_one(struct request *req, struct response *res, vo
 {
     struct api c;
     struct str id;
-    if (!api_open(&c, req, res, ctx, delete_one, 0, "local") || !api_id(&c, "id", &id))
+    if (!api_open(&c, req, res, ctx, delete_one, API_REGISTRY, "local") || !api_id(&c, "id", &id))
         return c.answer;
     struct sub_write_call *w = ARENA_NEW(c.arena, struct sub_write_call);
     w->kind = WRITE_DELETE;

@@ -129,7 +129,8 @@ struct dist_payload {
 };
 
 /* Types of the entity that is here (IRIs); NULL: there is none. */
-const struct json *dist_local_types(struct api *c, int64_t tenant, struct str id);
+const struct json *dist_local_types(struct arena *a, struct store_conn *conn, int64_t tenant,
+                                    struct str id);
 
 /* May who sends the call write these attributes (n 0: the entity) of an entity of these types?
  * Their values are a source's: conditions on them count against the sender. OK: yes. */

@@ -155,14 +155,15 @@ static void forbid(struct dist_batch_run *r, size_t i, int64_t tenant, const str
     }
 }
 
-static enum err match(struct dist_batch_run *r, size_t i, int64_t tenant, struct error *e)
+static enum err match(struct dist_batch_run *r, struct store_conn *conn, size_t i, int64_t tenant,
+                      struct error *e)
 {
     struct api *c = r->c;
     struct op *op = &r->b.ops[i];
     struct state *s = &r->states[i];
     const struct json *types = op->input ? entity_types(op->input) : NULL;
     if (!types)
-        types = dist_local_types(c, tenant, op->id);
+        types = dist_local_types(c->arena, conn, tenant, op->id);
     s->n_attrs = dist_attrs(c->arena, op->input, &s->attrs);
     struct reg_ask q = {.tenant = tenant,
                         .op = r->row->op | r->row->make | r->row->change,
@@ -178,6 +179,18 @@ static enum err match(struct dist_batch_run *r, size_t i, int64_t tenant, struct
         gather(r, i);
         forbid(r, i, tenant, types);
     }
+    return err;
+}
+
+/* All on one state of the store. */
+static enum err match_all(struct dist_batch_run *r, int64_t tenant, struct error *e)
+{
+    struct store_conn *conn = store_read(r->c->link->store, e);
+    enum err err = conn ? OK : e->code;
+    for (size_t i = 0; !err && i < r->b.n; i++)
+        err = match(r, conn, i, tenant, e);
+    if (conn)
+        store_read_done(conn);
     return err;
 }
 
@@ -531,12 +544,11 @@ bool distribute_batch(struct api *c, const struct dist_batch *b)
     r->row = &rows[b->kind];
     r->states = ARENA_ARRAY(c->arena, struct state, b->n ? b->n : 1);
     forward_cause_of(c, &r->cause);
-    for (size_t i = 0; i < b->n; i++)
-        if (match(r, i, tenant, &e)) {
-            release(r);
-            api_fail(c, &e);
-            return true;
-        }
+    if (match_all(r, tenant, &e)) {
+        release(r);
+        api_fail(c, &e);
+        return true;
+    }
     if (!r->targets.n) {
         release(r);
         return false;

@@ -119,17 +119,25 @@ enum err dist_forbidden(struct api *c, int64_t tenant, const struct json *types,
     return err;
 }
 
-const struct json *dist_local_types(struct api *c, int64_t tenant, struct str id)
+const struct json *dist_local_types(struct arena *a, struct store_conn *conn, int64_t tenant,
+                                    struct str id)
 {
     struct error e = {0};
     struct entity_row row;
     const struct json *stored = NULL;
+    if (!repo_get(conn, a, tenant, id, &row, &e))
+        stored = json_parse(a, row.doc, &JSON_DEFAULT, &e);
+    return stored ? entity_types(stored) : NULL;
+}
+
+static const struct json *types_here(struct api *c, int64_t tenant, struct str id)
+{
+    struct error e = {0};
     struct store_conn *conn = store_read(c->link->store, &e);
-    if (conn && !repo_get(conn, c->arena, tenant, id, &row, &e))
-        stored = json_parse(c->arena, row.doc, &JSON_DEFAULT, &e);
+    const struct json *types = conn ? dist_local_types(c->arena, conn, tenant, id) : NULL;
     if (conn)
         store_read_done(conn);
-    return stored ? entity_types(stored) : NULL;
+    return types;
 }
 
 /* --- splitting --- */
@@ -146,7 +154,7 @@ void dist_type_names(struct arena *a, const struct json *types, const struct str
 static enum err match(struct dist *d, const struct dist_ask *ask, int64_t tenant, struct error *e)
 {
     struct api *c = d->c;
-    const struct json *types = ask->types ? ask->types : dist_local_types(c, tenant, ask->id);
+    const struct json *types = ask->types ? ask->types : types_here(c, tenant, ask->id);
     d->types = types;
     d->tenant = tenant;
     struct reg_ask q = {.tenant = tenant,

@@ -219,7 +219,8 @@ static enum err apply(struct store_conn *c, void *ctx, struct error *e)
 {
     struct ops *o = ctx;
     int64_t now = clock_now(o->link->clock), tenant;
-    bool make = o->link->options.tenants_auto && any_makes_entities(o);
+    bool make = o->link->options.tenants_auto && any_makes_entities(o) &&
+                !str_starts(o->tenant, S(SPACE_PREFIX)); /* a space that is gone stays so */
     enum err err = OK;
     tenant = o->change.tenant ? o->change.tenant : tenants_find(o->link->tenants, o->tenant);
     if (!tenant)

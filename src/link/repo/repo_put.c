@@ -383,6 +383,15 @@ enum err repo_put(struct store_conn *c, const struct repo_put *p, int64_t *seq, 
     return err;
 }
 
+enum err repo_unindex(struct store_conn *c, struct arena *a, int64_t tenant, int64_t eid,
+                      const struct json *doc, struct error *e)
+{
+    struct index_rows old = {.arena = a, .tenant = tenant};
+    struct index_rows new = {.arena = a, .tenant = tenant};
+    index_entity(&old, doc);
+    return index_difference(c, eid, &old, &new, e);
+}
+
 enum err repo_restore(struct store_conn *c, struct arena *a, const struct repo_restored *x,
                       struct error *e)
 {

@@ -1,4 +1,5 @@
-/* repo_restore.h - an entity as another store had it (private to link). */
+/* repo_restore.h - an entity as another store had it, and one that goes without a trace (private to
+ * link). */
 #ifndef LINK_REPO_RESTORE_H
 #define LINK_REPO_RESTORE_H
 
@@ -14,5 +15,9 @@ struct repo_restored {
  * there. */
 enum err repo_restore(struct store_conn *c, struct arena *a, const struct repo_restored *x,
                       struct error *e);
+
+/* Inside a change: the index rows of a state go. */
+enum err repo_unindex(struct store_conn *c, struct arena *a, int64_t tenant, int64_t eid,
+                      const struct json *doc, struct error *e);
 
 #endif

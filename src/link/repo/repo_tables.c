@@ -131,6 +131,12 @@ static const char tables_snapshot[] =
     " doc {text} NOT NULL, expires {int} NOT NULL, used {int} NOT NULL, owner {text},"
     " PRIMARY KEY(tenant, id));";
 
+/* made 0: it is being filled, used is when that went on last; notify: changes of its status that
+ * its endpoint has not been told. */
+static const char tables_snapshot_status[] =
+    "ALTER TABLE snapshot ADD COLUMN made {int} NOT NULL DEFAULT 1;"
+    "ALTER TABLE snapshot ADD COLUMN notify {int} NOT NULL DEFAULT 0;";
+
 /* Writes of evolution, by instance; seq, t: of its row in hist; 0: none. See edge/past.h. */
 #define SYNC_PAST(INT, TAIL)                                                                       \
     "CREATE TABLE sync_past(eid " INT " NOT NULL, attr " INT " NOT NULL, dataset " INT             \
@@ -158,6 +164,7 @@ static const struct store_migration migrations[] = {
     {12, "snapshots", tables_snapshot, NULL, NULL},
     {13, "evolution of several nodes", "", SYNC_PAST("INTEGER", " WITHOUT ROWID"),
      SYNC_PAST("BIGINT", "")},
+    {14, "status of snapshots", tables_snapshot_status, NULL, NULL},
 };
 
 const struct store_module link_module = {"link", migrations,

@@ -47,7 +47,7 @@ int64_t tenants_find(struct tenants *t, struct str name)
 
 void tenants_learn(struct tenants *t, struct str name, int64_t n)
 {
-    if (!t || !name.n)
+    if (!t || !name.n || str_starts(name, S(SPACE_PREFIX)))
         return;
     pthread_mutex_lock(&t->lock);
     if (t->by_name.n < TENANTS_MAX && !map_get(&t->by_name, name)) {

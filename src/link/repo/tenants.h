@@ -1,12 +1,16 @@
 /*
  * tenants.h - numbers of tenants that are known to be there, so that a write need not look its own
- * up. Tenants are never deleted; only what was committed may be learnt.
+ * up. Tenants are never deleted, but for the spaces of snapshots, which are not remembered; only
+ * what was committed may be learnt.
  */
 #ifndef LINK_TENANTS_H
 #define LINK_TENANTS_H
 
 #include "core/str.h"
 #include <stdint.h>
+
+/* How names of spaces begin (snapshot.h); no client can write such a name. */
+#define SPACE_PREFIX "snapshot:"
 
 struct tenants;
 

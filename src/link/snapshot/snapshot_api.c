@@ -4,6 +4,7 @@
 #include "crypto/hash.h"
 #include "link/access.h"
 #include "snapshot.h"
+#include "tenants.h"
 
 enum {
     DAY_S = 86400,
@@ -29,9 +30,8 @@ static bool check_members(struct api *c)
 {
     const struct json *priority = json_get(c->body, S("snapshotPriority"));
     const struct json *life = json_get(c->body, S("snapshotLifetime"));
-    const struct json *endpoint = json_get(c->body, S("endpoint"));
-    const struct json *info = json_get(c->body, S("receiverInfo"));
     struct duration d;
+    struct error e = {0};
     int64_t n;
     if (!json_is(c->body, JSON_OBJECT))
         return bad(c, "a snapshot is an object");
@@ -39,11 +39,7 @@ static bool check_members(struct api *c)
         return bad(c, "snapshotPriority is a whole number from 1 to 10");
     if (life && !(json_is(life, JSON_STRING) && duration_parse(json_text(life), &d)))
         return bad(c, "snapshotLifetime is a duration such as PT1H");
-    if (endpoint && !(json_is(endpoint, JSON_STRING) && ld_is_uri(json_text(endpoint))))
-        return bad(c, "endpoint is a URI");
-    if (info && !json_is(info, JSON_ARRAY))
-        return bad(c, "receiverInfo is a list of key and value");
-    return true;
+    return !snapshot_check_endpoint(c->arena, c->body, &e) || bad(c, e.text);
 }
 
 static bool is_snapshot(struct api *c)
@@ -144,9 +140,12 @@ static struct json new_doc(struct api *c, struct str id, int64_t now, int64_t *e
     return doc;
 }
 
+/* Headers of the receiver may hold its keys: of one that nobody known made they are not for all. */
 static void answer(struct api *c, int status, const struct snapshot *s)
 {
     struct json doc = *s->doc;
+    if (!s->owner.n && !access_secrets(c->link->access, c->req, s->tenant))
+        doc = json_without(c->arena, &doc, S("receiverInfo"));
     struct buf out = BUF_INIT;
     set_time(c, &doc, "lastUsedAt", s->used);
     if (c->embed)
@@ -170,18 +169,6 @@ static bool choose_id(struct api *c, struct str *id)
     *id = given ? json_text(given)
                 : str_concat(c->arena, S("urn:ngsi-ld:Snapshot:"), uuid_v4(c->arena));
     return ld_is_uri(*id) || bad(c, "id is a URI");
-}
-
-/* Some room: those that have expired go. */
-static void sweep(struct api *c)
-{
-    struct snapshot *old;
-    struct error e = {0};
-    size_t n;
-    if (snapshot_list(c->link, c->arena, c->tenant, true, &old, &n, &e))
-        return;
-    for (size_t i = 0; i < n; i++)
-        snapshot_drop(c->link, c->tenant, &old[i], &e);
 }
 
 /* How each query of a list went. */
@@ -212,6 +199,17 @@ static struct json run_list(struct api *c, const struct json *list, struct str s
     return json_v_array(items, list->n);
 }
 
+/* It is made, or will never be: its status is as it stays. */
+static enum err finish(struct api *c, struct snapshot *s, struct error *e)
+{
+    struct error local;
+    s->made = true;
+    enum err err = snapshot_save(c->link, s, e ? e : &local);
+    if (!err)
+        snapshot_tell(c->link, c->tenant, s, false);
+    return err;
+}
+
 static enum err fill(struct api *c, const struct json *asked, struct snapshot *s, struct json *doc,
                      struct error *e)
 {
@@ -220,7 +218,6 @@ static enum err fill(struct api *c, const struct json *asked, struct snapshot *s
         const struct json *list = json_get(asked, lists[k]);
         if (!list)
             continue;
-        set(c, doc, lists[k], *list);
         set(c, doc, details[k], run_list(c, list, s->space, &found, &failed));
         all += list->n;
     }
@@ -229,16 +226,21 @@ static enum err fill(struct api *c, const struct json *asked, struct snapshot *s
                    : failed      ? S("partial")
                    : found       ? S("success")
                                  : S("empty")));
-    return snapshot_save(c->link, c->tenant, s, e);
+    return finish(c, s, e);
 }
 
-static bool make(struct api *c, struct str id, struct snapshot *s, struct json *doc)
+/* from: what says which queries it is made of. */
+static bool make(struct api *c, struct str id, const struct json *from, struct snapshot *s,
+                 struct json *doc)
 {
     struct error e = {0};
     int64_t now = clock_now(c->link->clock);
     *s = (struct snapshot){.id = id, .doc = doc, .used = now, .owner = access_asks(c->req)->actor};
-    s->space = str_concat(c->arena, S("snapshot:"), uuid_v4(c->arena));
+    s->space = str_concat(c->arena, S(SPACE_PREFIX), uuid_v4(c->arena));
     *doc = new_doc(c, id, now, &s->expires);
+    for (int k = 0; k < 2; k++)
+        if (json_get(from, lists[k]))
+            set(c, doc, lists[k], *json_get(from, lists[k]));
     if (!snapshot_make(c->link, c->tenant, s, &e))
         return true;
     api_fail(c, &e);
@@ -252,8 +254,7 @@ static void create_run(struct api *c)
     struct json doc;
     struct str id;
     struct error e = {0};
-    sweep(c);
-    if (!choose_id(c, &id) || !make(c, id, &s, &doc))
+    if (!choose_id(c, &id) || !make(c, id, asked, &s, &doc))
         return;
     enum err err = fill(c, asked, &s, &doc, &e);
     if (err)
@@ -293,18 +294,23 @@ static void clone_run(struct api *c)
     struct json doc;
     struct str id;
     struct error e = {0};
-    if (!load(c, x) || !choose_id(c, &id) || !make(c, id, &s, &doc))
+    if (!load(c, x))
         return;
-    enum err err = snapshot_copy(c->link, x->s.space, s.space, &e);
+    if (!x->s.made) {
+        api_fail_text(c, ERR_CONFLICT, "the snapshot is still being made");
+        return;
+    }
+    if (!choose_id(c, &id) || !make(c, id, x->s.doc, &s, &doc))
+        return;
+    enum err err = snapshot_copy(c->link, x->s.space, s.space, &e), saved;
     for (int k = 0; k < 2; k++)
-        if (json_get(x->s.doc, lists[k])) {
-            set(c, &doc, lists[k], *json_get(x->s.doc, lists[k]));
+        if (json_get(x->s.doc, details[k]))
             set(c, &doc, details[k], *json_get(x->s.doc, details[k]));
-        }
     const struct json *was = json_get(x->s.doc, S("snapshotStatus"));
     set(c, &doc, S("snapshotStatus"), err ? json_v_str(S("failure")) : *was);
+    saved = finish(c, &s, err ? NULL : &e);
     if (!err)
-        err = snapshot_save(c->link, c->tenant, &s, &e);
+        err = saved;
     if (err)
         api_fail(c, &e);
     else
@@ -369,10 +375,12 @@ static void update_run(struct api *c)
     }
     set_time(c, &doc, "modifiedAt", now);
     x->s.doc = &doc;
-    if (snapshot_save(c->link, c->tenant, &x->s, &e))
+    if (snapshot_save(c->link, &x->s, &e)) {
         api_fail(c, &e);
-    else
-        answer(c, 200, &x->s);
+        return;
+    }
+    snapshot_tell(c->link, c->tenant, &x->s, false);
+    answer(c, 200, &x->s);
 }
 
 static enum http_answer patch_snapshot(struct request *req, struct response *res, void *ctx)
@@ -396,10 +404,12 @@ static void delete_run(struct api *c)
     struct error e = {0};
     if (!load(c, x))
         return;
-    if (snapshot_drop(c->link, c->tenant, &x->s, &e))
+    if (snapshot_drop(c->link, &x->s, &e)) {
         api_fail(c, &e);
-    else
-        response_empty(c->res, 204);
+        return;
+    }
+    snapshot_tell(c->link, c->tenant, &x->s, true);
+    response_empty(c->res, 204);
 }
 
 static enum http_answer delete_snapshot(struct request *req, struct response *res, void *ctx)
@@ -434,32 +444,85 @@ static const struct json *as_entity(struct api *c, const struct snapshot *s)
     return out;
 }
 
+struct purged {
+    struct str id;
+    struct error error; /* code OK: it is gone */
+};
+
+/* Some are gone and some are not (table 6.36.3.2-2). */
+static void answer_partly(struct api *c, const struct purged *v, size_t n)
+{
+    struct buf out = BUF_INIT;
+    struct json_writer w = json_writer(&out);
+    json_w_object(&w);
+    for (int good = 1; good >= 0; good--) {
+        json_w_key(&w, good ? S("success") : S("errors"));
+        json_w_array(&w);
+        for (size_t i = 0; i < n; i++) {
+            if (good && !v[i].error.code)
+                json_w_str(&w, v[i].id);
+            if (good || !v[i].error.code)
+                continue;
+            json_w_object(&w);
+            json_w_kstr(&w, S("entityId"), v[i].id);
+            json_w_key(&w, S("error"));
+            api_problem_json(&w, &v[i].error);
+            json_w_end(&w);
+        }
+        json_w_end(&w);
+    }
+    json_w_end(&w);
+    response_body(c->req, c->res, 207, "application/json", buf_dup(&out, c->arena));
+    buf_release(&out);
+}
+
 static void purge_run(struct api *c)
 {
     const struct query_node *q = c->ctx_then;
     struct snapshot *all;
-    struct error e = {0}, last = {0};
-    size_t n, met = 0, gone = 0;
-    enum err err = snapshot_list(c->link, c->arena, c->tenant, false, &all, &n, &e);
+    struct error e = {0};
+    VEC(struct purged) met = VEC_INIT;
+    size_t n, failed = 0;
+    enum err err = snapshot_list(c->link, c->arena, c->tenant, &all, &n, &e);
     for (size_t i = 0; !err && i < n; i++) {
         bool hit = false;
-        if (snapshot_allowed(c, &all[i], &last))
+        struct error why;
+        if (snapshot_allowed(c, &all[i], &why))
             continue;
         err = query_q_holds(q, as_entity(c, &all[i]), &hit, &e);
         if (err || !hit)
             continue;
-        met++;
-        gone += snapshot_drop(c->link, c->tenant, &all[i], &last) == OK;
+        struct purged *p = vec_push(c->arena, &met);
+        *p = (struct purged){.id = all[i].id};
+        failed += snapshot_drop(c->link, &all[i], &p->error) != OK;
+        if (!p->error.code)
+            snapshot_tell(c->link, c->tenant, &all[i], true);
     }
     query_q_release(q);
-    if (!err && !met)
+    if (!err && !met.n)
         err = error_set(&e, ERR_NOT_FOUND, "no snapshot matches");
     if (err)
         api_fail(c, &e);
-    else if (gone < met)
-        api_fail(c, &last);
+    else if (failed)
+        answer_partly(c, met.v, met.n);
     else
         response_empty(c->res, 204);
+}
+
+/* q speaks of members of snapshots and of nothing else (clause 5.16.7.4). */
+static bool of_members(struct api *c, const struct query_node *q)
+{
+    static const char members[] =
+        "snapshotPriority snapshotLifetime snapshotStatus endpoint receiverInfo createdAt "
+        "modifiedAt"
+        " expiresAt lastUsedAt snapshotQueries snapshotTemporalQueries snapshotQueriesDetails"
+        " snapshotTemporalQueriesDetails";
+    const struct str *attrs;
+    size_t n = query_q_attrs(c->arena, q, &attrs);
+    for (size_t i = 0; i < n; i++)
+        if (!api_among(str_c(members), ld_compact(ld_core(), c->arena, attrs[i])))
+            return bad(c, "q: not a member of snapshots");
+    return true;
 }
 
 static enum http_answer purge_snapshots(struct request *req, struct response *res, void *ctx)
@@ -475,7 +538,8 @@ static enum http_answer purge_snapshots(struct request *req, struct response *re
         query_parse_q(c.arena, text, ld_core(), NULL, 0, &QUERY_DEFAULT, &e);
     if (!q)
         return api_fail(&c, &e);
-    enum http_answer answer = api_slowly(&c, purge_run, (void *)(uintptr_t)q);
+    enum http_answer answer =
+        of_members(&c, q) ? api_slowly(&c, purge_run, (void *)(uintptr_t)q) : c.answer;
     if (answer == HTTP_DONE)
         query_q_release(q);
     return answer;

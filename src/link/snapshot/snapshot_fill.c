@@ -174,6 +174,8 @@ static enum err put_chunk(struct store_conn *conn, void *ctx, struct error *e)
     int64_t space;
     uint64_t before = x->copied; /* it may run twice */
     enum err err = repo_tenant(conn, x->space, &space, e);
+    if (!err)
+        err = snapshot_alive(conn, x->space, clock_now(x->link->clock), e);
     for (size_t i = 0; !err && i < x->copies.n; i++) {
         if (!x->history || x->both)
             err = put_state(conn, x, &x->copies.v[i], space, e);

@@ -3,8 +3,10 @@
  * compiled once more so that nobody at work is disturbed. Linked entities are left out: they would
  * be those of today.
  */
+#include "csource_outbox.h"
 #include "link/access.h"
 #include "link/delivery.h"
+#include "registration_impl.h"
 #include "subscription_impl.h"
 
 enum { CHUNK_ROWS = 256 };
@@ -46,6 +48,34 @@ static void tell(struct looking *x, const struct journal_row *row, const struct 
     x->left--;
 }
 
+/* A change of a registration: what it was, or is now. */
+static void tell_registration(struct looking *x, const struct journal_row *row,
+                              const struct csource_event *ev)
+{
+    const struct registration *reg = ev->after ? ev->after : ev->before;
+    struct delivery_waiting w = {.seq = row->seq,
+                                 .at = row->at,
+                                 .entity = reg->id,
+                                 .type = S(LD_NGSI_PREFIX "ContextSourceRegistration"),
+                                 .op = !ev->after    ? WAITING_DELETED
+                                       : !ev->before ? WAITING_CREATED
+                                                     : WAITING_UPDATED};
+    x->each(x->ctx, &w);
+    x->left--;
+}
+
+static void look_at_registration(struct looking *x, const struct journal_row *row)
+{
+    struct csource_event own;
+    struct entity_event ev = {.registration = &own};
+    struct error e = {0};
+    if (csource_event_open(x->place.link, &x->arena, x->spec->tenant, row->body, &own, &e))
+        return;
+    if (sub_concerns(x->spec, &x->place, &x->arena, &ev))
+        tell_registration(x, row, &own);
+    csource_event_close(&own);
+}
+
 static bool look_at_row(void *ctx, const struct journal_row *row)
 {
     struct looking *x = ctx;
@@ -53,7 +83,11 @@ static bool look_at_row(void *ctx, const struct journal_row *row)
     struct error e;
     x->scan->upto = row->seq;
     x->rows--;
-    if (str_eq(row->topic, S("entity")) && !entity_event_parse(&x->arena, row->body, &ev, &e)) {
+    bool registrations = x->spec->face && x->spec->face->registrations;
+    if (registrations && str_eq(row->topic, S("registration")))
+        look_at_registration(x, row);
+    else if (!registrations && str_eq(row->topic, S("entity")) &&
+             !entity_event_parse(&x->arena, row->body, &ev, &e)) {
         const struct sub_group *g = x->spec->group;
         const struct entity_event *heard =
             access_event(access_view_of(x->place.link->access, g->owner, x->spec->tenant),

@@ -220,7 +220,8 @@ static enum err compile(struct sub_write_call *w, const struct json *doc,
                         const struct ld_context *ctx, struct error *e)
 {
     struct sub_source src = {.tenant = w->tenant,
-                             .tenant_name = w->api.tenant,
+                             .tenant_name = w->api.snapshot.n ? w->api.req->tenant : w->api.tenant,
+                             .snapshot = w->api.snapshot,
                              .id = w->id,
                              .doc = doc,
                              .ctx = ctx,

@@ -142,7 +142,7 @@ struct sub_spec {
     struct str key;  /* "TENANT id" */
     struct str hash; /* for notification ids */
     int64_t tenant;
-    struct str tenant_name;
+    struct str tenant_name, snapshot; /* as clients know them; snapshot: its id, or absent */
     const struct sub_selector *selectors;
     size_t n_selectors;
     const struct str *watched;
@@ -174,7 +174,7 @@ struct sub_spec {
 
 struct sub_source {
     int64_t tenant;
-    struct str tenant_name, id;
+    struct str tenant_name, snapshot, id;
     const struct json *doc;
     const struct ld_context *ctx;       /* for q and, without jsonldContext, for notifications */
     const struct ld_context *shown_ctx; /* of jsonldContext; NULL: ctx */
@@ -184,6 +184,8 @@ struct sub_source {
 };
 /* Compile into the slab. Takes no lock; the group is found or made later (sub_group_join()). */
 struct sub_spec *sub_spec_new(struct sub_slab *slab, const struct sub_source *src, struct error *e);
+/* May receiverInfo and notifierInfo of an endpoint be what they are? */
+enum err sub_check_endpoint(const struct json *ep, struct error *e);
 /* What notifierInfo says of MQTT; e may be NULL. */
 enum err sub_mqtt_info(const struct json *pairs, struct outbound_mqtt *out, struct error *e);
 /* Its group among those of the hub; under the hub's lock. */

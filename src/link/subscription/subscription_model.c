@@ -597,7 +597,7 @@ const struct json *sub_patched(struct arena *a, const struct json *doc, const st
 }
 
 /* What the endpoint's pairs say depends on how it is reached (clauses 5.2.22, 7.2). */
-static enum err check_endpoint(const struct json *ep, struct error *e)
+enum err sub_check_endpoint(const struct json *ep, struct error *e)
 {
     const struct json *info = json_get(ep, S("receiverInfo"));
     const struct json *ours = json_get(ep, S("notifierInfo"));
@@ -624,7 +624,7 @@ static enum err check_notification(const struct json *n, struct error *e)
         return error_set(e, ERR_INVALID, "notification: attributes does not go with pick or omit");
     if (sub_check_view(n, e))
         return e->code;
-    return check_endpoint(json_get(n, S("endpoint")), e);
+    return sub_check_endpoint(json_get(n, S("endpoint")), e);
 }
 
 enum err sub_check(const struct json *doc, struct error *e)

@@ -326,13 +326,15 @@ static void fill_request(struct subscriptions *h, const struct sub_spec *spec, s
                          struct str id, struct sub_payload *const *list, size_t n,
                          struct outbound *r)
 {
-    struct http_header *headers = ARENA_ARRAY(a, struct http_header, spec->n_headers + 3);
+    struct http_header *headers = ARENA_ARRAY(a, struct http_header, spec->n_headers + 4);
     size_t k = 0;
     headers[k++] = (struct http_header){S("Content-Type"), str_c(media_type(spec))};
     if (spec->link_header)
         headers[k++] = (struct http_header){S("Link"), spec->link};
     if (spec->tenant_name.n)
         headers[k++] = (struct http_header){S("NGSILD-Tenant"), spec->tenant_name};
+    if (spec->snapshot.n)
+        headers[k++] = (struct http_header){S("NGSILD-Snapshot"), spec->snapshot};
     memcpy(headers + k, spec->headers, spec->n_headers * sizeof(*headers));
     r->headers = headers;
     r->n_headers = k + spec->n_headers;

@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CONTEXT_REL "http://www.w3.org/ns/json-ld#context"
-
 struct sub_slab *sub_slab_new(void)
 {
     struct sub_slab *s = calloc(1, sizeof(*s));
@@ -332,6 +330,7 @@ static void take_identity(struct sub_spec *s, struct arena *a, const struct sub_
     s->id = keep(a, src->id);
     s->tenant = src->tenant;
     s->tenant_name = keep(a, src->tenant_name);
+    s->snapshot = keep(a, src->snapshot);
     s->key = str_printf(a, "%lld %" STR_F, (long long)src->tenant, STR_A(src->id));
     s->hash = str_printf(a, "%016llx", (unsigned long long)key_of(src->tenant, 's', src->id));
     s->q_ctx = src->ctx;

@@ -88,9 +88,10 @@ static const struct ld_context *context_at(struct link *l, struct arena *a,
 }
 
 #define ROW_COLUMNS                                                                                \
-    "s.sid, s.tenant, t.name, s.id, s.doc, s.context, s.state, s.cursor, s.pending,"               \
-    " COALESCE(p.pos, 0), s.service_path FROM subscription s JOIN tenant t ON t.n = s.tenant"      \
-    " LEFT JOIN notify_position p ON p.tenant = s.tenant"
+    "s.sid, s.tenant, COALESCE(o.name, t.name), s.id, s.doc, s.context, s.state, s.cursor,"        \
+    " s.pending, COALESCE(p.pos, 0), s.service_path, x.id FROM subscription s"                     \
+    " JOIN tenant t ON t.n = s.tenant LEFT JOIN notify_position p ON p.tenant = s.tenant"          \
+    " LEFT JOIN snapshot x ON x.space = t.name LEFT JOIN tenant o ON o.n = x.tenant"
 
 static const struct sub_face *face_of(struct str service_path)
 {
@@ -109,6 +110,7 @@ static struct sub_spec *compile_row(struct link *l, struct arena *a, struct sub_
     const struct json *shown = json_get(doc, S("jsonldContext"));
     struct sub_source src = {.tenant = store_int(r, 1),
                              .tenant_name = str_dup(a, store_text(r, 2)),
+                             .snapshot = str_dup(a, store_text(r, 11)),
                              .id = id,
                              .doc = doc,
                              .ctx = context_at(l, a, context, id),

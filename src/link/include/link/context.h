@@ -21,6 +21,7 @@
 #define LD_CORE_URL       "https://uri.etsi.org/ngsi-ld/v1/ngsi-ld-core-context-v1.8.jsonld"
 #define LD_DEFAULT_PREFIX "https://uri.etsi.org/ngsi-ld/default-context/"
 #define LD_NGSI_PREFIX    "https://uri.etsi.org/ngsi-ld/"
+#define CONTEXT_REL       "http://www.w3.org/ns/json-ld#context" /* of Link headers */
 #define LD_LOCAL_PATH     "/ngsi-ld/v1/jsonldContexts/" /* of hosted and implicit contexts */
 #define LD_RETIRED_US     (5 * MINUTE_US) /* a context that was dropped stays readable so long */
 

@@ -56,6 +56,7 @@ struct imports;
 struct shown;
 struct forwarding;
 struct remote_subs;
+struct snapshots;
 struct entity_maps;
 struct mqtt;
 struct tenants;
@@ -79,6 +80,7 @@ struct link {
     struct sync *sync;       /* may be NULL */
     struct forwarding *forwarding;
     struct remote_subs *remote_subs;
+    struct snapshots *snapshots;
     struct entity_maps *entity_maps;
     int64_t started; /* steady clock, set by link_start() */
 };

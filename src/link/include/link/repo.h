@@ -117,6 +117,12 @@ enum err repo_tenant(struct store_conn *c, struct str name, int64_t *tenant, str
 /* Inside a change: make it when it is not there. */
 enum err repo_tenant_make(struct store_conn *c, struct str name, int64_t now, int64_t *tenant,
                           struct error *e);
+/* Inside changes: everything in a tenant goes without a trace, nobody is told. First some of its
+ * entities at a time with their indexes and evolution, *n of at most max; when there are none, the
+ * rest and the tenant itself. */
+enum err repo_drop_entities(struct store_conn *c, int64_t tenant, int64_t max, int64_t *n,
+                            struct error *e);
+enum err repo_drop_tenant(struct store_conn *c, int64_t tenant, struct error *e);
 enum err repo_tenants(struct store_conn *c, bool (*each)(void *ctx, int64_t n, struct str name),
                       void *ctx, struct error *e);
 

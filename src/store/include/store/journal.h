@@ -43,6 +43,9 @@ enum err journal_range(struct store_conn *c, int64_t tenant, int64_t *oldest, in
 /* Drop rows up to and with seq, inside apply(). */
 enum err journal_trim(struct store_conn *c, int64_t tenant, int64_t upto, struct error *e);
 
+/* Inside apply(): a tenant that goes, whose number nobody has again, leaves no journal. */
+enum err journal_drop(struct store_conn *c, int64_t tenant, struct error *e);
+
 /* Inside apply(): the tenant, whose journal must be empty, goes on behind seq, as if the rows up to
  * it had been trimmed. */
 enum err journal_begin(struct store_conn *c, int64_t tenant, int64_t seq, struct error *e);
