@@ -1,0 +1,154 @@
+/* "Here I am": who the city is, how far each is, what must be copied. See edge.c. */
+#include "edge_impl.h"
+#include <stdio.h>
+
+struct own { /* what our store knows */
+    int64_t oldest, newest;
+    struct cursor cursor; /* of the city */
+    bool same_part;
+};
+
+static enum err make_tenant(struct store_conn *c, void *ctx, struct error *e)
+{
+    struct edge *g = ctx;
+    return repo_tenant_make(c, str_c(g->sync->link->edge.tenant), clock_now(g->sync->link->clock),
+                            &g->tenant, e);
+}
+
+static enum err look_at_own(struct edge *g, struct own *out, struct error *e)
+{
+    struct store_rows r;
+    struct store_conn *c = store_read(g->sync->link->store, e);
+    if (!c)
+        return e->code;
+    *out = (struct own){0};
+    enum err err = journal_range(c, g->tenant, &out->oldest, &out->newest, e);
+    if (!err && g->city[0])
+        err = cursor_read(c, g->tenant, str_c(g->city), &out->cursor, e);
+    if (!err) {
+        store_query(c, &r, "SELECT part FROM sync_node WHERE name = 'upstream' AND node = $1",
+                    SV(SV_TEXT(str_c(g->city))));
+        out->same_part = store_next(&r) && str_eq(store_text(&r, 0), g->part.key);
+        err = store_end(&r, e);
+    }
+    store_read_done(c);
+    return err;
+}
+
+static void measure_clock(struct edge *g, const struct json *answer, int64_t before)
+{
+    int64_t after = clock_now(g->sync->link->clock), city = edge_number(answer, "time");
+    int64_t offset = city - (before + (after - before) / 2);
+    atomic_store(&g->sync->offset_us, offset);
+    pthread_mutex_lock(&g->lock);
+    g->status.offset_us = offset;
+    struct str name = json_text(json_get(answer, S("name")));
+    snprintf(g->status.name, sizeof(g->status.name), "%" STR_F, STR_A(name));
+    pthread_mutex_unlock(&g->lock);
+}
+
+static const struct json *send_greeting(struct edge *g, struct arena *a, const struct own *own,
+                                        struct error *e)
+{
+    struct buf b = BUF_INIT;
+    struct json_writer w = json_writer(&b);
+    json_w_object(&w);
+    json_w_kstr(&w, S("node"), sync_node(g->sync));
+    json_w_ki64(&w, S("newest"), own->newest);
+    json_w_ki64(&w, S("received"), own->cursor.received);
+    json_w_kstr(&w, S("types"), g->part.types);
+    json_w_kstr(&w, S("scope"), g->part.scope);
+    json_w_kstr(&w, S("area"), g->part.area);
+    json_w_end(&w);
+    const struct json *answer =
+        edge_ask(g, a, "POST", S("/link/v1/sync/sessions"), buf_dup(&b, a), NULL, e);
+    buf_release(&b);
+    return answer;
+}
+
+enum err edge_greet(struct edge *g, struct error *e)
+{
+    struct arena a = ARENA_INIT;
+    struct own own = {0};
+    bool first = !g->city[0];
+    enum err err = g->tenant ? OK : store_write(g->sync->link->store, make_tenant, g, e);
+    if (!err)
+        err = look_at_own(g, &own, e);
+    if (!err)
+        edge_lag_set(g, own.newest);
+    int64_t before = clock_now(g->sync->link->clock);
+    const struct json *answer = err ? NULL : send_greeting(g, &a, &own, e);
+    struct str city = json_text(json_get(answer, S("node")));
+    if (answer && !sync_node_ok(city))
+        err = error_set(e, ERR_INVALID, "the city answers without its id");
+    if (!answer || err) {
+        arena_release(&a);
+        return err ? err : e->code;
+    }
+    measure_clock(g, answer, before);
+    bool other = !str_eq(city, str_c(g->city));
+    snprintf(g->city, sizeof(g->city), "%" STR_F, STR_A(city));
+    if (other) /* positions are those of this city from here on */
+        err = look_at_own(g, &own, e);
+    g->city_newest = edge_number(answer, "newest");
+    g->sent = edge_number(answer, "received");
+    g->received = own.cursor.received;
+    g->copy = !own.cursor.known || !own.same_part ||
+              g->received + 1 < edge_number(answer, "oldest") || g->received > g->city_newest ||
+              g->sent + 1 < own.oldest;
+    if (g->sent + 1 < own.oldest) /* written before this was an edge */
+        g->sent = own.oldest - 1;
+    if (first || other)
+        g->verify_after = 0;
+    edge_lag_set(g, own.newest);
+    arena_release(&a);
+    return err;
+}
+
+/* --- positions --- */
+
+struct position {
+    struct edge *g;
+    int64_t received;
+};
+
+static enum err write_position(struct store_conn *c, void *ctx, struct error *e)
+{
+    const struct position *p = ctx;
+    struct edge *g = p->g;
+    struct cursor cursor = {.received = p->received,
+                            .acked = g->sent,
+                            .contact = clock_now(g->sync->link->clock)};
+    enum err err = cursor_write(c, g->tenant, str_c(g->city), &cursor, e);
+    if (err)
+        return err;
+    return store_exec(c,
+                      "INSERT INTO sync_node(name, token, node, part, created)"
+                      " VALUES ('upstream', '', $1, $2, $3) ON CONFLICT(name) DO UPDATE SET"
+                      " node = excluded.node, part = excluded.part",
+                      SV(SV_TEXT(str_c(g->city)), SV_TEXT(g->part.key), SV_INT(cursor.contact)),
+                      NULL, e);
+}
+
+enum err edge_position_write(struct edge *g, int64_t received, struct error *e)
+{
+    struct position p = {g, received};
+    return store_write(g->sync->link->store, write_position, &p, e);
+}
+
+static enum err keep_contact(struct store_conn *c, void *ctx, struct error *e)
+{
+    struct edge *g = ctx;
+    struct cursor cursor;
+    enum err err = cursor_read(c, g->tenant, str_c(g->city), &cursor, e);
+    if (err || (cursor.known && cursor.acked == g->sent))
+        return err;
+    cursor.acked = g->sent;
+    cursor.contact = clock_now(g->sync->link->clock);
+    return cursor_write(c, g->tenant, str_c(g->city), &cursor, e);
+}
+
+enum err edge_contact_write(struct edge *g, struct error *e)
+{
+    return store_write(g->sync->link->store, keep_contact, g, e);
+}
