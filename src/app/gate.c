@@ -39,7 +39,7 @@ static bool reads(const struct request *req)
 static bool is_of_nodes(struct str path)
 {
     return str_eq(path, S("/link/v1/sync/sessions")) || str_eq(path, S("/link/v1/sync/changes")) ||
-           str_eq(path, S("/link/v1/sync/entities"));
+           str_eq(path, S("/link/v1/sync/entities")) || str_eq(path, S("/link/v1/sync/evolution"));
 }
 
 static bool guarded(struct str path)

@@ -132,6 +132,7 @@ static const struct {
     {"GET", "/link/v1/sync/changes", "nodes", "Changes for a node"},
     {"POST", "/link/v1/sync/changes", "nodes", "Changes from a node"},
     {"POST", "/link/v1/sync/entities", "nodes", "Whole states, both ways"},
+    {"POST", "/link/v1/sync/evolution", "nodes", "Evolution that both sides should hold"},
     {"GET", "/link/v1/conflicts", "nodes", "Values of which neither writer had seen the other's"},
     {"POST", "/link/v1/conflicts/{id}", "nodes", "Settle a conflict by choosing a value"},
     {"POST", "/link/v1/import", "import", "Import a file of open data"},

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 // A city and three nodes through what happens in a disaster: lines are cut and mended at random,
-// city and nodes are killed, everybody writes and deletes the same entities all the while. In the
-// end all hold the same, and every value whose write was acknowledged is in the history of the city
-// and of each node.
+// city and nodes are killed, everybody writes and deletes the same entities, and adds to their evolution,
+// all the while. In the end all hold the same, evolution too, and every value whose write was
+// acknowledged is in the history of the city and of each node.
 //
 // MARUGOTO_ORDEAL sets the number of rounds (default 12).
 import assert from 'node:assert/strict';
@@ -70,6 +70,10 @@ class Writer {
         } else if (dice < 0.12) {
             const { status } = await server.delete(`${entities}/${id}/attrs/${attr}`);
             this.deletions += status === 204;
+        } else if (dice < 0.24) { // evolution as such, of whoever is there or is not
+            const { status, text } = await server.post('/ngsi-ld/v1/temporal/entities', { id, type: 'Shared', p: { type: 'Property', value, observedAt: new Date(Date.now() - Math.random() * 1e7).toISOString() } });
+            if ([201, 204].includes(status)) this.acked.push({ id, attr: 'p', value });
+            else if (status !== 503) throw new Error(`${status} ${text}`);
         } else {
             const answer = await server.post('/ngsi-ld/v1/entityOperations/upsert?options=update', [{ id, type: 'Shared', ...body }]);
             if ([201, 204].includes(answer.status)) this.acked.push({ id, attr, value });
@@ -133,7 +137,7 @@ test(`${rounds} rounds of cuts and kills: all hold the same, nothing acknowledge
     let missing = [];
     for (const party of all)
         for (const id of new Set(acked.map((one) => one.id)))
-            for (const attr of attrs) {
+            for (const attr of [...attrs, 'p']) {
                 const there = new Set(await valuesOf(party.server, id, attr));
                 missing.push(...acked.filter((one) => one.id === id && one.attr === attr && !there.has(one.value)).map((one) => `${party.name}: ${one.id} ${attr} ${one.value}`));
             }

@@ -1,7 +1,9 @@
 /*
  * What comes from another node: the input is a message, or a packed one. What is taken is written
- * and read again, and joined with itself and with its parts: both must change nothing.
+ * and read again, and joined with itself and with its parts: both must change nothing. Messages of
+ * evolution (sync_evolution.c) are read too.
  */
+#include "evolution.h"
 #include "feed.h"
 #include "pack.h"
 
@@ -78,6 +80,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct json *v = unpack_json(&a, in, &e);
     if (!v)
         v = json_parse(&a, in, &JSON_DEFAULT, NULL);
+    struct evolution_list list;
+    struct trace_set set = {.v = VEC_INIT};
+    if (v && evolution_read(&a, json_get(v, S("rows")), &list, &e) == OK)
+        for (size_t i = 0; i < list.v.n; i++)
+            check(list.v.v[i].id.n > 0, "evolution of nobody");
+    if (v && trace_set_read(&a, json_text(json_get(v, S("have"))), &set)) {
+        struct str text = trace_set_text(&a, &set);
+        struct trace_set again = {.v = VEC_INIT};
+        check(trace_set_read(&a, text, &again) && again.v.n == set.v.n, "hashes read differently");
+    }
     if (v && feed_parse(&a, v, &m, &e) == OK)
         for (size_t i = 0; i < m.rows.n; i++) {
             if (m.rows.v[i].is_past)

@@ -71,8 +71,10 @@ export async function upstream(node) {
     return (await node.get('/link/v1/sync/nodes')).json.upstream;
 }
 
-export async function digest(city, params = '') {
-    const { status, json, text } = await city.get(`/link/v1/sync/digest${params}`);
+// since: where evolution is compared from, as another digest says; else as that side has it.
+export async function digest(city, params = '', since = null) {
+    const more = since === null ? params : `${params}${params ? '&' : '?'}since=${since}`;
+    const { status, json, text } = await city.get(`/link/v1/sync/digest${more}`);
     if (status !== 200) throw new Error(`${status} ${text}`);
     return json;
 }
@@ -83,8 +85,9 @@ export async function together(city, node, params = '', ms = 60000) {
     let last = '';
     await eventually(async () => {
         const state = await upstream(node);
-        const [here, there] = [await digest(city, params), await digest(node)];
-        last = `${JSON.stringify(state)} ${here.digest} ${here.entities} ${there.digest} ${there.entities}`;
+        const there = await digest(node);
+        const here = await digest(city, params, there.since);
+        last = `${JSON.stringify(state)} ${here.digest} ${here.states} ${here.entities} ${there.digest} ${there.states} ${there.entities}`;
         return state.state === 'together' && state.waiting === 0 && here.digest === there.digest;
     }, ms, 100).catch(() => { throw new Error(`not together: ${last}`); });
 }

@@ -89,6 +89,7 @@ static enum err join_part(struct join *j, const struct sync_part *part, struct s
         if (part->attr.p && v->value && !(effect && j->head))
             *vec_push(j->arena, &j->lates) = (struct late){part->attr, part->dataset, v->value};
     }
+    row->known = row->reg.values.n && sync_has_seen(&old, &row->reg.values.v[0].dot);
     if (!same_seen(&old, &row->reg))
         *vec_push(j->arena, &j->rows) = *row;
     return OK;
@@ -164,6 +165,7 @@ static enum err join_rest(struct join *j)
         if (!row->attr.p || is_joined(j, row))
             continue;
         row->aside = j->head ? NULL : sync_effect(&row->reg);
+        row->known = true;
         *vec_push(j->arena, &j->rows) = *row;
     }
     return err;

@@ -32,7 +32,12 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { PAUSE_FIRST_MS = 500, PAUSE_MAX_MS = 5000, REFUSED_MS = 30000 };
+enum {
+    PAUSE_FIRST_MS = 500,
+    PAUSE_MAX_MS = 5000,
+    REFUSED_MS = 30000,
+    REPAIRS = 5 /* in a row; then the digests are compared as seldom as any */
+};
 
 /* --- a session --- */
 
@@ -57,10 +62,17 @@ static enum err exchange_changes(struct edge *g, struct error *e)
     return err;
 }
 
-static void verified(struct edge *g)
+static void look_later(struct edge *g)
 {
     const struct link *l = g->sync->link;
     g->verify_after = clock_steady(l->clock) + l->edge.verify_s * SECOND_US;
+    g->repairs = 0;
+}
+
+static void verified(struct edge *g)
+{
+    const struct link *l = g->sync->link;
+    look_later(g);
     pthread_mutex_lock(&g->lock);
     g->status.verified = clock_now(l->clock);
     pthread_mutex_unlock(&g->lock);
@@ -68,17 +80,17 @@ static void verified(struct edge *g)
 
 /*
  * Do both sides hold the same? When they do not although no row was under way while they were
- * compared, something was lost: exchange states. Otherwise the answer is open until the next time.
+ * compared, something was lost, or the past is still to come: exchange it. Otherwise the answer is
+ * open until the next time.
  */
 static enum err verify(struct edge *g, struct error *e)
 {
     struct edge_digests d = {.arena = ARENA_INIT};
-    bool equal = false;
     if (g->verify_after && clock_steady(g->sync->link->clock) < g->verify_after)
         return OK;
-    enum err err = edge_compare(g, &d, &equal, e);
+    enum err err = edge_compare(g, &d, e);
     arena_release(&d.arena);
-    if (err || equal) {
+    if (err || d.same) {
         if (!err)
             verified(g);
         return err;
@@ -87,8 +99,15 @@ static enum err verify(struct edge *g, struct error *e)
     err = exchange_changes(g, e);
     if (err || moved != g->moved || edge_stopping(g))
         return err;
-    log_event(LOG_WARN, "edge.digests_differ", LOG_Z("city", g->city));
-    return edge_repair(g, &equal, e);
+    log_event(LOG_INFO, "edge.digests_differ", LOG_Z("city", g->city),
+              LOG_Z("in", d.same_states ? "evolution" : "states"));
+    if (!d.same_states)
+        err = edge_repair(g, e);
+    if (!err && !edge_stopping(g))
+        err = edge_evolution(g, e);
+    if (!err && ++g->repairs >= REPAIRS)
+        look_later(g);
+    return err;
 }
 
 static enum err session(struct edge *g, struct error *e)
@@ -169,6 +188,7 @@ struct edge *edge_new(struct sync *s, struct error *e)
     if (!g)
         abort();
     g->sync = s;
+    g->batch = (size_t)s->link->edge.batch_bytes;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&g->wake, &attr);

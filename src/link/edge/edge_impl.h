@@ -31,6 +31,8 @@ struct edge {
     int64_t city_newest;  /* as last told */
     int64_t verify_after; /* steady clock */
     uint64_t moved;       /* rows that were exchanged */
+    size_t batch;         /* bytes of a message now: fewer after one that did not come through */
+    int repairs;          /* in a row, after which the digests differed still */
     bool copy;            /* states must be exchanged first */
 };
 
@@ -80,16 +82,37 @@ enum err edge_push_end(struct edge *g, struct edge_pushing *p, bool *more, struc
 enum err edge_push(struct edge *g, bool *more, struct error *e);
 enum err edge_pull(struct edge *g, bool *more, struct error *e);
 
-/* --- edge_states.c: digests and whole states --- */
+/* --- edge_states.c, edge_evolution.c: digests, whole states, the past --- */
 
 struct edge_digests {
     struct arena arena;
     const struct json *city;
-    struct hash root, buckets[DIGEST_BUCKETS];
+    int64_t since; /* of evolution, as both agree */
+    size_t entities;
+    struct hash buckets[DIGEST_BUCKETS];
+    bool same_states, same; /* of both sides: what is there; all */
 };
-enum err edge_compare(struct edge *g, struct edge_digests *d, bool *equal, struct error *e);
-/* Compare, and exchange what differs. */
-enum err edge_repair(struct edge *g, bool *equal, struct error *e);
+enum err edge_compare(struct edge *g, struct edge_digests *d, struct error *e);
+/* Compare, and exchange states that differ. */
+enum err edge_repair(struct edge *g, struct error *e);
+/* Compare, and exchange evolution that differs, in small steps. */
+enum err edge_evolution(struct edge *g, struct error *e);
+
+/* Entities of some buckets as both sides have them: each() of those that differ somehow. */
+struct edge_entity {
+    struct str hash; /* of the id, hexadecimal */
+    int64_t eid;     /* 0: not in our digest */
+    bool here, there, same_state, same_past;
+};
+/* Over all buckets that differ, some at a time; entities live during the call. */
+enum err edge_differences(struct edge *g, struct edge_digests *d,
+                          enum err (*each)(void *ctx, const struct edge_entity *v, size_t n,
+                                           struct error *e),
+                          void *ctx, struct error *e);
+
+/* Exchange rows until we sent, or took, all up to a row. */
+enum err edge_push_upto(struct edge *g, int64_t upto, struct error *e);
+enum err edge_pull_upto(struct edge *g, int64_t upto, struct error *e);
 /* The first contact, or another part: edge_repair(), then positions count from here. */
 enum err edge_copy(struct edge *g, struct error *e);
 /* How far the city's journal was taken, and which part of it. */

@@ -7,7 +7,11 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { REQUEST_MS = 60000 };
+enum {
+    REQUEST_MS = 60000,
+    BATCH_MIN = 1024,
+    OVERHEAD_BYTES = 500 /* of a request and its answer beside their bodies */
+};
 
 const char *const edge_state_names[] = {"offline", "refused", "copying", "changes", "together"};
 
@@ -82,6 +86,17 @@ void edge_lag_set(struct edge *g, int64_t own_newest)
 }
 
 /* --- requests --- */
+
+/* A line that is too slow for large messages carries small ones. */
+static void adapt(struct edge *g, bool through)
+{
+    size_t most = (size_t)g->sync->link->edge.batch_bytes;
+    g->batch = through ? g->batch * 2 : g->batch / 4;
+    if (g->batch > most)
+        g->batch = most;
+    if (g->batch < BATCH_MIN)
+        g->batch = BATCH_MIN;
+}
 
 static void note_contact(struct edge *g, size_t bytes)
 {
@@ -211,9 +226,11 @@ const struct json *edge_answer(struct edge *g, struct arena *a, struct asked *as
 {
     const struct json *v = NULL;
     asked = asked_end(asked, e);
+    if (!edge_stopping(g))
+        adapt(g, asked != NULL);
     if (!asked)
         return NULL;
-    note_contact(g, sent + asked->body.n);
+    note_contact(g, OVERHEAD_BYTES + sent + asked->body.n);
     if (asked->status >= 300)
         refused(a, asked, e);
     else if (asked->packed)

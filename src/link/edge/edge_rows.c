@@ -7,10 +7,8 @@ enum { UNTOLD_ROWS = 1000 /* of other nodes, that only move our position there *
 enum err edge_push_begin(struct edge *g, struct edge_pushing *p, struct error *e)
 {
     struct buf b = BUF_INIT;
-    *p = (struct edge_pushing){.feed = {.sync = g->sync,
-                                        .tenant = g->tenant,
-                                        .after = g->sent,
-                                        .max_bytes = (size_t)g->sync->link->edge.batch_bytes}};
+    *p = (struct edge_pushing){
+        .feed = {.sync = g->sync, .tenant = g->tenant, .after = g->sent, .max_bytes = g->batch}};
     struct store_conn *c = store_read(g->sync->link->store, e);
     enum err err = c ? feed_read(&p->feed, c, &b, e) : e->code;
     if (c)
@@ -57,15 +55,17 @@ enum err edge_pull(struct edge *g, bool *more, struct error *e)
 {
     struct arena a = ARENA_INIT;
     struct feed_message m = {0};
-    struct str path = str_printf(&a, "/link/v1/sync/changes?node=%s&after=%lld&bytes=%lld%" STR_F,
-                                 g->sync->node, (long long)g->received,
-                                 (long long)g->sync->link->edge.batch_bytes, STR_A(g->params));
+    struct str path =
+        str_printf(&a, "/link/v1/sync/changes?node=%s&after=%lld&bytes=%lld%" STR_F, g->sync->node,
+                   (long long)g->received, (long long)g->batch, STR_A(g->params));
     const struct json *answer = edge_ask(g, &a, "GET", path, STR_NONE, NULL, e);
     enum err err = answer ? feed_parse(&a, answer, &m, e) : e->code;
     if (!err && m.upto > g->received)
         err = feed_take(g->sync, g->tenant, &m, e);
     if (!err) {
         g->moved += m.rows.n;
+        if (m.whole) /* its past is to be fetched */
+            g->verify_after = 0;
         g->received = m.upto;
         g->city_newest = m.newest;
         *more = m.upto < m.newest;

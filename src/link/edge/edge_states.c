@@ -2,48 +2,85 @@
 #include "core/log.h"
 #include "core/map.h"
 #include "edge_impl.h"
+#include "evolution.h"
 #include "feed.h"
 #include "pack.h"
 
-enum { STATES_A_MESSAGE = 200, BUCKETS_A_MESSAGE = 16 };
-
-static enum err own_digest(struct edge *g, struct edge_digests *d, struct error *e)
-{
-    const struct digest *own = NULL;
-    enum err err = digest_get(g->sync, g->tenant, &g->part, &own, e);
-    if (!err) {
-        d->root = own->root;
-        memcpy(d->buckets, own->buckets, sizeof(d->buckets));
-    }
-    digest_done(g->sync);
-    return err;
-}
+enum {
+    STATES_A_MESSAGE = 200,
+    BUCKETS_A_MESSAGE = 16,
+    ENTRY_BYTES = 64 /* of an entity in the answer, packed */
+};
 
 static bool same_hash(struct arena *a, const struct json *hex, const unsigned char *bytes, size_t n)
 {
     return str_eq(json_text(hex), hex_encode(a, str_n((const char *)bytes, n)));
 }
 
-enum err edge_compare(struct edge *g, struct edge_digests *d, bool *equal, struct error *e)
+static enum err compare_own(struct edge *g, struct edge_digests *d, struct error *e)
 {
-    struct str path = str_printf(&d->arena, "/link/v1/sync/digest?node=%s%" STR_F, g->sync->node,
-                                 STR_A(g->params));
-    d->city = edge_ask(g, &d->arena, "GET", path, STR_NONE, NULL, e);
-    if (!d->city)
-        return e->code;
-    enum err err = own_digest(g, d, e);
-    *equal = !err && same_hash(&d->arena, json_get(d->city, S("digest")), d->root.b, HASH_BYTES);
+    const struct digest *own = NULL;
+    enum err err = digest_get(g->sync, g->tenant, &g->part, d->since, &own, e);
+    if (!err) {
+        memcpy(d->buckets, own->buckets, sizeof(d->buckets));
+        d->same = same_hash(&d->arena, json_get(d->city, S("digest")), own->root.b, HASH_BYTES);
+        d->same_states =
+            same_hash(&d->arena, json_get(d->city, S("states")), own->states.b, HASH_BYTES);
+    }
+    digest_done(g->sync);
     return err;
 }
 
-/* What differs in some buckets: hashes of ids to ask for, ids to send. */
-struct difference {
-    VEC(struct str) want; /* hexadecimal */
-    VEC(int64_t) send;    /* rows */
-};
+/* Evolution is compared from where we want it, unless that is too early for either side. */
+static enum err ask_since(struct edge *g, int64_t *since, struct error *e)
+{
+    struct store_conn *c = store_read(g->sync->link->store, e);
+    if (!c)
+        return e->code;
+    enum err err = evolution_since(g->sync, c, g->tenant, evolution_wanted(g->sync), since, e);
+    store_read_done(c);
+    return err;
+}
+
+enum err edge_compare(struct edge *g, struct edge_digests *d, struct error *e)
+{
+    int64_t since = 0;
+    enum err err = ask_since(g, &since, e);
+    if (err)
+        return err;
+    struct str path =
+        str_printf(&d->arena, "/link/v1/sync/digest?packed=1&node=%s&since=%lld%" STR_F,
+                   g->sync->node, (long long)since, STR_A(g->params));
+    d->city = edge_ask(g, &d->arena, "GET", path, STR_NONE, NULL, e);
+    if (!d->city)
+        return e->code;
+    d->since = edge_number(d->city, "since");
+    d->entities = (size_t)edge_number(d->city, "entities");
+    if (d->since < since)
+        return error_set(e, ERR_INVALID, "the city compares evolution from before what was asked");
+    atomic_store(&g->sync->since, d->since);
+    return compare_own(g, d, e);
+}
+
+/* --- where both differ --- */
+
+typedef VEC(struct edge_entity) entity_list;
+
+static bool is_there(struct str hash)
+{
+    for (size_t i = 0; i < hash.n; i++)
+        if (hash.p[i] != '0')
+            return true;
+    return false;
+}
+
+static struct str past_text(struct arena *a, uint64_t past)
+{
+    return str_printf(a, "%016llx", (unsigned long long)past);
+}
 
 static void differ(struct arena *a, const struct digest *own, const struct json *entries,
-                   const unsigned *buckets, size_t n, struct difference *out)
+                   const unsigned *buckets, size_t n, entity_list *out)
 {
     struct map theirs = MAP_INIT;
     for (uint32_t i = 0; json_is(entries, JSON_ARRAY) && i < entries->n; i++)
@@ -52,18 +89,86 @@ static void differ(struct arena *a, const struct digest *own, const struct json 
     for (size_t k = 0; k < n; k++)
         for (size_t i = own->first[buckets[k]]; i < own->first[buckets[k] + 1]; i++) {
             const struct digest_entry *entry = &own->entries[i];
-            struct str id = str_printf(a, "%016llx", (unsigned long long)entry->id);
-            const struct json *there = map_get(&theirs, id);
-            if (!there || !same_hash(a, json_at(there, 1), entry->hash, DIGEST_ENTRY_BYTES))
-                *vec_push(a, &out->send) = entry->eid;
-            else
-                map_del(&theirs, id);
+            struct str hash = hex_encode(a, str_n((const char *)entry->hash, DIGEST_ENTRY_BYTES));
+            struct edge_entity x = {.hash = past_text(a, entry->id),
+                                    .eid = entry->eid,
+                                    .here = is_there(hash)};
+            const struct json *there = map_del(&theirs, x.hash);
+            struct str hash_there = json_text(json_at(there, 1));
+            x.there = is_there(hash_there);
+            x.same_state = x.here == x.there && (!x.here || str_eq(hash, hash_there));
+            x.same_past = there ? str_eq(json_text(json_at(there, 2)), past_text(a, entry->past))
+                                : !entry->past;
+            if (!x.same_state || !x.same_past)
+                *vec_push(a, out) = x;
         }
     struct map_iter it = {0};
-    while (map_next(&theirs, &it))
-        *vec_push(a, &out->want) = it.key;
+    while (map_next(&theirs, &it)) {
+        bool there = is_there(json_text(json_at(it.value, 1)));
+        *vec_push(a, out) =
+            (struct edge_entity){.hash = it.key,
+                                 .there = there,
+                                 .same_state = !there,
+                                 .same_past = !is_there(json_text(json_at(it.value, 2)))};
+    }
     map_release(&theirs);
 }
+
+struct differing {
+    enum err (*each)(void *ctx, const struct edge_entity *v, size_t n, struct error *e);
+    void *ctx;
+};
+
+static enum err differ_in(struct edge *g, const struct edge_digests *d, const unsigned *buckets,
+                          size_t n, const struct differing *x, struct error *e)
+{
+    struct arena a = ARENA_INIT;
+    entity_list list = VEC_INIT;
+    struct buf path = BUF_INIT;
+    const struct digest *own = NULL;
+    buf_printf(&path, "/link/v1/sync/digest?packed=1&since=%lld&bucket=", (long long)d->since);
+    for (size_t i = 0; i < n; i++)
+        buf_printf(&path, "%s%u", i ? "," : "", buckets[i]);
+    buf_str(&path, g->params);
+    const struct json *answer = edge_ask(g, &a, "GET", buf_view(&path), STR_NONE, NULL, e);
+    buf_release(&path);
+    enum err err = answer ? OK : e->code;
+    if (!err) {
+        err = digest_get(g->sync, g->tenant, &g->part, d->since, &own, e);
+        if (!err)
+            differ(&a, own, json_get(answer, S("inBuckets")), buckets, n, &list);
+        digest_done(g->sync);
+    }
+    if (!err && list.n && !edge_stopping(g))
+        err = x->each(x->ctx, list.v, list.n, e);
+    arena_release(&a);
+    return err;
+}
+
+enum err edge_differences(struct edge *g, struct edge_digests *d,
+                          enum err (*each)(void *ctx, const struct edge_entity *v, size_t n,
+                                           struct error *e),
+                          void *ctx, struct error *e)
+{
+    const struct differing x = {each, ctx};
+    unsigned some[BUCKETS_A_MESSAGE];
+    size_t n = 0, most = g->batch / ((d->entities / DIGEST_BUCKETS + 1) * ENTRY_BYTES);
+    enum err err = OK;
+    const struct json *theirs = json_get(d->city, S("buckets"));
+    if (most > BUCKETS_A_MESSAGE)
+        most = BUCKETS_A_MESSAGE;
+    for (unsigned b = 0; !err && b < DIGEST_BUCKETS && !edge_stopping(g); b++) {
+        if (!same_hash(&d->arena, json_at(theirs, b), d->buckets[b].b, DIGEST_ENTRY_BYTES))
+            some[n++] = b;
+        if (n && (n >= most || b == DIGEST_BUCKETS - 1)) {
+            err = differ_in(g, d, some, n, &x, e);
+            n = 0;
+        }
+    }
+    return err;
+}
+
+/* --- states --- */
 
 /* *newest: of our journal, as of these states. */
 static enum err write_states(struct edge *g, struct arena *a, const int64_t *eids, size_t n,
@@ -87,7 +192,7 @@ static enum err write_states(struct edge *g, struct arena *a, const int64_t *eid
 }
 
 /* Rows come before states: see states_write(). */
-static enum err push_upto(struct edge *g, int64_t upto, struct error *e)
+enum err edge_push_upto(struct edge *g, int64_t upto, struct error *e)
 {
     bool more = true;
     enum err err = OK;
@@ -96,7 +201,7 @@ static enum err push_upto(struct edge *g, int64_t upto, struct error *e)
     return err;
 }
 
-static enum err pull_upto(struct edge *g, int64_t upto, struct error *e)
+enum err edge_pull_upto(struct edge *g, int64_t upto, struct error *e)
 {
     bool more = true;
     enum err err = OK;
@@ -115,7 +220,7 @@ static enum err swap(struct edge *g, const int64_t *send, size_t n_send, const s
     int64_t newest = 0;
     enum err err = write_states(g, &a, send, n_send, &b, &newest, e);
     if (!err)
-        err = push_upto(g, newest, e);
+        err = edge_push_upto(g, newest, e);
     if (err) {
         buf_release(&b);
         arena_release(&a);
@@ -137,12 +242,12 @@ static enum err swap(struct edge *g, const int64_t *send, size_t n_send, const s
         buf_printf(&b, ",\"%s\":", members[i].name);
         json_write_str(&b, members[i].value);
     }
-    buf_char(&b, '}');
+    buf_printf(&b, ",\"since\":%lld}", (long long)atomic_load(&g->sync->since));
     const struct json *answer =
         edge_ask(g, &a, "POST", S("/link/v1/sync/entities"), pack(&a, buf_view(&b)), PACK_TYPE, e);
     err = answer ? feed_parse(&a, answer, &m, e) : e->code;
     if (!err)
-        err = pull_upto(g, m.newest, e);
+        err = edge_pull_upto(g, m.newest, e);
     m.upto = 0;
     if (!err && m.rows.n && !edge_stopping(g))
         err = feed_take(g->sync, g->tenant, &m, e);
@@ -151,11 +256,21 @@ static enum err swap(struct edge *g, const int64_t *send, size_t n_send, const s
     return err;
 }
 
+struct difference {
+    struct edge *g;
+    struct arena arena;
+    VEC(struct str) want; /* hashes of ids to ask for */
+    VEC(int64_t) send;    /* rows of entities to send; the answer has theirs */
+};
+
 /* Fewer at a time when they are too large for one message. */
-static enum err swap_all(struct edge *g, const struct difference *d, struct error *e)
+static enum err swap_all(struct difference *d, struct error *e)
 {
+    struct edge *g = d->g;
     enum err err = OK;
-    size_t n = d->send.n > d->want.n ? d->send.n : d->want.n, step = STATES_A_MESSAGE;
+    size_t n = d->send.n > d->want.n ? d->send.n : d->want.n;
+    size_t step = STATES_A_MESSAGE * g->batch / (size_t)g->sync->link->edge.batch_bytes;
+    step = step < 1 ? 1 : step;
     for (size_t i = 0; !err && i < n && !edge_stopping(g);) {
         size_t s = i < d->send.n ? d->send.n - i : 0, w = i < d->want.n ? d->want.n - i : 0;
         err = swap(g, d->send.v + (s ? i : 0), s < step ? s : step, d->want.v + (w ? i : 0),
@@ -170,67 +285,44 @@ static enum err swap_all(struct edge *g, const struct difference *d, struct erro
     return err;
 }
 
-static enum err exchange_buckets(struct edge *g, const unsigned *buckets, size_t n, struct error *e)
+static enum err swap_differing(void *ctx, const struct edge_entity *v, size_t n, struct error *e)
 {
-    struct arena a = ARENA_INIT;
-    struct difference d = {.want = VEC_INIT, .send = VEC_INIT};
-    struct buf path = BUF_INIT;
-    const struct digest *own = NULL;
-    buf_printf(&path, "/link/v1/sync/digest?bucket=");
-    for (size_t i = 0; i < n; i++)
-        buf_printf(&path, "%s%u", i ? "," : "", buckets[i]);
-    buf_str(&path, g->params);
-    const struct json *answer = edge_ask(g, &a, "GET", buf_view(&path), STR_NONE, NULL, e);
-    buf_release(&path);
-    enum err err = answer ? digest_get(g->sync, g->tenant, &g->part, &own, e) : e->code;
-    if (!err)
-        differ(&a, own, json_get(answer, S("inBuckets")), buckets, n, &d);
-    if (answer)
-        digest_done(g->sync);
-    if (!err)
-        err = swap_all(g, &d, e);
-    arena_release(&a);
-    return err;
-}
-
-static enum err exchange(struct edge *g, struct edge_digests *d, struct error *e)
-{
-    unsigned some[BUCKETS_A_MESSAGE];
-    size_t n = 0;
-    enum err err = OK;
-    const struct json *theirs = json_get(d->city, S("buckets"));
-    for (unsigned b = 0; !err && b < DIGEST_BUCKETS && !edge_stopping(g); b++) {
-        if (!same_hash(&d->arena, json_at(theirs, b), d->buckets[b].b, DIGEST_ENTRY_BYTES))
-            some[n++] = b;
-        if (n == BUCKETS_A_MESSAGE || (n && b == DIGEST_BUCKETS - 1)) {
-            err = exchange_buckets(g, some, n, e);
-            n = 0;
-        }
+    struct difference *d = ctx;
+    d->want.n = d->send.n = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (v[i].same_state)
+            continue;
+        if (v[i].here)
+            *vec_push(&d->arena, &d->send) = v[i].eid;
+        else
+            *vec_push(&d->arena, &d->want) = v[i].hash;
     }
-    return err;
+    return swap_all(d, e);
 }
 
-enum err edge_repair(struct edge *g, bool *equal, struct error *e)
+enum err edge_repair(struct edge *g, struct error *e)
 {
     struct edge_digests d = {.arena = ARENA_INIT};
+    struct difference x = {.g = g};
     edge_state_set(g, EDGE_COPYING, "");
-    enum err err = edge_compare(g, &d, equal, e);
-    if (!err && !*equal)
-        err = exchange(g, &d, e);
+    enum err err = edge_compare(g, &d, e);
+    if (!err && !d.same_states)
+        err = edge_differences(g, &d, swap_differing, &x, e);
+    arena_release(&x.arena);
     arena_release(&d.arena);
     return err;
 }
 
 /*
  * The city's journal counts from where it was when the session began; what it holds of before comes
- * as states. If this breaks off the part is not noted, and the next session begins again.
+ * as states. If this breaks off the part is not noted, and the next session begins again. The past
+ * follows when the present is there: the digests differ until then.
  */
 enum err edge_copy(struct edge *g, struct error *e)
 {
-    bool equal = false;
     log_event(LOG_INFO, "edge.copy", LOG_Z("city", g->city), LOG_I("received", g->received));
     g->received = g->city_newest;
-    enum err err = edge_repair(g, &equal, e);
+    enum err err = edge_repair(g, e);
     if (err || edge_stopping(g))
         return err;
     err = edge_position_write(g, g->received, e);

@@ -38,6 +38,7 @@ struct reading {
     struct arena arena; /* of one row */
     struct buf *out;
     size_t began, scanned;
+    bool whole; /* the row that is put is the whole of what enters the receiver's part */
     enum err err;
     struct error *e;
 };
@@ -54,6 +55,8 @@ static void put_member(struct reading *r, const struct journal_row *row, const c
         BUF_LIT(b, ",\"o\":");
         json_write_str(b, row->origin);
     }
+    if (r->whole)
+        BUF_LIT(b, ",\"whole\":true");
     buf_printf(b, ",\"%s\":", member);
     buf_str(b, text);
     buf_char(b, '}');
@@ -77,7 +80,9 @@ static void put_state(struct reading *r, const struct journal_row *row)
     enum err err = sync_state(r->f->sync, r->c, &r->arena, r->f->tenant, row->key, &piece, &e);
     if (!err) {
         sync_piece_write(&r->arena, &text, &piece);
+        r->whole = true;
         put_row(r, row, buf_view(&text));
+        r->whole = false;
     } else if (err != ERR_NOT_FOUND) {
         r->err = error_set(r->e, err, "%s", e.text);
     }
@@ -297,6 +302,7 @@ enum err feed_parse(struct arena *a, const struct json *v, struct feed_message *
         if (!sync_node_ok(one->origin) || one->seq < 0)
             return error_set(e, ERR_INVALID, "row %u: no origin or sequence", i);
         const struct json *past = json_get(row, S("h"));
+        out->whole = out->whole || json_get(row, S("whole"));
         one->is_past = past != NULL;
         enum err err = past ? past_read(a, past, &one->past, e)
                             : sync_piece_read(a, json_get(row, S("p")), &one->piece, e);
@@ -323,9 +329,11 @@ static enum err take(struct store_conn *c, void *ctx, struct error *e)
     for (size_t i = 0; !err && i < t->m->rows.n; i++) {
         const struct feed_row *row = &t->m->rows.v[i];
         struct past_from from = {row->origin, row->seq, actor};
-        err = row->is_past ? past_apply(t->sync, c, &scratch, t->tenant, &row->past, &from, e)
-                           : sync_apply(t->sync, c, &scratch, t->tenant, &row->piece, row->origin,
-                                        row->seq, actor, e);
+        bool changed;
+        err = row->is_past
+                  ? past_apply(t->sync, c, &scratch, t->tenant, &row->past, &from, &changed, e)
+                  : sync_apply(t->sync, c, &scratch, t->tenant, &row->piece, row->origin, row->seq,
+                               actor, e);
         arena_reset(&scratch);
     }
     if (!err && t->m->upto) {

@@ -6,7 +6,8 @@
  *
  * rows are in the order of the sender's journal and cover all of it up to "upto" that concerns the
  * receiver; "o" is the node that the change comes from when it is not the sender. A write of
- * evolution has "h" (past.h) in place of "p".
+ * evolution has "h" (past.h) in place of "p". "whole": true stands at the whole state of what
+ * enters the receiver's part: it has a past that no row carries.
  */
 #ifndef LINK_EDGE_FEED_H
 #define LINK_EDGE_FEED_H
@@ -40,6 +41,7 @@ struct feed_row {
 struct feed_message {
     struct str node;
     int64_t upto, newest;
+    bool whole; /* some row is so */
     VEC(struct feed_row) rows;
 };
 

@@ -16,13 +16,30 @@ static int64_t dataset_key(struct str uri)
     return uri.p ? key_of(0, 'd', uri) : 0;
 }
 
+static int64_t row_attr(const struct past_row *row)
+{
+    return row->attr.p ? attr_key(row->attr) : row->keys[0];
+}
+
+static int64_t row_dataset(const struct past_row *row)
+{
+    return row->attr.p ? dataset_key(row->dataset) : row->keys[1];
+}
+
 /* --- as it travels --- */
 
-static void write_row(struct json_writer *w, const struct past_row *row)
+void past_row_write(struct json_writer *w, const struct past_row *row)
 {
-    json_w_object(w);
-    json_w_kstr(w, S("a"), row->attr);
-    if (row->dataset.p)
+    if (row->attr.p) {
+        json_w_kstr(w, S("a"), row->attr);
+    } else {
+        json_w_key(w, S("k"));
+        json_w_array(w);
+        json_w_i64(w, row->keys[0]);
+        json_w_i64(w, row->keys[1]);
+        json_w_end(w);
+    }
+    if (row->attr.p && row->dataset.p)
         json_w_kstr(w, S("d"), row->dataset);
     json_w_key(w, S("n"));
     json_w_array(w);
@@ -34,7 +51,6 @@ static void write_row(struct json_writer *w, const struct past_row *row)
         json_w_key(w, S("v"));
         json_w_value(w, row->value);
     }
-    json_w_end(w);
 }
 
 void past_write(struct json_writer *w, const struct past *p)
@@ -52,13 +68,16 @@ void past_write(struct json_writer *w, const struct past *p)
     json_w_end(w);
     json_w_key(w, S("r"));
     json_w_array(w);
-    for (size_t i = 0; i < p->rows.n; i++)
-        write_row(w, &p->rows.v[i]);
+    for (size_t i = 0; i < p->rows.n; i++) {
+        json_w_object(w);
+        past_row_write(w, &p->rows.v[i]);
+        json_w_end(w);
+    }
     json_w_end(w);
     json_w_end(w);
 }
 
-static bool types_ok(const struct json *types)
+bool past_types_ok(const struct json *types)
 {
     bool good = json_is(types, JSON_ARRAY) && types->n;
     for (uint32_t i = 0; good && i < types->n; i++)
@@ -66,17 +85,25 @@ static bool types_ok(const struct json *types)
     return good;
 }
 
-static bool read_row(const struct json *v, struct past_row *row)
+static bool read_names(const struct json *v, struct past_row *row)
+{
+    const struct json *attr = json_get(v, S("a")), *dataset = json_get(v, S("d"));
+    const struct json *keys = json_get(v, S("k"));
+    row->attr = json_text(attr);
+    row->dataset = json_text(dataset);
+    if (keys)
+        return !attr && !dataset && !row->value && json_i64(json_at(keys, 0), &row->keys[0]) &&
+               json_i64(json_at(keys, 1), &row->keys[1]);
+    return json_is(attr, JSON_STRING) && row->attr.n &&
+           (!dataset || (json_is(dataset, JSON_STRING) && row->dataset.n));
+}
+
+bool past_row_read(const struct json *v, struct past_row *row)
 {
     const struct json *name = json_get(v, S("n")), *maker = json_at(name, 2);
-    const struct json *dataset = json_get(v, S("d"));
-    *row = (struct past_row){.attr = json_text(json_get(v, S("a"))),
-                             .dataset = json_text(dataset),
-                             .name.maker = json_text(maker),
-                             .value = json_get(v, S("v"))};
-    return json_is(json_get(v, S("a")), JSON_STRING) && row->attr.n &&
-           (!dataset || (json_is(dataset, JSON_STRING) && row->dataset.n)) &&
-           json_is(maker, JSON_STRING) && (!row->name.maker.n || sync_node_ok(row->name.maker)) &&
+    *row = (struct past_row){.name.maker = json_text(maker), .value = json_get(v, S("v"))};
+    return read_names(v, row) && json_is(maker, JSON_STRING) &&
+           (!row->name.maker.n || sync_node_ok(row->name.maker)) &&
            json_i64(json_at(name, 0), &row->name.made) &&
            json_i64(json_at(name, 1), &row->name.changed) &&
            (!row->value || sync_instance_ok(row->value, row->dataset));
@@ -89,13 +116,13 @@ enum err past_read(struct arena *a, const struct json *v, struct past *out, stru
                          .types = json_get(v, S("types")),
                          .dot.node = json_text(json_at(dot, 1))};
     bool good = json_is(json_get(v, S("id")), JSON_STRING) && out->id.n &&
-                (!out->types || types_ok(out->types)) && json_i64(json_at(dot, 0), &out->dot.hlc) &&
-                out->dot.hlc > 0 && json_is(json_at(dot, 1), JSON_STRING) &&
-                sync_node_ok(out->dot.node) && json_is(rows, JSON_ARRAY) && rows->n &&
-                rows->n <= PAST_ROWS;
+                (!out->types || past_types_ok(out->types)) &&
+                json_i64(json_at(dot, 0), &out->dot.hlc) && out->dot.hlc > 0 &&
+                json_is(json_at(dot, 1), JSON_STRING) && sync_node_ok(out->dot.node) &&
+                json_is(rows, JSON_ARRAY) && rows->n && rows->n <= PAST_ROWS;
     for (uint32_t i = 0; good && i < rows->n; i++) {
         struct past_row *row = vec_push(a, &out->rows);
-        good = read_row(&rows->items[i], row) && (!row->value || rows->n == 1);
+        good = past_row_read(&rows->items[i], row) && (!row->value || rows->n == 1);
     }
     return good ? OK
                 : error_set(e, ERR_INVALID, "evolution of %" STR_F " cannot be read",
@@ -115,7 +142,7 @@ static enum err look(struct store_conn *c, struct arena *a, int64_t eid, const s
                      struct known *out, struct error *e)
 {
     struct store_rows r;
-    int64_t attr = attr_key(row->attr), dataset = dataset_key(row->dataset);
+    int64_t attr = row_attr(row), dataset = row_dataset(row);
     *out = (struct known){0};
     store_query(c, &r,
                 "SELECT seq, t, hlc, node FROM sync_past WHERE eid = $1 AND attr = $2"
@@ -154,7 +181,7 @@ static enum err put_row(struct store_conn *c, int64_t eid, const struct past *p,
                         const struct past_row *row, const struct known *known, int64_t seq,
                         struct error *e)
 {
-    int64_t attr = attr_key(row->attr), dataset = dataset_key(row->dataset), t = 0, modified = 0;
+    int64_t attr = row_attr(row), dataset = row_dataset(row), t = 0, modified = 0;
     enum err err = OK;
     if (known->seq)
         err = store_exec(c,
@@ -224,7 +251,8 @@ static enum err forget_names(struct store_conn *c, int64_t eid, struct error *e)
 }
 
 enum err past_apply(struct sync *s, struct store_conn *c, struct arena *a, int64_t tenant,
-                    const struct past *p, const struct past_from *from, struct error *e)
+                    const struct past *p, const struct past_from *from, bool *changed,
+                    struct error *e)
 {
     int64_t eid, seq = 0, now = clock_now(s->link->clock);
     struct known *known = ARENA_ARRAY(a, struct known, p->rows.n);
@@ -238,6 +266,7 @@ enum err past_apply(struct sync *s, struct store_conn *c, struct arena *a, int64
         err = look(c, a, eid, &p->rows.v[i], &known[i], e);
         news += !err && is_newer(&p->dot, &known[i]);
     }
+    *changed = news > 0;
     if (err || !news)
         return err;
     err = journal(c, tenant, now, p, from, &seq, e);
@@ -301,7 +330,8 @@ static enum err write_here(struct store_conn *c, struct arena *a, const struct p
                            struct past *p, struct error *e)
 {
     struct past_from from = {.actor = x->actor};
-    return past_apply(x->sync, c, a, x->tenant, p, &from, e);
+    bool changed;
+    return past_apply(x->sync, c, a, x->tenant, p, &from, &changed, e);
 }
 
 enum err past_put(struct store_conn *c, struct arena *a, const struct past_change *x,
@@ -315,10 +345,9 @@ enum err past_put(struct store_conn *c, struct arena *a, const struct past_chang
         err = tick(c, x, &p, e);
     if (err)
         return err;
-    struct past_row row = {x->attr,
-                           json_text(json_get(instance, S("datasetId"))),
-                           {p.dot.hlc, 0, p.dot.node},
-                           NULL};
+    struct past_row row = {.attr = x->attr,
+                           .dataset = json_text(json_get(instance, S("datasetId"))),
+                           .name = {p.dot.hlc, 0, p.dot.node}};
     if (p.rows.n)
         row = p.rows.v[0];
     row.value = instance;

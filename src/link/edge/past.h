@@ -21,6 +21,8 @@
  *      "r": [{"a": IRI, "d": URI?, "n": [made, changed, maker], "v": INSTANCE?}, ...]}
  *
  * types are those of an entity that is known by its evolution alone. A row with a value is alone.
+ * A deletion of which a node knows no names any more has "k": [attr, dataset], their keys (keys.h),
+ * in place of "a" and "d".
  */
 #ifndef LINK_EDGE_PAST_H
 #define LINK_EDGE_PAST_H
@@ -35,7 +37,8 @@ struct past_name {
 };
 
 struct past_row {
-    struct str attr, dataset; /* dataset absent: default */
+    struct str attr, dataset; /* dataset absent: default; attr absent: */
+    int64_t keys[2];          /* of a deletion whose names are not known any more: their keys */
     struct past_name name;
     const struct json *value; /* NULL: deleted */
 };
@@ -47,6 +50,11 @@ struct past {
     VEC(struct past_row) rows;
 };
 
+bool past_types_ok(const struct json *types);
+/* The members of one row, of an open object; and back: false when it cannot be read. */
+void past_row_write(struct json_writer *w, const struct past_row *row);
+bool past_row_read(const struct json *v, struct past_row *row);
+
 void past_write(struct json_writer *w, const struct past *p);
 /* Checks all that later code relies on; texts point into v. ERR_INVALID. */
 enum err past_read(struct arena *a, const struct json *v, struct past *out, struct error *e);
@@ -56,8 +64,9 @@ struct past_from {
     int64_t origin_seq;
     struct str actor;
 };
-/* Inside a change: take what is new, and write it into the journal. */
+/* Inside a change: take what is new, and write it into the journal. *changed: there was some. */
 enum err past_apply(struct sync *s, struct store_conn *c, struct arena *a, int64_t tenant,
-                    const struct past *p, const struct past_from *from, struct error *e);
+                    const struct past *p, const struct past_from *from, bool *changed,
+                    struct error *e);
 
 #endif

@@ -348,6 +348,14 @@ int64_t sync_instant(const struct sync_put *p, const struct attr_change *ch, int
     return datetime_parse(json_text(json_get(ch->after, S("modifiedAt"))), &at) ? at : p->at;
 }
 
+bool sync_is_known(const struct sync_put *p, const struct attr_change *ch)
+{
+    for (size_t i = 0; p->remote && i < p->rows.n; i++)
+        if (str_eq(p->rows.v[i].attr, ch->attr) && str_eq(p->rows.v[i].dataset, ch->dataset))
+            return p->rows.v[i].known;
+    return false;
+}
+
 enum err sync_record(struct store_conn *c, const struct sync_put *p, int64_t eid, struct error *e)
 {
     struct arena a = ARENA_INIT;

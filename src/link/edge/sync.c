@@ -34,6 +34,8 @@ static const struct config_key keys[] = {
                 "bytes a second on the line to the city, both directions; 0: no bound"),
     CONFIG_INT("edge.drift_s", struct edge_options, drift_s, 60, 1, 86400,
                "a clock of another node that is further ahead does not move ours, seconds"),
+    CONFIG_INT("edge.past_days", struct edge_options, past_days, 7, 0, 36500,
+               "days of evolution that a node fetches and compares with the city; 0: none"),
     CONFIG_INT("edge.keep_hours", struct edge_options, keep_hours, 720, 1, 876000,
                "hours for which a city keeps changes for a node that does not come"),
 };
@@ -253,7 +255,7 @@ void sync_free(struct sync *s)
         edge_free(s->edge);
     if (s->link->pool)
         pool_never(s->link->pool, look_again, s);
-    digest_free(s->digest);
+    digest_forget(s);
     pthread_mutex_destroy(&s->lock);
     free(s);
 }

@@ -32,6 +32,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+enum { SYNC_DIGESTS = 8 }; /* kept */
+
 struct digest;
 struct edge;
 
@@ -42,8 +44,11 @@ struct sync {
     int64_t hlc;                    /* last one given out or taken; writer thread only */
     atomic_int_fast64_t offset_us;  /* city's clock - ours; 0 in a city */
     struct edge *edge;              /* NULL in a city */
-    pthread_mutex_t lock;           /* of digest */
-    struct digest *digest;          /* the last one worked out, or NULL */
+    atomic_int_fast64_t
+        since;            /* of an edge: where its city compares evolution from; 0: not known */
+    pthread_mutex_t lock; /* of the next two */
+    struct digest *digests[SYNC_DIGESTS];
+    uint64_t digests_used;
 };
 
 static inline struct str sync_node(const struct sync *s)
@@ -68,6 +73,7 @@ struct sync_row {
     /* What a row holds that the entity's document does not: the instance in effect of an attribute
      * of an entity that is deleted; of a head the one that the deletion replaced. */
     const struct json *aside;
+    bool known; /* of a change from elsewhere: its value in effect is in the history already */
 };
 
 struct sync_put {

@@ -5,6 +5,7 @@
  *     GET  /link/v1/sync/changes    what happened since a position           token of the node
  *     POST /link/v1/sync/changes    what happened at the node                token of the node
  *     POST /link/v1/sync/entities   whole states, both ways                  token of the node
+ *     POST /link/v1/sync/evolution  what both should hold of the past        token of the node
  *     GET  /link/v1/sync/digest     one number for the state of a part       open
  *     GET  /link/v1/sync/nodes      who is enrolled, how far each is         open
  *     POST, DELETE .../nodes[/{name}]   enrol, dismiss                       whoever may write
@@ -16,30 +17,19 @@
 #include "core/metrics.h"
 #include "digest.h"
 #include "edge.h"
+#include "evolution.h"
 #include "feed.h"
 #include "link/access.h"
 #include "nodes.h"
 #include "pack.h"
+#include "sync_call.h"
 
 static struct metric sessions =
     METRIC_COUNTER("marugoto_sync_sessions_total", "times that a node said where it is");
 static struct metric taken =
     METRIC_COUNTER("marugoto_sync_rows_taken_total", "changes and states taken from nodes");
 
-enum { BYTES_DEFAULT = 256 << 10, BYTES_MAX = 4 << 20, STATES_MAX = 1000, BUCKETS_MAX = 32 };
-
-struct call {
-    struct sync *sync;
-    struct request *req;
-    struct response *res;
-    struct arena *arena;
-    bool guarded;
-    enum err (*run)(struct call *c, struct error *e);
-    struct str tenant_name, node, name;
-    int64_t tenant;
-    struct part part;
-    const struct json *body;
-};
+enum { STATES_MAX = 1000, BUCKETS_MAX = 32 };
 
 /* --- what all calls share --- */
 
@@ -58,7 +48,7 @@ static enum err admit(struct call *c, struct store_conn *conn, struct error *e)
     return nodes_find(conn, c->arena, token, &c->name, e);
 }
 
-static struct str given(const struct call *c, const char *name)
+struct str call_given(const struct call *c, const char *name)
 {
     struct str v = c->body ? json_text(json_get(c->body, str_c(name))) : STR_NONE;
     return v.p ? v : request_query(c->req, name);
@@ -84,15 +74,15 @@ static enum err open_call(struct call *c, struct error *e)
     }
     if (err)
         return err;
-    c->node = given(c, "node");
+    c->node = call_given(c, "node");
     if (c->guarded && !sync_node_ok(c->node))
         return error_set(e, ERR_INVALID, "node: the id of the node is needed");
     const struct edge_options *own = &c->sync->link->edge;
     bool mine = own->on && !c->guarded && !request_query(c->req, "types").p &&
                 !request_query(c->req, "scope").p && !request_query(c->req, "area").p;
-    return part_read(c->arena, mine ? str_c(own->types) : given(c, "types"),
-                     mine ? str_c(own->scope) : given(c, "scope"),
-                     mine ? str_c(own->area) : given(c, "area"), &c->part, e);
+    return part_read(c->arena, mine ? str_c(own->types) : call_given(c, "types"),
+                     mine ? str_c(own->scope) : call_given(c, "scope"),
+                     mine ? str_c(own->area) : call_given(c, "area"), &c->part, e);
 }
 
 static void run_call(void *ctx)
@@ -135,13 +125,19 @@ static enum http_answer begin(struct request *req, struct response *res, void *c
     return HTTP_DONE;
 }
 
+enum http_answer call_of_node(struct request *req, struct response *res, struct sync *s,
+                              enum err (*run)(struct call *c, struct error *e))
+{
+    return begin(req, res, s, true, run);
+}
+
 static void answer_json(struct call *c, int status, struct buf *b)
 {
     response_body(c->req, c->res, status, "application/json", buf_dup(b, c->arena));
     buf_release(b);
 }
 
-static void answer_packed(struct call *c, struct buf *b)
+void call_answer_packed(struct call *c, struct buf *b)
 {
     response_body(c->req, c->res, 200, PACK_TYPE, pack(c->arena, buf_view(b)));
     c->res->no_gzip = true;
@@ -217,11 +213,11 @@ static enum err give_changes(struct call *c, struct error *e)
                      .tenant = c->tenant,
                      .to = c->node,
                      .part = &c->part,
-                     .max_bytes = BYTES_DEFAULT};
+                     .max_bytes = SYNC_BYTES_DEFAULT};
     int64_t bytes;
     if (!str_to_i64(request_query(c->req, "after"), &f.after) || f.after < 0)
         return error_set(e, ERR_INVALID, "after: a position of the journal is needed");
-    if (str_to_i64(request_query(c->req, "bytes"), &bytes) && bytes > 0 && bytes <= BYTES_MAX)
+    if (str_to_i64(request_query(c->req, "bytes"), &bytes) && bytes > 0 && bytes <= SYNC_BYTES_MAX)
         f.max_bytes = (size_t)bytes;
     struct buf b = BUF_INIT;
     struct store_conn *conn = store_read(c->sync->link->store, e);
@@ -232,7 +228,7 @@ static enum err give_changes(struct call *c, struct error *e)
     if (err)
         buf_release(&b);
     else
-        answer_packed(c, &b);
+        call_answer_packed(c, &b);
     return err;
 }
 
@@ -261,20 +257,24 @@ static enum http_answer post_changes(struct request *req, struct response *res, 
     return begin(req, res, ctx, true, take_changes);
 }
 
-/* --- whole states --- */
-
-static bool read_id(struct str hex, uint64_t *out)
+enum err call_since(struct call *c, int64_t *since, struct error *e)
 {
-    *out = 0;
-    for (size_t i = 0; i < hex.n; i++) {
-        char ch = hex.p[i];
-        int v = ch >= '0' && ch <= '9' ? ch - '0' : ch >= 'a' && ch <= 'f' ? ch - 'a' + 10 : -1;
-        if (v < 0)
-            return false;
-        *out = *out << 4 | (unsigned)v;
-    }
-    return hex.n == 16;
+    struct str text = request_query(c->req, "since");
+    const struct json *member = json_get(c->body, S("since"));
+    int64_t asked = evolution_wanted(c->sync), agreed = atomic_load(&c->sync->since);
+    if (agreed) /* of an edge */
+        asked = agreed;
+    if ((member && !json_i64(member, &asked)) || (text.n && !str_to_i64(text, &asked)))
+        return error_set(e, ERR_INVALID, "since: an instant in microseconds is needed");
+    struct store_conn *conn = store_read(c->sync->link->store, e);
+    if (!conn)
+        return e->code;
+    enum err err = evolution_since(c->sync, conn, c->tenant, asked, since, e);
+    store_read_done(conn);
+    return err;
 }
+
+/* --- whole states --- */
 
 typedef VEC(struct str) id_list;
 
@@ -288,11 +288,15 @@ static enum err wanted(struct call *c, const struct feed_message *m, id_list *id
         *vec_push(c->arena, ids) = m->rows.v[i].piece.id;
     if (!json_is(want, JSON_ARRAY) || !want->n)
         return OK;
-    enum err err = digest_get(c->sync, c->tenant, &c->part, &d, e);
+    int64_t since;
+    enum err err = call_since(c, &since, e);
+    if (err)
+        return err;
+    err = digest_get(c->sync, c->tenant, &c->part, since, &d, e);
     for (uint32_t i = 0; !err && i < want->n && i < STATES_MAX; i++) {
         uint64_t id;
         const struct digest_entry *entry =
-            read_id(json_text(&want->items[i]), &id) ? digest_find(d, id) : NULL;
+            digest_id_read(json_text(&want->items[i]), &id) ? digest_find(d, id) : NULL;
         if (entry)
             *vec_push(c->arena, &eids) = entry->eid;
     }
@@ -330,7 +334,7 @@ static enum err exchange_states(struct call *c, struct error *e)
     if (err)
         buf_release(&b);
     else
-        answer_packed(c, &b);
+        call_answer_packed(c, &b);
     return err;
 }
 
@@ -346,12 +350,18 @@ static void w_hash(struct json_writer *w, struct arena *a, const unsigned char *
     json_w_str(w, hex_encode(a, str_n((const char *)bytes, n)));
 }
 
+static void w_number(struct json_writer *w, struct arena *a, uint64_t v)
+{
+    json_w_str(w, str_printf(a, "%016llx", (unsigned long long)v));
+}
+
 static void w_bucket(struct call *c, struct json_writer *w, const struct digest *d, unsigned b)
 {
     for (size_t i = d->first[b]; i < d->first[b + 1]; i++) {
         json_w_array(w);
-        json_w_str(w, str_printf(c->arena, "%016llx", (unsigned long long)d->entries[i].id));
+        w_number(w, c->arena, d->entries[i].id);
         w_hash(w, c->arena, d->entries[i].hash, DIGEST_ENTRY_BYTES);
+        w_number(w, c->arena, d->entries[i].past);
         json_w_end(w);
     }
 }
@@ -363,8 +373,11 @@ static enum err w_digest(struct call *c, struct json_writer *w, const struct dig
     json_w_kstr(w, S("node"), sync_node(c->sync));
     json_w_key(w, S("digest"));
     w_hash(w, c->arena, d->root.b, HASH_BYTES);
-    json_w_ki64(w, S("entities"), (int64_t)d->n);
+    json_w_key(w, S("states"));
+    w_hash(w, c->arena, d->states.b, HASH_BYTES);
+    json_w_ki64(w, S("entities"), (int64_t)d->present);
     json_w_ki64(w, S("at"), d->seq);
+    json_w_ki64(w, S("since"), d->since);
     json_w_key(w, list.n ? S("inBuckets") : S("buckets"));
     json_w_array(w);
     for (int b = 0; !list.n && b < DIGEST_BUCKETS; b++)
@@ -395,16 +408,21 @@ static enum err give_digest(struct call *c, struct error *e)
     if (admit_reader(c, e))
         return e->code;
     const struct digest *d;
+    int64_t since;
+    if (call_since(c, &since, e))
+        return e->code;
     struct buf b = BUF_INIT;
     struct json_writer w = json_writer(&b);
     json_w_object(&w);
-    enum err err = digest_get(c->sync, c->tenant, &c->part, &d, e);
+    enum err err = digest_get(c->sync, c->tenant, &c->part, since, &d, e);
     if (!err)
         err = w_digest(c, &w, d, e);
     digest_done(c->sync);
     json_w_end(&w);
     if (err)
         buf_release(&b);
+    else if (request_query(c->req, "packed").n)
+        call_answer_packed(c, &b);
     else
         answer_json(c, 200, &b);
     return err;
@@ -526,6 +544,7 @@ static const struct route routes[] = {
     {"GET", "/link/v1/sync/changes", get_changes, 0},
     {"POST", "/link/v1/sync/changes", post_changes, 0},
     {"POST", "/link/v1/sync/entities", post_entities, 0},
+    {"POST", "/link/v1/sync/evolution", post_evolution, 0},
     {"GET", "/link/v1/sync/digest", get_digest, 0},
     {"GET", "/link/v1/sync/nodes", get_nodes, 0},
     {"POST", "/link/v1/sync/nodes", post_node, 0},

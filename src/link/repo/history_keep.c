@@ -116,6 +116,19 @@ static enum err load_rules(struct keeping *k, int64_t tenant)
     return store_end(&r, &k->error);
 }
 
+enum err history_kept_since(struct link *l, struct store_conn *c, int64_t tenant, int64_t *since,
+                            struct error *e)
+{
+    struct keeping k = {.link = l, .c = c};
+    enum err err = load_rules(&k, tenant);
+    *since = INT64_MIN;
+    for (size_t i = 0; !err && i < k.rules.n; i++)
+        if (k.rules.v[i].rows_before > *since)
+            *since = k.rules.v[i].rows_before;
+    arena_release(&k.arena);
+    return err ? error_set(e, err, "%s", k.error.text) : OK;
+}
+
 /* Is one of the texts among the names? Without names all are. */
 static bool meets(const struct json *names, const struct json *texts, struct str text)
 {

@@ -14,6 +14,10 @@
 
 #include "link/link.h"
 
+/* From when on no rule of a tenant takes rows away; INT64_MIN: there is none. */
+enum err history_kept_since(struct link *l, struct store_conn *c, int64_t tenant, int64_t *since,
+                            struct error *e);
+
 /* One run over all tenants; also of the pool task. */
 void history_keep_run(struct link *l);
 void history_keep_start(struct link *l);

@@ -371,6 +371,8 @@ enum err repo_put(struct store_conn *c, const struct repo_put *p, int64_t *seq, 
         err = sync_record(c, p->sync, eid, e);
     for (size_t i = 0; err == OK && p->options->history && i < p->delta->changes.n; i++) {
         const struct attr_change *ch = &p->delta->changes.v[i];
+        if (p->sync && sync_is_known(p->sync, ch))
+            continue;
         int64_t at = p->sync ? sync_instant(p->sync, ch, p->now) : p->now;
         err = history_record(c, eid, ch, at, j.seq, &scratch, e);
     }

@@ -1,15 +1,18 @@
 /*
- * Nodes with stores of their own: a city and two edges whose clocks are hours apart write at
- * random, exchange parts of their journals at random, repeat and go back. In the end digests are
- * equal, and each value that was written is in every history once.
+ * Nodes with stores of their own: a city and two edges whose clocks are hours apart, and jump,
+ * write at random, also evolution as such, exchange parts of their journals at random, repeat and
+ * go back, and lose parts of the past. In the end digests, which cover evolution, are equal, and
+ * each value that was written is in every history once.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "../store/fixture.h"
+#include "core/datetime.h"
 #include "digest.h"
+#include "evolution.h"
 #include "feed.h"
-#include "link/history.h"
+#include "history_impl.h"
 #include "link/ops.h"
 
 enum { NODES = 3, CITY = 0, ENTITIES = 4, ROUNDS = 120 };
@@ -26,7 +29,8 @@ struct node {
 struct world {
     struct node nodes[NODES];
     struct arena arena;
-    size_t values; /* written so far: values are 1, 2, 3 ... */
+    size_t values;    /* written so far: values are 1, 2, 3 ... */
+    VEC(size_t) gone; /* those whose instance was corrected or deleted */
 };
 
 static uint64_t seed;
@@ -118,8 +122,98 @@ static struct str iri(struct world *w, const char *name)
     return ld_expand(ld_core(), &w->arena, str_c(name));
 }
 
+/* --- evolution --- */
+
+struct lore {
+    struct world *w;
+    struct node *n;
+    int64_t eid;
+    struct str id;
+    uint32_t pick, seen; /* which instance, of those that are there */
+    struct past_change x;
+    const struct json *instance; /* NULL: delete */
+    size_t value;                /* of the one that is changed */
+};
+
+static bool take_instance(void *ctx, const struct history_row *row)
+{
+    struct lore *l = ctx;
+    if (history_is_deletion(row->instance) || l->seen++ != l->pick)
+        return true;
+    l->x.attr = str_dup(&l->w->arena, row->attr);
+    l->x.seq = row->seq;
+    l->x.dataset = row->dataset;
+    l->value = row->is_number ? (size_t)row->number : 0;
+    return true;
+}
+
+static enum err change_lore(struct store_conn *c, void *ctx, struct error *e)
+{
+    struct lore *l = ctx;
+    int64_t now = clock_now(&l->n->clock.base);
+    struct json type = json_v_str(S("https://uri.etsi.org/ngsi-ld/default-context/T"));
+    struct json types = json_v_array(&type, 1);
+    enum err err = history_eid(c, &l->w->arena, 1, l->id, &types, true, now, &l->x.eid, e);
+    l->x.now = now;
+    if (err)
+        return err;
+    return l->instance ? past_put(c, &l->w->arena, &l->x, l->instance, e)
+                       : past_drop(c, &l->w->arena, &l->x, e);
+}
+
+/* Adds an instance to the evolution, or corrects or deletes one of those that are there. */
+static void write_lore(struct world *w, struct node *n)
+{
+    struct error e = {0};
+    struct entity_row row;
+    struct history_cut cut;
+    struct history_query q = {.max = 1000000};
+    struct lore l = {.w = w,
+                     .n = n,
+                     .id = str_printf(&w->arena, "urn:x:%u", any(ENTITIES)),
+                     .x = {.sync = n->link.sync, .tenant = 1}};
+    l.x.id = l.id;
+    l.x.attr = iri(w, any(2) ? "a" : "b");
+    uint32_t dice = any(4);
+    struct store_conn *c = store_read(n->store, &e);
+    repo_get(c, &w->arena, 1, l.id, &row, NULL);
+    if (dice && row.eid) {
+        l.pick = any(6);
+        assert_int_equal(history_read(c, row.eid, &q, take_instance, &l, &cut, &e), OK);
+    }
+    store_read_done(c);
+    if (dice && !l.x.seq)
+        return;
+    char at[DATETIME_MAX];
+    datetime_format(clock_now(&n->clock.base), at);
+    if (dice < 3)
+        l.instance =
+            lab_json(w, str_printf(&w->arena,
+                                   "{'type':'Property','value':'past %u','observedAt':"
+                                   "'2023-11-%02uT%02u:30:00Z','createdAt':'%s','modifiedAt':'%s'}",
+                                   any(1000), 10 + any(5), any(24), at, at));
+    enum err err = store_write(n->store, change_lore, &l, &e);
+    if (err && err != ERR_NOT_FOUND)
+        fail_msg("%s", e.text);
+    *vec_push(&w->arena, &w->gone) = l.value;
+}
+
+static bool is_gone(const struct world *w, size_t value)
+{
+    for (size_t i = 0; i < w->gone.n; i++)
+        if (w->gone.v[i] == value)
+            return true;
+    return false;
+}
+
+/* --- changes --- */
+
 static void write_any(struct world *w, struct node *n)
 {
+    if (any(4) == 0) {
+        write_lore(w, n);
+        return;
+    }
     static const char *const names[] = {"a", "b"};
     struct str id = str_printf(&w->arena, "urn:x:%u", any(ENTITIES));
     const char *attr = names[any(2)];
@@ -204,13 +298,16 @@ static void settle(struct world *w)
     }
 }
 
+/* From before all that is written, so that all of it is compared. */
+static const int64_t since = INT64_C(1690000000) * SECOND_US;
+
 static struct str digest_of(struct world *w, struct node *n)
 {
     struct error e = {0};
     struct part part;
     const struct digest *d;
     assert_int_equal(part_read(&w->arena, STR_NONE, STR_NONE, STR_NONE, &part, &e), OK);
-    if (digest_get(n->link.sync, 1, &part, &d, &e))
+    if (digest_get(n->link.sync, 1, &part, since, &d, &e))
         fail_msg("%s", e.text);
     struct str text = hex_encode(&w->arena, str_n((const char *)d->root.b, HASH_BYTES));
     digest_done(n->link.sync);
@@ -223,6 +320,68 @@ static void assert_together(struct world *w, uint64_t of)
     for (int i = 1; i < NODES; i++)
         if (!str_eq(digest_of(w, &w->nodes[i]), first))
             fail_msg("seed %llu: node %d differs", (unsigned long long)of, i);
+}
+
+/* --- the past, when rows of the journal do not carry it --- */
+
+static enum err lose_rows(struct store_conn *c, void *ctx, struct error *e)
+{
+    (void)ctx;
+    enum err err = history_settle(c, e);
+    return err ? err
+               : store_exec(c,
+                            "DELETE FROM hist WHERE seq % 3 = 0 AND value NOT LIKE"
+                            " '{\"type\":\"deleted\"%' AND NOT EXISTS (SELECT 1 FROM sync_past p"
+                            " WHERE p.eid = hist.eid AND p.attr = hist.attr AND"
+                            " p.dataset = hist.dataset AND p.seq = hist.seq)",
+                            SV_EMPTY, NULL, e);
+}
+
+/* Traces of all entities that `to` has not got, in small messages. */
+static void give_traces(struct world *w, struct node *from, struct node *to)
+{
+    struct error e = {0};
+    for (int i = 0; i < ENTITIES; i++) {
+        struct entity_row here, there;
+        struct trace_set have = {.v = VEC_INIT};
+        struct str id = str_printf(&w->arena, "urn:x:%d", i);
+        struct store_conn *c = store_read(to->store, &e);
+        repo_get(c, &w->arena, 1, id, &there, NULL);
+        if (there.eid)
+            assert_int_equal(evolution_hashes(c, &w->arena, there.eid, since, INT64_MAX, &have, &e),
+                             OK);
+        store_read_done(c);
+        for (int64_t at = since; at < INT64_MAX;) {
+            struct buf b = BUF_INIT;
+            struct evolution_list list;
+            size_t n = 0, news;
+            c = store_read(from->store, &e);
+            repo_get(c, &w->arena, 1, id, &here, NULL);
+            int64_t upto = INT64_MAX;
+            BUF_LIT(&b, "[");
+            if (here.eid && evolution_write(c, here.eid, id, at, INT64_MAX, &have, false, 300, &b,
+                                            &upto, &n, &e))
+                fail_msg("%s", e.text);
+            store_read_done(c);
+            BUF_LIT(&b, "]");
+            const struct json *v = json_parse(&w->arena, buf_dup(&b, &w->arena), &JSON_DEFAULT, &e);
+            if (!v || evolution_read(&w->arena, v, &list, &e) ||
+                evolution_take(to->link.sync, 1, &list, sync_node(from->link.sync), &news, &e))
+                fail_msg("%s", e.text);
+            assert_true(upto > at);
+            at = upto;
+            buf_release(&b);
+        }
+    }
+}
+
+static void mend_past(struct world *w)
+{
+    for (int round = 0; round < 2; round++)
+        for (int i = 1; i < NODES; i++) {
+            give_traces(w, &w->nodes[i], &w->nodes[CITY]);
+            give_traces(w, &w->nodes[CITY], &w->nodes[i]);
+        }
 }
 
 /* --- histories --- */
@@ -267,6 +426,8 @@ static void random_partitions(void **state)
             struct node *n = &w->nodes[any(NODES)];
             for (int i = 0; i < NODES; i++)
                 clock_fake_move(&w->nodes[i].clock, SECOND_US);
+            if (any(20) == 0) /* somebody sets a clock */
+                clock_fake_move(&n->clock, ((int64_t)any(121) - 60) * MINUTE_US);
             if (any(4))
                 write_any(w, n);
             else if (n != &w->nodes[CITY] && any(2))
@@ -276,10 +437,24 @@ static void random_partitions(void **state)
         }
         settle(w);
         assert_together(w, s);
+        struct str before = digest_of(w, &w->nodes[CITY]);
+        struct error e = {0};
+        struct node *loser = &w->nodes[any(NODES)];
+        assert_int_equal(store_write(loser->store, lose_rows, NULL, &e), OK);
+        digest_forget(loser->link.sync);
+        mend_past(w);
+        settle(w);
+        assert_together(w, s);
+        assert_true(str_eq(before, digest_of(w, loser)));
+        for (int i = 0; i < NODES; i++) { /* what is kept is what is worked out anew */
+            struct str kept = digest_of(w, &w->nodes[i]);
+            digest_forget(w->nodes[i].link.sync);
+            assert_true(str_eq(kept, digest_of(w, &w->nodes[i])));
+        }
         for (int i = 0; i < NODES; i++) {
             const unsigned *seen = histories(w, &w->nodes[i]);
             for (size_t v = 1; v <= w->values; v++)
-                if (!seen[v])
+                if (!seen[v] && !is_gone(w, v))
                     fail_msg("seed %llu: node %d never saw %zu", (unsigned long long)s, i, v);
         }
     }

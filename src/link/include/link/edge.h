@@ -29,6 +29,7 @@ struct edge_options {
     int64_t batch_bytes;  /* changes in one message, before compression */
     int64_t bytes_per_s;  /* on the line, both directions; 0: no bound */
     int64_t drift_s;      /* a clock further ahead than this does not move ours */
+    int64_t past_days;    /* evolution that is fetched and compared; 0: none */
     int64_t keep_hours;   /* how long a city keeps changes for a node that does not come */
 };
 extern const struct config_table edge_config;
@@ -59,6 +60,8 @@ enum err sync_stamp(struct store_conn *c, const struct repo_put *p, struct error
 struct str sync_journal(const struct sync_put *p, struct journal_row *row);
 /* When the change of an instance was made: here now, or where it came from. */
 int64_t sync_instant(const struct sync_put *p, const struct attr_change *ch, int64_t now);
+/* Has the change's value entered the history before? It does so once. */
+bool sync_is_known(const struct sync_put *p, const struct attr_change *ch);
 /* After the entity's row: writes the registers. */
 enum err sync_record(struct store_conn *c, const struct sync_put *p, int64_t eid, struct error *e);
 
