@@ -2,8 +2,61 @@
 //
 //     const rp = await makeClient(city, { grant_types: ['client_credentials'], scope: 'api' });
 //     const res = await rp.token({ grant_type: 'client_credentials' });
+import { spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import * as jose from 'jose';
+import { bin, startCity } from './city.mjs';
+
+// A city with invented residents who are signed in: city.people[i] has { account, session, cookie }. amr: a
+// number of methods (trust/session.h) for each.
+export async function startCityWithPeople(amr, options = {}) {
+    const data = options.data ?? mkdtempSync(path.join(tmpdir(), 'marugoto-oidc-'));
+    const seed = (store) => {
+        const tool = path.join(path.dirname(bin), '../../tests/unit/trust/sign_in');
+        const made = spawnSync(tool, [data, store ?? `sqlite:${data}/city.db`, ...amr.map(String)], { encoding: 'utf8' });
+        if (made.status !== 0) throw new Error(`sign_in: ${made.stderr}`);
+        return made.stdout.trim().split('\n').map((line) => JSON.parse(line));
+    };
+    let people = process.env.MARUGOTO_TEST_PG ? null : seed();
+    const city = await startCity({ ...options, data });
+    people ??= seed(city.store);
+    city.people = people;
+    const stop = city.stop;
+    city.stop = async () => {
+        await stop();
+        if (!options.data) rmSync(data, { recursive: true, force: true });
+    };
+    return city;
+}
+
+// A browser: keeps the session's cookie, follows redirects within the city, stops where they lead elsewhere or a
+// page is shown. Gives { status, url, text, params } of where it ended.
+export function browser(city, person) {
+    const me = { cookie: person ? `session=${person.cookie}` : '' };
+    me.go = async (target, { method = 'GET', params } = {}) => {
+        let at = new URL(target, city.url), turn = 0;
+        for (;;) {
+            const init = { method, redirect: 'manual', headers: { Accept: 'text/html', ...(me.cookie ? { Cookie: me.cookie } : {}) } };
+            if (method === 'POST') {
+                init.headers['Content-Type'] = 'application/x-www-form-urlencoded';
+                init.body = new URLSearchParams(params).toString();
+            }
+            const res = await fetch(at, init);
+            const set = res.headers.getSetCookie().find((line) => line.startsWith('session='));
+            if (set) me.cookie = set.split(';')[0];
+            if (res.status !== 303 && res.status !== 302) return { status: res.status, url: at, text: await res.text(), params: at.searchParams, headers: res.headers };
+            const next = new URL(res.headers.get('location'), at);
+            if (next.origin !== city.url || !next.pathname.startsWith('/oidc/') || ++turn > 10)
+                return { status: res.status, url: next, text: '', params: next.searchParams, headers: res.headers };
+            at = next;
+            method = 'GET';
+        }
+    };
+    return me;
+}
 
 export const random = (bytes = 16) => randomBytes(bytes).toString('base64url');
 export const sha256 = (text) => createHash('sha256').update(text).digest('base64url');
@@ -39,7 +92,7 @@ export async function form(city, path, params, headers = {}) {
 // Registers a client and knows how to call for it. `key` makes it private_key_jwt.
 export async function makeClient(city, metadata = {}, { key, dpopKey } = {}) {
     const { status, json, text } = await city.post('/trust/v1/clients', {
-        client_name: 'A test', ...(key ? { token_endpoint_auth_method: 'private_key_jwt', jwks: { keys: [key.jwk] } } : {}), ...metadata,
+        client_name: 'A test', ...metadata, ...(key ? { token_endpoint_auth_method: 'private_key_jwt', jwks: { keys: [key.jwk] } } : {}),
     });
     if (status !== 201) throw new Error(`client: ${status} ${text}`);
     const rp = { id: json.client_id, secret: json.client_secret, metadata: json, key, dpopKey, issuer: city.issuer ?? city.url };

@@ -59,6 +59,11 @@ static enum http_answer fail_text(struct call *c, int status, const char *code, 
 {
     struct buf b = BUF_INIT;
     struct json_writer w = json_writer(&b);
+    if (c->page) {
+        never_kept(c);
+        response_problem(c->req, c->res, status, NULL, NULL, text);
+        return HTTP_DONE;
+    }
     json_w_object(&w);
     json_w_kstr(&w, S("error"), str_c(code));
     if (text.n)
@@ -123,6 +128,7 @@ bool call_open(struct call *c, struct request *req, struct response *res, struct
                        .a = req->arena,
                        .handler = handler,
                        .now = clock_now(o->trust->clock),
+                       .page = (flags & CALL_PAGE) != 0,
                        .issuer = oidc_issuer(o, req)};
     if (!c->issuer.p) {
         call_fail(c, 503, "temporarily_unavailable", "the issuer is not set here: oidc.issuer");
@@ -152,6 +158,21 @@ struct store_conn *call_reader(struct call *c)
     if (!conn)
         call_error(c, &e);
     return conn;
+}
+
+enum http_answer call_run(struct request *req, struct response *res, struct oidc *o,
+                          http_handler handler, unsigned flags,
+                          enum http_answer (*run)(struct call *, struct store_conn *))
+{
+    struct call c;
+    if (!call_open(&c, req, res, o, handler, flags))
+        return HTTP_DONE;
+    struct store_conn *conn = call_reader(&c);
+    if (!conn)
+        return HTTP_DONE;
+    enum http_answer answer = run(&c, conn);
+    store_read_done(conn);
+    return answer;
 }
 
 /* --- changes --- */

@@ -74,24 +74,10 @@ static enum http_answer introspect(struct call *c, struct store_conn *conn)
 
 static enum http_answer post_introspect(struct request *req, struct response *res, void *ctx)
 {
-    struct call c;
-    if (!call_open(&c, req, res, ctx, post_introspect, CALL_FORM))
-        return HTTP_DONE;
-    struct store_conn *conn = call_reader(&c);
-    if (!conn)
-        return HTTP_DONE;
-    enum http_answer answer = introspect(&c, conn);
-    store_read_done(conn);
-    return answer;
+    return call_run(req, res, ctx, post_introspect, CALL_FORM, introspect);
 }
 
 /* --- revoking --- */
-
-enum err grant_end(struct store_conn *c, int64_t grant, int64_t now, struct error *e)
-{
-    return store_exec(c, "UPDATE oidc_grant SET ended = $2 WHERE n = $1 AND ended = 0",
-                      SV(SV_INT(grant), SV_INT(now)), NULL, e);
-}
 
 static enum err revoke(struct call *c, struct store_conn *conn, struct error *e)
 {
@@ -130,15 +116,7 @@ static enum http_answer revoke_shown(struct call *c, struct store_conn *conn)
 
 static enum http_answer post_revoke(struct request *req, struct response *res, void *ctx)
 {
-    struct call c;
-    if (!call_open(&c, req, res, ctx, post_revoke, CALL_FORM))
-        return HTTP_DONE;
-    struct store_conn *conn = call_reader(&c);
-    if (!conn)
-        return HTTP_DONE;
-    enum http_answer answer = revoke_shown(&c, conn);
-    store_read_done(conn);
-    return answer;
+    return call_run(req, res, ctx, post_revoke, CALL_FORM, revoke_shown);
 }
 
 static const struct route routes[] = {

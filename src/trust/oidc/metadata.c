@@ -18,10 +18,11 @@ static void write_list(struct json_writer *w, const char *name, const char *word
 static const struct {
     const char *name, *value;
 } lists[] = {
-    {"scopes_supported", OIDC_SCOPES},
-    {"response_types_supported", OIDC_RESPONSE_TYPES},
+    {"scopes_supported", "openid profile email address phone offline_access"},
+    {"response_types_supported", "code"},
     {"response_modes_supported", "query"},
-    {"grant_types_supported", OIDC_GRANTS},
+    {"grant_types_supported", "authorization_code refresh_token client_credentials "
+                              "urn:ietf:params:oauth:grant-type:device_code"},
     {"subject_types_supported", "pairwise"},
     {"id_token_signing_alg_values_supported", "ES256"},
     {"token_endpoint_auth_methods_supported", AUTH_METHODS " none"},
@@ -36,7 +37,10 @@ static const struct {
     {"prompt_values_supported", "none login consent"},
     {"ui_locales_supported", "ja ja-x-yasashii en zh-Hans ko vi pt"},
     {"claim_types_supported", "normal"},
-    {"claims_supported", OIDC_CLAIMS},
+    {"claims_supported",
+     "sub iss aud exp iat auth_time nonce acr amr at_hash sid name name#ja-Kana-JP "
+     "birthdate gender ial locale email email_verified phone_number "
+     "phone_number_verified address"},
 };
 
 static const struct {

@@ -33,8 +33,9 @@ static const struct config_key keys[] = {
                "the next signing key is published this long before, hours"),
     CONFIG_INT("oidc.jwks_s", struct oidc_options, jwks_s, 600, 1, 86400,
                "keys at a client's jwks_uri are read again after this long, seconds"),
-    CONFIG_INT("oidc.sweep_ms", struct oidc_options, sweep_ms, 30000, 100, 3600000,
-               "pause between looks for what is over, milliseconds"),
+    CONFIG_INT("oidc.sweep_ms", struct oidc_options, sweep_ms, 5000, 100, 3600000,
+               "pause between looks for what is over and for whom to tell of sign-outs, "
+               "milliseconds"),
 };
 const struct config_table oidc_config = {"oidc", keys, sizeof(keys) / sizeof(keys[0])};
 
@@ -82,6 +83,7 @@ static void sweep_run(void *ctx)
     struct error e = {0};
     if (ring_turn(o->ring, &e) && e.code != ERR_UNAVAILABLE)
         log_event(LOG_WARN, "oidc.keys", LOG_Z("error", e.text));
+    logout_deliver(o);
     for (int turns = 0; s.most == SWEEP_ROWS && turns < 50; turns++)
         if (!store_duty(o->trust->store, "oidc.sweep") ||
             store_write(o->trust->store, sweep, &s, &e))
@@ -116,6 +118,7 @@ struct oidc *oidc_open(struct trust *t, struct error *e)
         oidc_close(o);
         return NULL;
     }
+    session_on_end(t, session_ended, o);
     pool_every(t->pool, o->options->sweep_ms, sweep_run, o);
     return o;
 }
@@ -124,6 +127,7 @@ void oidc_close(struct oidc *o)
 {
     if (!o)
         return;
+    atomic_store(&o->closing, true);
     if (o->ring)
         pool_never(o->trust->pool, sweep_run, o);
     ring_close(o->ring);
@@ -139,4 +143,9 @@ void oidc_routes(struct oidc *o, struct router *r)
     token_routes(o, r);
     introspect_routes(o, r);
     client_routes(o, r);
+    par_routes(o, r);
+    authorize_routes(o, r);
+    userinfo_routes(o, r);
+    device_routes(o, r);
+    logout_routes(o, r);
 }

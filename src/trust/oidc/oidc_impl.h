@@ -13,6 +13,8 @@
 #include "http/client.h"
 #include "trust/oidc.h"
 #include "trust/oidc_options.h"
+#include "trust/session.h"
+#include <stdatomic.h>
 
 struct key_ring;
 struct key_cache;
@@ -27,6 +29,7 @@ struct oidc {
     struct key_cache *cache;     /* others' keys, parsed */
     struct remote_keys *remote;  /* what jwks_uri of clients led to */
     struct proof_memory *proofs; /* DPoP proofs shown to our resources */
+    atomic_bool closing;
 };
 
 /* --- clients --- */
@@ -104,6 +107,14 @@ bool remote_due(struct remote_keys *r, struct str url, int64_t now);
 /* Read it; waits for the network: pool threads only. */
 void remote_fetch(struct remote_keys *r, struct str url);
 
+/* --- people --- */
+
+enum err subject_of(struct oidc *o, struct arena *a, struct str sector, int64_t account,
+                    struct str *sub, struct error *e);
+/* Inside a change: so that oidc_account() finds the way back. */
+enum err subject_keep(struct store_conn *c, struct str sector, struct str sub, int64_t account,
+                      struct error *e);
+
 /* --- a call --- */
 
 enum { CALL_ONCE_MAX = 2 };
@@ -141,6 +152,7 @@ struct call {
     struct proof proof;
     struct once once[CALL_ONCE_MAX];
     size_t n_once;
+    bool page;                             /* CALL_PAGE */
     bool basic;                            /* credentials came in the Authorization header */
     const struct certificate *certificate; /* of the client; NULL: none was shown */
     /* of call_write() */
@@ -151,10 +163,15 @@ struct call {
     void *own;
 };
 
-enum { CALL_FORM = 1, CALL_QUERY = 2 };
+/* Where parameters may stand; CALL_PAGE: whoever calls is a person, and errors are pages. */
+enum { CALL_FORM = 1, CALL_QUERY = 2, CALL_PAGE = 4 };
 /* false: the response is filled. */
 bool call_open(struct call *c, struct request *req, struct response *res, struct oidc *o,
                http_handler handler, unsigned flags);
+/* The same with a reader for run(), given back afterwards: what most handlers are. */
+enum http_answer call_run(struct request *req, struct response *res, struct oidc *o,
+                          http_handler handler, unsigned flags,
+                          enum http_answer (*run)(struct call *, struct store_conn *));
 struct str call_param(const struct call *c, const char *name); /* absent when not sent */
 enum http_answer call_fail(struct call *c, int status, const char *code, const char *text);
 /* Of the store or of a bug: 503 or 500, told to the log. */
@@ -235,7 +252,8 @@ enum err token_access(struct call *c, const struct issue *i, struct str *text,
 enum err token_refresh(struct call *c, const struct issue *i, int64_t expires, struct str *text,
                        struct token_row *row, struct error *e);
 enum err token_keep(struct store_conn *c, const struct token_row *row, struct error *e);
-/* A token that was shown. ERR_NOT_FOUND: none of ours, over, used, or its grant was ended. */
+/* A token that was shown. ERR_NOT_FOUND: none of ours, over, used, its grant was ended, or its
+ * person may not be signed in. */
 enum err token_find(struct store_conn *c, struct arena *a, struct str text, int64_t now,
                     struct token_row *out, struct error *e);
 /* {"access_token", "token_type", ...} is begun; the caller adds members and calls call_json(). */
@@ -244,12 +262,13 @@ void token_answer(struct call *c, struct json_writer *w, struct str access, cons
 enum err sign_jwt(struct call *c, struct str type, struct str payload, struct str *out,
                   struct error *e);
 
-/* What the token of this call will be bound to; then the parameters resource (RFC 8707) and
- * authorization_details (RFC 9396). false: the response is filled. */
-enum { DETAILS_MAX = 16 };
+/* What the token of this call will be bound to. false: the response is filled. */
 bool call_binding(struct call *c, struct issue *i);
-bool call_resource(struct call *c, struct str *out);
-bool call_details(struct call *c, const struct json **out);
+/* May the client of the call have tokens for it (RFC 8707)? Absent is allowed. */
+bool resource_known(struct call *c, struct str asked);
+/* The parameter authorization_details (RFC 9396), *out NULL without one; false: it is not good. */
+enum { DETAILS_MAX = 16 };
+bool details_read(struct call *c, const struct json **out);
 
 /* As oidc_bearer(), with the row. */
 enum err oidc_bearer_row(struct oidc *o, struct store_conn *c, struct request *req,
@@ -258,8 +277,18 @@ enum err oidc_bearer_row(struct oidc *o, struct store_conn *c, struct request *r
 /* Inside a change: nothing that hangs on the grant is good any more. */
 enum err grant_end(struct store_conn *c, int64_t grant, int64_t now, struct error *e);
 
+/* For session_on_end(). */
+enum err session_ended(struct store_conn *c, int64_t session, void *ctx, struct error *e);
+/* Tell clients what is due; waits for the network. */
+void logout_deliver(struct oidc *o);
+
 /* --- handlers, a file each --- */
 
+void par_routes(struct oidc *o, struct router *r);
+void authorize_routes(struct oidc *o, struct router *r);
+void userinfo_routes(struct oidc *o, struct router *r);
+void device_routes(struct oidc *o, struct router *r);
+void logout_routes(struct oidc *o, struct router *r);
 void client_routes(struct oidc *o, struct router *r);
 void metadata_routes(struct oidc *o, struct router *r);
 void token_routes(struct oidc *o, struct router *r);

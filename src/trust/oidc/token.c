@@ -1,6 +1,6 @@
 /* The token endpoint: who calls, which grant; and the grant that needs nobody else. */
+#include "authz.h"
 #include "certificate.h"
-#include "oidc_impl.h"
 
 /* --- what a token is bound to --- */
 
@@ -22,23 +22,27 @@ bool call_binding(struct call *c, struct issue *i)
 }
 
 /* RFC 8707: one resource, of those that the client is registered for. */
-bool call_resource(struct call *c, struct str *out)
+bool resource_known(struct call *c, struct str asked)
 {
     const struct json *list = json_get(c->client->doc, S("resources"));
-    struct str asked = call_param(c, "resource");
-    *out = asked;
     for (size_t i = 0; list && i < list->n; i++)
         if (str_eq(json_text(&list->items[i]), asked))
             return true;
-    if (!asked.p || str_eq(asked, c->issuer))
-        return true;
-    call_fail(c, 400, "invalid_target", "the client is not registered for this resource");
+    return !asked.p || str_eq(asked, c->issuer);
+}
+
+static bool type_known(const struct oidc_client *k, const struct json *one)
+{
+    const struct json *types = json_get(k->doc, S("authorization_details_types"));
+    struct str type = json_text(json_get(one, S("type")));
+    for (size_t i = 0; types && i < types->n; i++)
+        if (type.n && str_eq(json_text(&types->items[i]), type))
+            return true;
     return false;
 }
 
-bool call_details(struct call *c, const struct json **out)
+bool details_read(struct call *c, const struct json **out)
 {
-    const struct json *types = json_get(c->client->doc, S("authorization_details_types"));
     struct str text = call_param(c, "authorization_details");
     struct error e = {0};
     *out = NULL;
@@ -46,18 +50,10 @@ bool call_details(struct call *c, const struct json **out)
         return true;
     const struct json *v = json_parse(c->a, text, &JSON_DEFAULT, &e);
     bool good = json_is(v, JSON_ARRAY) && v->n > 0 && v->n <= DETAILS_MAX;
-    for (size_t i = 0; good && i < v->n; i++) {
-        struct str type = json_text(json_get(&v->items[i], S("type")));
-        bool known = false;
-        for (size_t k = 0; types && k < types->n; k++)
-            known = known || (type.n && str_eq(json_text(&types->items[k]), type));
-        good = known;
-    }
+    for (size_t i = 0; good && i < v->n; i++)
+        good = type_known(c->client, &v->items[i]);
     if (good)
         *out = v;
-    else
-        call_fail(c, 400, "invalid_authorization_details",
-                  "authorization_details is a list of objects of types that the client may use");
     return good;
 }
 
@@ -118,8 +114,17 @@ static enum http_answer grant_own(struct call *c, struct store_conn *conn)
     (void)conn;
     c->own = g;
     g->issue.subject = c->client->id;
-    if (!own_scope(c, &g->issue.scope) || !call_resource(c, &g->issue.audience) ||
-        !call_details(c, &g->issue.details) || !call_binding(c, &g->issue))
+    g->issue.audience = call_param(c, "resource");
+    if (!own_scope(c, &g->issue.scope))
+        return HTTP_DONE;
+    if (!resource_known(c, g->issue.audience))
+        return call_fail(c, 400, "invalid_target",
+                         "the client is not registered for this resource");
+    if (!details_read(c, &g->issue.details))
+        return call_fail(c, 400, "invalid_authorization_details",
+                         "authorization_details is a list of objects of types that the client may "
+                         "use");
+    if (!call_binding(c, &g->issue))
         return HTTP_DONE;
     if (token_access(c, &g->issue, &g->token, &g->row, &e))
         return call_error(c, &e);
@@ -134,6 +139,9 @@ static const struct {
     enum http_answer (*run)(struct call *c, struct store_conn *conn);
 } grants[] = {
     {S_INIT("client_credentials"), GRANT_CLIENT, grant_own},
+    {S_INIT("authorization_code"), GRANT_CODE, grant_code},
+    {S_INIT("refresh_token"), GRANT_REFRESH, grant_refresh},
+    {S_INIT("urn:ietf:params:oauth:grant-type:device_code"), GRANT_DEVICE, grant_device},
 };
 
 static enum http_answer dispatch(struct call *c, struct store_conn *conn)
@@ -157,15 +165,7 @@ static enum http_answer dispatch(struct call *c, struct store_conn *conn)
 
 static enum http_answer post_token(struct request *req, struct response *res, void *ctx)
 {
-    struct call c;
-    if (!call_open(&c, req, res, ctx, post_token, CALL_FORM))
-        return HTTP_DONE;
-    struct store_conn *conn = call_reader(&c);
-    if (!conn)
-        return HTTP_DONE;
-    enum http_answer answer = dispatch(&c, conn);
-    store_read_done(conn);
-    return answer;
+    return call_run(req, res, ctx, post_token, CALL_FORM, dispatch);
 }
 
 static const struct route routes[] = {

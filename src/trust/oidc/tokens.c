@@ -144,9 +144,12 @@ enum err token_find(struct store_conn *c, struct arena *a, struct str text, int6
                 "SELECT t.kind, t.grant_n, t.account, t.session, t.made, t.expires, t.client,"
                 " t.audience, t.doc, t.jkt, t.x5t FROM oidc_token t"
                 " LEFT JOIN oidc_grant g ON g.n = t.grant_n"
+                " LEFT JOIN account p ON p.id = t.account"
                 " WHERE t.hash = $1 AND t.ended = 0 AND t.expires > $2"
-                " AND (t.grant_n = 0 OR g.ended = 0)",
-                SV(SV_BLOB(hash_bytes(&out->hash)), SV_INT(now)));
+                " AND (t.grant_n = 0 OR g.ended = 0)"
+                " AND (t.account = 0 OR p.state = $3 OR p.state = $4)",
+                SV(SV_BLOB(hash_bytes(&out->hash)), SV_INT(now), SV_INT(ACCOUNT_ACTIVE),
+                   SV_INT(ACCOUNT_MOVED_OUT)));
     if ((found = store_next(&rows))) {
         out->kind = (int)store_int(&rows, 0);
         out->grant = store_int(&rows, 1);
