@@ -56,6 +56,7 @@ int command_restore(struct app *app, int argc, char **argv);
 int command_export(struct app *app, int argc, char **argv);
 int command_check(struct app *app, int argc, char **argv);
 int command_edge(struct app *app, int argc, char **argv);
+int command_account(struct app *app, int argc, char **argv);
 int command_audit(struct app *app, int argc, char **argv);
 int command_key(struct app *app, int argc, char **argv);
 int command_client(struct app *app, int argc, char **argv);

@@ -19,6 +19,8 @@ static const struct {
      command_export},
     {"check", "", "check rows, journal and indexes, also while the city is in use", command_check},
     {"edge", "enroll NAME", "give a node a token with which it exchanges changes", command_edge},
+    {"account", "administrator|code|role", "the first administrator; codes and roles from here",
+     command_account},
     {"audit", "verify|key [--help]", "check the log of who read what, here or at another city",
      command_audit},
     {"key", "new|revoke|list [NAME]", "keys: who may call from elsewhere, and with what policies",

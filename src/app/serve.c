@@ -159,6 +159,7 @@ static enum err start_trust(struct app *app, struct error *e)
                                 .client = app->client,
                                 .clock = &clock_system,
                                 .data_dir = app->options.app.data_dir,
+                                .base_url = app->options.link.public_url,
                                 .options = app->options.trust,
                                 .oidc_options = &app->options.oidc,
                                 .manager = manager,

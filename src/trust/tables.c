@@ -46,10 +46,46 @@ static const char tables_3[] =
     "CREATE UNIQUE INDEX session_hash ON session(hash) WHERE hash IS NOT NULL;"
     "CREATE INDEX session_account ON session(account) WHERE ended = 0;";
 
+static const char tables_4[] =
+    /* phc: the Argon2id text, sealed */
+    "CREATE TABLE account_password(account {int} NOT NULL PRIMARY KEY, phc {blob} NOT NULL,"
+    " number {int} NOT NULL, changed {int} NOT NULL);"
+    /* step: the last one whose code was used */
+    "CREATE TABLE account_otp(account {int} NOT NULL PRIMARY KEY, secret {blob} NOT NULL,"
+    " number {int} NOT NULL, step {int} NOT NULL);"
+    "CREATE TABLE account_recovery(account {int} NOT NULL, blind {blob} NOT NULL,"
+    " PRIMARY KEY(account, blind));"
+    "CREATE TABLE account_passkey(id {id}, account {int} NOT NULL, credential {blob} NOT NULL,"
+    " public_key {blob} NOT NULL, handle {blob} NOT NULL, aaguid {blob} NOT NULL,"
+    " transports {text} NOT NULL, sign_count {int} NOT NULL, backup_eligible {int} NOT NULL,"
+    " backed_up {int} NOT NULL, name {blob} NOT NULL, number {int} NOT NULL,"
+    " created {int} NOT NULL, used {int} NOT NULL);"
+    "CREATE UNIQUE INDEX account_passkey_credential ON account_passkey(credential);"
+    "CREATE INDEX account_passkey_account ON account_passkey(account);"
+    /* challenges that were answered, until they are too old anyhow */
+    "CREATE TABLE passkey_used(mark {blob} NOT NULL PRIMARY KEY, expires {int} NOT NULL);"
+    /* hash: of a code or ticket that is good once */
+    "CREATE TABLE account_secret(hash {blob} NOT NULL PRIMARY KEY, kind {int} NOT NULL,"
+    " account {int} NOT NULL, data {text} NOT NULL, expires {int} NOT NULL,"
+    " tries {int} NOT NULL);"
+    "CREATE INDEX account_secret_account ON account_secret(account, kind);"
+    "CREATE INDEX account_secret_expires ON account_secret(expires);"
+    /* name: vault_blind() of what is counted */
+    "CREATE TABLE throttle(name {blob} NOT NULL PRIMARY KEY, attempts {int} NOT NULL,"
+    " last {int} NOT NULL, until {int} NOT NULL);"
+    "CREATE INDEX throttle_last ON throttle(last);"
+    /* proof: what staff saw, sealed under the principal's key; NULL when the person gave it */
+    "CREATE TABLE delegation(id {id}, principal {int} NOT NULL, agent {int} NOT NULL,"
+    " kind {int} NOT NULL, scope {int} NOT NULL, since {int} NOT NULL, until {int} NOT NULL,"
+    " proof {blob}, number {int} NOT NULL);"
+    "CREATE INDEX delegation_principal ON delegation(principal);"
+    "CREATE INDEX delegation_agent ON delegation(agent);";
+
 static const struct store_migration migrations[] = {
     {1, "the log", tables_1, NULL, NULL},
     {2, "data keys", tables_2, NULL, NULL},
     {3, "accounts and sessions", tables_3, NULL, NULL},
+    {4, "proofs and delegations", tables_4, NULL, NULL},
 };
 
 const struct store_module trust_module = {"trust", migrations,

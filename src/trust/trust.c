@@ -20,6 +20,18 @@ static const struct config_key keys[] = {
                "a sign-in ends when it was not used for so long, seconds"),
     CONFIG_INT("trust.session_max_s", struct trust_options, session_max_s, 43200, 60, 2592000,
                "a sign-in ends so long after it began, used or not, seconds"),
+    CONFIG_INT(
+        "trust.password_parallel", struct trust_options, password_parallel, 2, 1, 64,
+        "passwords that are hashed at once; each takes 19 MiB and a tenth of a second of one "
+        "core"),
+    CONFIG_INT("trust.password_queue", struct trust_options, password_queue, 64, 1, 10000,
+               "passwords that may wait for their turn; the others are told to come back"),
+    CONFIG_INT("trust.attempts_per_name", struct trust_options, attempts_per_name, 5, 1, 1000,
+               "wrong passwords for one sign-in name before each further one takes waiting"),
+    CONFIG_INT("trust.attempts_per_address", struct trust_options, attempts_per_address, 30, 1,
+               100000, "the same for one address; twice as many for its /64 (IPv6)"),
+    CONFIG_INT("trust.attempts_lock_max_s", struct trust_options, attempts_lock_max_s, 3600, 1,
+               86400, "longest wait after wrong passwords, seconds"),
 };
 const struct config_table trust_config = {"trust", keys, sizeof(keys) / sizeof(keys[0])};
 

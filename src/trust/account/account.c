@@ -251,6 +251,8 @@ enum err account_set_person(struct trust *t, struct store_conn *c, int64_t id,
         err = write_indexes(t, c, &a, id, p, e);
     if (!err)
         err = log_change(t, c, &a, id, "corrected", by, NULL, 0, e);
+    if (!err)
+        err = delegation_birth_changed(t, c, id, p->birth_date, e);
     arena_release(&a);
     return err;
 }
@@ -289,6 +291,8 @@ static enum err erase(struct store_conn *c, int64_t id, int64_t now, struct erro
     if (!err)
         err =
             store_exec(c, "DELETE FROM account_notice WHERE account = $1", SV(SV_INT(id)), NULL, e);
+    if (!err)
+        err = proof_erase(c, id, e);
     return err ? err : vault_erase(c, id, now, e);
 }
 
@@ -333,6 +337,8 @@ enum err account_set_state(struct trust *t, struct store_conn *c, int64_t id,
         err = session_end_all(t, c, id, 0, e);
     if (!err && (state == ACCOUNT_DECEASED || state == ACCOUNT_CLOSED))
         err = end_roles(c, id, now, e);
+    if (!err && (state == ACCOUNT_DECEASED || state == ACCOUNT_CLOSED))
+        err = delegation_end_all(t, c, id, e);
     if (!err && state == ACCOUNT_CLOSED)
         err = erase(c, id, now, e);
     arena_release(&a);

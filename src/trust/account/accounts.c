@@ -8,7 +8,13 @@ enum { SWEEP_MS = 30000 };
 static enum err sweep(struct store_conn *c, void *ctx, struct error *e)
 {
     struct accounts *a = ctx;
-    return session_end_old(a->trust, c, clock_now(a->trust->clock), e);
+    int64_t now = clock_now(a->trust->clock);
+    enum err err = session_end_old(a->trust, c, now, e);
+    if (!err)
+        err = throttle_sweep(c, now, e);
+    if (!err)
+        err = secret_sweep(c, now, e);
+    return err ? err : passkey_sweep(c, now, e);
 }
 
 /* One process does it for all. */
@@ -27,6 +33,7 @@ struct accounts *accounts_open(struct trust *t, struct error *e)
     if (!a)
         abort();
     a->trust = t;
+    a->gate = gate_new(t->pool, t->options.password_parallel, t->options.password_queue);
     pool_every(t->pool, SWEEP_MS, sweep_now, a);
     return a;
 }
@@ -36,5 +43,6 @@ void accounts_close(struct accounts *a)
     if (!a)
         return;
     pool_never(a->trust->pool, sweep_now, a);
+    gate_free(a->gate);
     free(a);
 }

@@ -142,11 +142,6 @@ static bool in_time(const struct trust *t, int64_t started, int64_t used, int64_
            now - used < t->options.session_idle_s * SECOND_US;
 }
 
-static bool may_be_signed_in(enum account_state s)
-{
-    return s == ACCOUNT_ACTIVE || s == ACCOUNT_MOVED_OUT;
-}
-
 enum err session_of_secret(struct trust *t, struct store_conn *c, struct arena *a,
                            struct str secret, struct session *out, struct error *e)
 {
@@ -167,7 +162,7 @@ enum err session_of_secret(struct trust *t, struct store_conn *c, struct arena *
                                 .started = store_int(&rows, 3),
                                 .authenticated = store_int(&rows, 4)};
         used = store_int(&rows, 5);
-        good = may_be_signed_in((enum account_state)store_int(&rows, 6)) &&
+        good = account_may_sign_in((enum account_state)store_int(&rows, 6)) &&
                in_time(t, out->started, used, now);
     }
     enum err err = store_end(&rows, e);
@@ -182,7 +177,12 @@ enum err session_of_secret(struct trust *t, struct store_conn *c, struct arena *
     return OK;
 }
 
-enum err session_read(struct trust *t, struct store_conn *c, struct request *req,
+bool session_is_shown(const struct request *req)
+{
+    return request_cookie(req, cookie_name(req)).n > 0;
+}
+
+enum err session_read(struct trust *t, struct store_conn *c, const struct request *req,
                       struct session *out, struct error *e)
 {
     return session_of_secret(t, c, req->arena, request_cookie(req, cookie_name(req)), out, e);
@@ -339,7 +339,7 @@ enum err session_start(struct trust *t, struct store_conn *c, struct arena *a, s
     struct account account;
     int64_t now = clock_now(t->clock);
     enum err err = account_read(c, a, s->account, &account, e);
-    if (err == ERR_NOT_FOUND || (!err && !may_be_signed_in(account.state)))
+    if (err == ERR_NOT_FOUND || (!err && !account_may_sign_in(account.state)))
         return nobody(e);
     if (err)
         return err;

@@ -49,8 +49,10 @@ enum err session_sid(struct trust *t, struct arena *a, int64_t session, struct s
 
 /* The session of the request's cookie, and the account's if it may be signed in now.
  * ERR_UNAUTHENTICATED: none. Never says why. */
-enum err session_read(struct trust *t, struct store_conn *c, struct request *req,
+enum err session_read(struct trust *t, struct store_conn *c, const struct request *req,
                       struct session *out, struct error *e);
+/* Does the request show a session's cookie, good or not? Spares a reader when it does not. */
+bool session_is_shown(const struct request *req);
 
 /* A form's hidden value for this session, and its check in constant time. */
 struct str session_form_token(struct arena *a, const struct session *s, struct str form);

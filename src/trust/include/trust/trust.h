@@ -17,6 +17,9 @@ struct trust_options {
     const char *vault_key;  /* key-encryption key; "": a file in the data folder */
     int64_t session_idle_s; /* a session ends when it was not used for so long */
     int64_t session_max_s;  /* and in any case so long after the sign-in */
+    int64_t password_parallel, password_queue;       /* that are hashed at once; that may wait */
+    int64_t attempts_per_name, attempts_per_address; /* before it takes waiting */
+    int64_t attempts_lock_max_s;                     /* the longest wait */
 };
 extern const struct config_table trust_config;
 extern const struct store_module trust_module; /* migrations of all tables of trust */
@@ -33,6 +36,7 @@ struct trust {
     struct client *client; /* for calling clients' servers; may be NULL when oidc_options is */
     const struct clock *clock;
     const char *data_dir;
+    const char *base_url; /* how people reach the city, "https://city.example"; "": as they do */
     struct trust_options options;
     const struct oidc_options *oidc_options; /* NULL: no OpenID Provider */
     /* Who manages the city, by the rules of whoever started this: their name for logs, absent for
