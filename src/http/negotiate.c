@@ -50,7 +50,9 @@ static struct element read_element(struct str text)
     next_field(&text, ';', &e.range);
     while (next_field(&text, ';', &field)) {
         if (field.n >= 2 && (field.p[0] == 'q' || field.p[0] == 'Q') && field.p[1] == '=') {
-            e.weight = read_weight(str_trim(str_from(field, 2)));
+            int weight = read_weight(str_trim(str_from(field, 2)));
+            if (weight >= 0) /* else it says nothing */
+                e.weight = weight;
             break; /* what follows are extensions of Accept itself */
         }
         if (field.n && !e.parameter.n)
@@ -87,7 +89,7 @@ static int weigh(struct str accept, struct str offer, int *closest)
     int best = 0, weight = -1;
     while (next_field(&accept, ',', &field)) {
         struct element e = read_element(field);
-        int s = e.weight < 0 ? 0 : specificity(&e, offer);
+        int s = specificity(&e, offer);
         if (s > best) {
             best = s;
             weight = e.weight;

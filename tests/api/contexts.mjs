@@ -99,6 +99,18 @@ test('what is no context is not hosted', async () => {
     assertError(await ld.get('/jsonldContexts/none'), 404, 'ResourceNotFound');
 });
 
+test('terms with a context of their own are refused (clause 5.5.7)', async () => {
+    const scoped = [{ Room: { '@id': 'https://e.org/Room', '@context': { warmth: 'https://e.org/warmth' } } }];
+    assertError(await ld.post('/entities', thing(scoped), jsonld), 400, 'BadRequestData');
+    assertError(await ld.post('/jsonldContexts', { '@context': scoped }), 400, 'BadRequestData');
+    assertError(await ld.post('/entities', thing([`${coreContext}.jsonld`, { description: { '@id': 'https://e.org/d', '@context': {} } }]), jsonld), 400, 'BadRequestData');
+});
+
+test('contexts are JSON: other media types are refused', async () => {
+    for (const path of ['/jsonldContexts', `/jsonldContexts/${encodeURIComponent(coreContext)}-v1.8.jsonld?details=true`])
+        assertError(await ld.get(path, { Accept: 'application/geo+json' }), 406, 'about:blank');
+});
+
 test('a remote context is fetched once and kept', async () => {
     assert.equal((await stored(thing(url('/a.jsonld'), { warmth: 2 })))['https://example.org/warmth'], 2);
     assert.equal((await stored(thing([url('/a.jsonld')], { warmth: 3 })))['https://example.org/warmth'], 3);

@@ -38,6 +38,12 @@ test('collections with the slash that the standard gives them', async () => {
     assert.equal((await ld.post('/snapshots/', { type: 'Snapshot', snapshotQueries: [{ type: 'Query', entities: [{ type: 'Room' }] }] })).status, 201);
 });
 
+test('a path that leads elsewhere names no attribute', async () => {
+    for (const name of ['%2e%2e%2e', '%252e%252e', '%252E.'])
+        for (const path of [`/entities/${id}/attrs/${name}`, `/temporal/entities/${id}/attrs/${name}`])
+            assertError(await ld.delete(path), 400, 'BadRequestData');
+});
+
 test('media types that nobody offers', async () => {
     for (const path of [`/entities/${id}`, '/entities?type=Room', '/types', `/temporal/entities/${id}`]) {
         const res = await ld.get(path, { Accept: 'image/png' });

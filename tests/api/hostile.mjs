@@ -181,9 +181,11 @@ function raw(bytes) {
 
 test('no length where a body is needed: 411 without a body', async () => {
     for (const line of ['POST /ngsi-ld/v1/entities', 'PATCH /ngsi-ld/v1/entities/urn:a:b/attrs', 'PUT /ngsi-ld/v1/entities/urn:a:b']) {
-        const text = await raw(`${line} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\r\n`);
-        assert.match(text, /^HTTP\/1\.1 411 /, line);
-        assert.match(text, /\r\n\r\n$/, line);
+        for (const rest of ['\r\n', 'Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n', 'NGSILD-Tenant: nowhere\r\n\r\n', 'NGSILD-Snapshot: urn:ngsi-ld:Snapshot:none\r\n\r\n']) {
+            const text = await raw(`${line} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n${rest}`);
+            assert.match(text, /^HTTP\/1\.1 411 /, line + rest);
+            assert.match(text, /\r\n\r\n$/, line + rest);
+        }
     }
 });
 

@@ -280,6 +280,10 @@ test('aggregates: a range with two ends tells of empty periods too', async () =>
         assert.equal(a[method].length, 2, 'of nothing there is none');
     assert.deepEqual((await get(`aggrMethods=totalCount&timerel=after&timeAt=${at(-10)}`)).totalCount.map((x) => x[0]), [2, 1], 'an open range does not');
     assert.deepEqual((await get(`aggrMethods=sum&${range(100, 140)}`)) ?? [], []);
+    const unsaid = (more) => ld.post('/temporal/entityOperations/query', { type: 'Query', entities: [{ type: 'Sparse' }], temporalQ: { timerel: 'after', timeAt: at(0) }, ...more });
+    assert.deepEqual(Object.keys((await unsaid({ aggrParams: { aggrMethods: ['max'], aggrPeriodDuration: 'PT10M' } })).json[0].a), ['type', 'max'], 'aggrParams ask for aggregates');
+    assertError(await unsaid({ aggrParams: { aggrMethods: ['median'] } }), 400, 'BadRequestData');
+    assertError(await unsaid({ aggrParams: { aggrMethods: ['max'], aggrPeriodDuration: '10 minutes' } }), 400, 'BadRequestData');
     const posted = await ld.post('/temporal/entityOperations/query?options=aggregatedValues', { type: 'Query', entities: [{ type: 'Sparse' }], temporalQ: { timerel: 'after', timeAt: at(0) }, aggrParams: { aggrMethods: ['max', 'min'], aggrPeriodDuration: 'PT10M' } });
     assert.deepEqual(posted.json[0].a.max.map((x) => x[0]), [6, 5]);
 });

@@ -241,16 +241,19 @@ static bool body_type(struct api *c, unsigned flags)
     return false;
 }
 
+/* A body in chunks has no length either. */
+static bool measured(struct api *c)
+{
+    return request_header(c->req, "Content-Length").p || !just_status(c, 411);
+}
+
 static bool take_body(struct api *c)
 {
     struct error e = {0};
     struct json_limits limits = JSON_DEFAULT;
     limits.max_depth = API_BODY_DEPTH;
     if (!c->req->body.n) {
-        bool measured = request_header(c->req, "Content-Length").p ||
-                        request_header(c->req, "Transfer-Encoding").p;
-        if (measured || !just_status(c, 411))
-            api_invalid_request(c, S("a body is required"));
+        api_invalid_request(c, S("a body is required"));
         return false;
     }
     c->body = json_parse(c->arena, c->req->body, &limits, &e);
@@ -302,6 +305,8 @@ bool api_open(struct api *c, struct request *req, struct response *res, struct l
                       .n_headers = res->n_headers,
                       .type = "application/json",
                       .ctx = ld_core()};
+    if ((flags & API_BODY) && !measured(c))
+        return false;
     if ((flags & API_REGISTRY) && request_header(req, "NGSILD-Snapshot").n) {
         api_fail_text(c, ERR_UNPROCESSABLE, "a snapshot has no registry of context sources");
         return false;

@@ -98,7 +98,7 @@ static enum http_answer list_contexts(struct request *req, struct response *res,
 {
     struct api c;
     struct listing l = {.c = &c, .kind = -1};
-    if (!api_open(&c, req, res, ctx, list_contexts, 0, "details kind") ||
+    if (!api_open(&c, req, res, ctx, list_contexts, 0, "details kind") || !api_accept(&c, false) ||
         !api_bool(&c, "details", &l.details))
         return c.answer;
     struct str kind = request_query(req, "kind");
@@ -145,7 +145,7 @@ static enum http_answer get_context(struct request *req, struct response *res, v
     struct api c;
     struct ld_entry e;
     bool details;
-    if (!api_open(&c, req, res, ctx, get_context, 0, "details") ||
+    if (!api_open(&c, req, res, ctx, get_context, 0, "details") || !api_accept(&c, false) ||
         !api_bool(&c, "details", &details) || !find(&c, &e))
         return c.answer;
     if (details) {
@@ -158,9 +158,7 @@ static enum http_answer get_context(struct request *req, struct response *res, v
     }
     if (e.kind == LD_CACHED) /* its own server serves it */
         return api_fail_text(&c, ERR_UNPROCESSABLE, "a cached @context is not served from here");
-    static const char *const offers[] = {"application/json", "application/ld+json"};
-    bool ld = request_accepts(req, offers, 2) == 1;
-    response_body(req, res, 200, offers[ld], e.body);
+    response_body(req, res, 200, c.type, e.body);
     return HTTP_DONE;
 }
 

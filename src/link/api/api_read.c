@@ -124,16 +124,10 @@ struct str api_segment(struct arena *a, struct str id)
     return str_n(out, n);
 }
 
-/* Names are checked as in bodies: no blanks, nothing that queries use as operators. */
 bool api_attr(struct api *c, struct str *iri)
 {
     struct str name = request_param(c->req, "attr");
-    bool good = name.n && name.p[0] != '@' && str_is_utf8(name);
-    for (size_t i = 0; good && i < name.n; i++) {
-        unsigned char ch = (unsigned char)name.p[i];
-        good = ch > ' ' && ch != 0x7f && str_find_char(S("<>\"'=;()"), (char)ch) < 0;
-    }
-    if (good) {
+    if (entity_is_name(name) && str_is_utf8(name)) {
         *iri = entity_is_member(name) ? name : ld_expand(c->ctx, c->arena, name);
         return true;
     }

@@ -153,8 +153,10 @@ static bool read_view(struct api *c, const struct json *temporal_q, const struct
     read_attrs(c, v);
     if (api_option(c, "options", "aggregatedValues") && api_option(c, "options", "temporalValues"))
         return bad_time(c, "only one of aggregatedValues and temporalValues"); /* clause 6.3.12 */
-    if (api_wants(c, "aggregatedValues")) {
-        const struct json *params = json_get(s ? s->body : NULL, S("aggrParams"));
+    const struct json *params = json_get(s ? s->body : NULL, S("aggrParams"));
+    bool unsaid = !request_query(c->req, "format").p && !request_query(c->req, "options").p;
+    if (api_wants(c, "aggregatedValues") ||
+        (unsaid && (params || json_get(temporal_q, S("aggrMethods"))))) {
         struct time_source aggr = {c, params ? params : temporal_q};
         return read_aggregates(&aggr, v);
     }

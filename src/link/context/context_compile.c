@@ -1,7 +1,7 @@
 /*
  * Compiling a value of "@context" into terms: the part of the context processing algorithm of
- * JSON-LD 1.1 (section 4.1 of its API) that names need. Scoped contexts, @reverse and @nest do not
- * change names of NGSI-LD and are left aside.
+ * JSON-LD 1.1 (section 4.1 of its API) that names need. @reverse and @nest do not change names of
+ * NGSI-LD and are left aside; scoped contexts are an error (clause 5.5.7).
  */
 #include "context_impl.h"
 
@@ -191,6 +191,9 @@ static enum err compile_object(struct compilation *x, const struct json *object)
         struct str key = json_key(&object->members[i]);
         if (key.n == 0)
             err = error_set(x->e, ERR_INVALID, "context: a term without a name");
+        else if (key.p[0] != '@' && json_get(&object->members[i].value, S("@context")))
+            err = error_set(x->e, ERR_INVALID, "context: '%" STR_F "' has a @context of its own",
+                            STR_A(str_sub(key, 0, 120)));
         else if (key.p[0] != '@')
             err = define(&d, key, 0);
     }

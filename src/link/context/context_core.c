@@ -165,6 +165,7 @@ static const struct {
     {"joinLevel", NGSI "hasJoinLevel", NULL},
     {"json", NGSI "hasJSON", "@json"},
     {"key", NGSI "hasKey", NULL},
+    {"langString", "http://www.w3.org/1999/02/22-rdf-syntax-ns#langString", NULL},
     {"languageMap", NGSI "hasLanguageMap", NULL},
     {"languageMaps", NGSI "hasLanguageMaps", NULL},
     {"object", NGSI "hasObject", "@id"},

@@ -299,6 +299,8 @@ static enum err adapt_value(const struct change *x, struct str attr, enum kind k
                          STR_A(kind_names[kind]));
     if (entity_value(x->arena, kind, v, NULL_ALLOWED, ld_core(), &checked, &why))
         return fail(x, attr, ERR_INVALID, why.text);
+    if (kind == KIND_JSON && !is_raw_json(v))
+        return fail(x, attr, ERR_INVALID, "json must be an object or a list of objects");
     *out = plain(kind_members[kind], checked);
     return OK;
 }

@@ -31,9 +31,21 @@ static enum err fail(const struct expansion *x, const char *what)
     return error_set(x->e, ERR_INVALID, "attribute %" STR_F ": %s", QUOTE(x->attribute), what);
 }
 
-static bool is_name(struct str s)
+/* "." and "..", written with escapes too: a path with them leads elsewhere. */
+static bool is_dots(struct str s)
 {
-    if (s.n == 0 || s.p[0] == '@')
+    while (s.n) {
+        bool escaped = s.n >= 3 && str_eq_nocase(str_sub(s, 0, 3), S("%2e"));
+        if (!escaped && s.p[0] != '.')
+            return false;
+        s = str_from(s, escaped ? 3 : 1);
+    }
+    return true;
+}
+
+bool entity_is_name(struct str s)
+{
+    if (s.n == 0 || s.p[0] == '@' || is_dots(s))
         return false;
     for (size_t i = 0; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
@@ -82,10 +94,19 @@ static struct str core_name(const struct expansion *x, struct str iri)
     return ld_compact(ld_core(), x->arena, iri);
 }
 
+/* Members that say something about an attribute, and stand in none of their own (clause 4.5.1). */
+static bool is_about_attributes(struct str name)
+{
+    enum slot s = slot_of(name, NULL);
+    return s == SLOT_DATASET || s == SLOT_OBSERVED || s == SLOT_UNIT || s == SLOT_OBJECT_TYPE ||
+           s == SLOT_VALUE_TYPE || str_eq(name, S("instanceId"));
+}
+
 /* Names whose compact form would read as a member of the entity, or of an instance. */
 static bool is_entity_word(const struct expansion *x, struct str iri)
 {
-    return iri.p[0] == '@' || entity_is_member(core_name(x, iri));
+    struct str name = core_name(x, iri);
+    return iri.p[0] == '@' || entity_is_member(name) || (!x->told && is_about_attributes(name));
 }
 
 static bool is_instance_word(const struct expansion *x, struct str iri)
@@ -188,6 +209,8 @@ static enum err set_value(const struct expansion *x, struct draft *d, enum kind 
     int nulls = x->partial ? NULL_ALLOWED : NULL_FORBIDDEN;
     if (entity_value(x->arena, check, v, nulls, x->ctx, &out, &why))
         return fail(x, why.text);
+    if (check == KIND_JSON && !x->told && !is_raw_json(v))
+        return fail(x, "json must be an object or a list of objects");
     put(d, SLOT_VALUE, member, out);
     return OK;
 }
@@ -297,7 +320,7 @@ static enum err put_sub(struct expansion *x, struct draft *d, const struct json_
     if (is_output_only(key))
         return error_set(x->e, ERR_INVALID, "attribute %" STR_F ": %" STR_F " is not for input",
                          QUOTE(x->attribute), STR_A(key));
-    if (!is_name(key) || str_eq(key, S("id")))
+    if (!entity_is_name(key) || str_eq(key, S("id")))
         return error_set(x->e, ERR_INVALID, "attribute %" STR_F ": '%" STR_F "' is not a name",
                          QUOTE(x->attribute), QUOTE(key));
     struct str iri = ld_expand(x->ctx, x->arena, key);
@@ -356,6 +379,13 @@ static enum err put_member(struct expansion *x, struct draft *d, const struct js
     }
 }
 
+/* A languageMap has texts with languages and nothing else (clause 4.5.18). */
+static bool is_language_type(const struct draft *d)
+{
+    return str_eq(json_text(&d->member[SLOT_VALUE_TYPE].value),
+                  S("http://www.w3.org/1999/02/22-rdf-syntax-ns#langString"));
+}
+
 /* Members that a kind never has (the lists of what is prohibited in clauses 4.5.2 to 4.5.24). */
 static enum err refuse_members(const struct expansion *x, const struct draft *d)
 {
@@ -369,7 +399,11 @@ static enum err refuse_members(const struct expansion *x, const struct draft *d)
         wrong = "valueType";
     else if (!link && d->kind < KINDS && d->has[SLOT_OBJECT_TYPE])
         wrong = "objectType";
-    if (!wrong || x->told)
+    if (x->told)
+        return OK;
+    if (d->kind == KIND_LANGUAGE && d->has[SLOT_VALUE_TYPE] && !is_language_type(d))
+        return fail(x, "the valueType of a LanguageProperty is langString");
+    if (!wrong)
         return OK;
     return error_set(x->e, ERR_INVALID, "attribute %" STR_F ": a %" STR_F " has no %s",
                      QUOTE(x->attribute), STR_A(kind_names[d->kind]), wrong);
@@ -592,7 +626,7 @@ static enum err put_texts(const struct expansion *x, struct entity_draft *d, int
 
 static enum err one_type(const struct expansion *x, struct str s, struct str *out)
 {
-    if (!is_name(s) || str_eq(s, S(NGSI_NULL)))
+    if (!entity_is_name(s) || str_eq(s, S(NGSI_NULL)))
         return error_set(x->e, ERR_INVALID, "'%" STR_F "' is not the name of an entity type",
                          QUOTE(s));
     *out = ld_expand(x->ctx, x->arena, s);
@@ -675,11 +709,33 @@ static enum err put_time(const struct expansion *x, struct entity_draft *d,
     return OK;
 }
 
+/* Attributes of the core context that are places (clause 4.7.1). */
+static bool is_place_name(const struct expansion *x, struct str iri)
+{
+    static const struct str names[] = {S_INIT("location"), S_INIT("observationSpace"),
+                                       S_INIT("operationSpace")};
+    return is_among(core_name(x, iri), names, sizeof(names) / sizeof(*names));
+}
+
+static enum err check_places(const struct expansion *x, const struct json *instances)
+{
+    for (uint32_t i = 0; i < instances->n; i++) {
+        struct inst in;
+        inst_open(&in, &instances->items[i]);
+        enum kind k = inst_kind(&in);
+        if (k < KINDS && k != KIND_GEO)
+            return fail(x, "is a GeoProperty");
+        if (k == KIND_NONE && in.slot[SLOT_VALUE] && !is_geometry(&in.slot[SLOT_VALUE]->value))
+            return fail(x, "not a GeoJSON geometry");
+    }
+    return OK;
+}
+
 static enum err put_attr(struct expansion *x, struct entity_draft *d, const struct json_member *m,
                          struct str iri)
 {
     struct str key = json_key(m);
-    if (!is_name(key))
+    if (!entity_is_name(key))
         return error_set(x->e, ERR_INVALID, "'%" STR_F "' is not the name of an attribute",
                          QUOTE(key));
     if (is_entity_word(x, iri))
@@ -688,6 +744,8 @@ static enum err put_attr(struct expansion *x, struct entity_draft *d, const stru
     struct json instances = {0};
     x->attribute = key;
     enum err err = expand_instances(x, key, &m->value, 1, &instances);
+    if (!err && !x->told && is_place_name(x, iri))
+        err = check_places(x, &instances);
     if (!err)
         d->attrs[d->n_attrs++] = json_m(iri, instances);
     return err;

@@ -77,6 +77,10 @@ enum { NULL_FORBIDDEN, NULL_ALLOWED };
 enum err entity_value(struct arena *a, enum kind kind, const struct json *value, int nulls,
                       const struct ld_context *ctx, struct json *out, struct error *e);
 
+/* An object, or objects in an array: what a JsonProperty holds (clause 4.5.24). What other brokers
+ * tell and what NGSIv2 writes may be anything. */
+bool is_raw_json(const struct json *v);
+
 /* The value of a languageMap for a priority list (RFC 4647, with q values as in Accept-Language);
  * NULL when the list asks for all languages. */
 const struct json_member *entity_language(const struct json *map, struct str priorities);

@@ -136,6 +136,29 @@ static enum err list_of_objects(struct arena *a, const struct json *v, struct js
     return OK;
 }
 
+bool is_raw_json(const struct json *v)
+{
+    bool good = json_is(v, JSON_ARRAY) || json_is(v, JSON_OBJECT);
+    for (uint32_t i = 0; good && v->type == JSON_ARRAY && i < v->n; i++)
+        good = json_is(&v->items[i], JSON_OBJECT);
+    return good;
+}
+
+/* A geometry may also be written as text (clause 4.7.2), which is kept as the object it stands for.
+ */
+static enum err geometry(struct arena *a, struct json *v, struct error *e)
+{
+    struct error why = {0};
+    const struct json *g =
+        json_is(v, JSON_STRING) ? json_parse(a, json_text(v), &JSON_DEFAULT, &why) : v;
+    if (str_eq(json_text(json_get(g, S("type"))), S("GeometryCollection")))
+        return error_set(e, ERR_INVALID, "a GeometryCollection is not permitted"); /* 4.6.3 */
+    if (!g || !geo_parse(a, g, GEO_MAX_POSITIONS, &why))
+        return error_set(e, ERR_INVALID, "not a GeoJSON geometry: %s", why.text);
+    *v = *g;
+    return OK;
+}
+
 enum err entity_value(struct arena *a, enum kind kind, const struct json *v, int nulls,
                       const struct ld_context *ctx, struct json *out, struct error *e)
 {
@@ -145,14 +168,8 @@ enum err entity_value(struct arena *a, enum kind kind, const struct json *v, int
     if (nulls == NULL_FORBIDDEN && holds_null_text(v))
         return error_set(e, ERR_INVALID, NGSI_NULL " is not permitted here");
     switch (kind) {
-    case KIND_GEO: {
-        struct error why;
-        if (str_eq(json_text(json_get(v, S("type"))), S("GeometryCollection")))
-            return error_set(e, ERR_INVALID, "a GeometryCollection is not permitted"); /* 4.6.3 */
-        if (geo_parse(a, v, GEO_MAX_POSITIONS, &why))
-            return OK;
-        return error_set(e, ERR_INVALID, "not a GeoJSON geometry: %s", why.text);
-    }
+    case KIND_GEO:
+        return geometry(a, out, e);
     case KIND_RELATIONSHIP:
         return check_object(v, e);
     case KIND_LANGUAGE:

@@ -353,6 +353,46 @@ static void bad_entities(void **state)
             "GeometryCollection");
 }
 
+static void words_of_the_core_context(void **state)
+{
+    static const char *const about[] = {"datasetId", "instanceId", "observedAt",
+                                        "unitCode",  "objectType", "valueType"};
+    (void)state;
+    for (size_t i = 0; i < sizeof(about) / sizeof(*about); i++) {
+        struct str text = str_printf(&arena, "{'%s':{'value':'2026-01-01T00:00:00Z'}}", about[i]);
+        refused_in(text.p, ENTITY_FRAGMENT, "reserved");
+    }
+    refused_in("{'location':{'value':'here'}}", ENTITY_FRAGMENT, "is a GeoProperty");
+    refused_in("{'observationSpace':{'object':'urn:x:1'}}", ENTITY_FRAGMENT, "is a GeoProperty");
+    refused_in("{'operationSpace':5}", ENTITY_FRAGMENT, "is a GeoProperty");
+    refused_in("{'location':5}", ENTITY_MERGE, "not a GeoJSON geometry");
+    refused_in("{'..':5}", ENTITY_FRAGMENT, "not the name of an attribute");
+    refused_in("{'%2E.':5}", ENTITY_FRAGMENT, "not the name of an attribute");
+    assert_tree(expand("{'location':'urn:ngsi-ld:null'}", ENTITY_MERGE, false),
+                "{'" NGSI "location':[{'type':'deleted','all':true}]}");
+    assert_tree(expand("{'a.b':1,'" DEFAULT "location':2}", ENTITY_FRAGMENT, false),
+                "{'" DEFAULT "a.b':[{'type':'Property','value':1}],'" DEFAULT
+                "location':[{'type':'Property','value':2}]}");
+}
+
+static void geometries_as_text(void **state)
+{
+    (void)state;
+    stored("{'type':'GeoProperty','value':'{\\'type\\':\\'Point\\',\\'coordinates\\':[1,2]}'}",
+           "[{'type':'GeoProperty','value':{'type':'Point','coordinates':[1,2]}}]");
+    refused("{'type':'GeoProperty','value':'{'}", "geometry");
+    refused("{'type':'GeoProperty','value':'POINT(1 2)'}", "geometry");
+}
+
+static void raw_json(void **state)
+{
+    (void)state;
+    stored("{'json':[{'a':1},{}]}", "[{'type':'JsonProperty','json':[{'a':1},{}]}]");
+    refused("{'json':5}", "an object or a list of objects");
+    refused("{'type':'JsonProperty','json':'text'}", "an object or a list of objects");
+    refused("{'json':[{},5]}", "an object or a list of objects");
+}
+
 static void bad_attributes(void **state)
 {
     (void)state;
@@ -382,6 +422,10 @@ static void bad_attributes(void **state)
     refused("{'value':1,'ngsi-ld:observedAt':2}", "name of a member");
     refused("{'value':1,'p':2,'" DEFAULT "p':3}", "same sub-attribute twice");
     refused("{'object':'urn:x:1','objectType':5}", "objectType");
+    refused("{'languageMap':{'ja':'x'},'valueType':'xsd:string'}", "is langString");
+    stored("{'languageMap':{'ja':'x'},'valueType':'langString'}",
+           "[{'type':'LanguageProperty','languageMap':{'ja':'x'},"
+           "'valueType':'http://www.w3.org/1999/02/22-rdf-syntax-ns#langString'}]");
 }
 
 static void limits(void **state)
@@ -416,6 +460,9 @@ int main(void)
         TEST(members_that_a_kind_never_has),
         TEST(types_of_values),
         TEST(proofs),
+        TEST(words_of_the_core_context),
+        TEST(geometries_as_text),
+        TEST(raw_json),
         TEST(scopes_by_the_grammar),
         TEST(ids_that_nobody_could_read),
         TEST(nulls),

@@ -183,6 +183,8 @@ bool entity_expired(const struct json *stored, int64_t now);
 bool entity_expires(const struct json *stored, int64_t *at);
 /* A fragment that deletes the attributes whose expiresAt has passed; NULL: there are none. */
 const struct json *entity_expired_attrs(struct arena *a, const struct json *stored, int64_t now);
+/* May an attribute or a type be called so? No blanks, nothing that queries use as operators. */
+bool entity_is_name(struct str s);
 bool entity_is_member(struct str key); /* id, type, scope, createdAt ...: not an attribute */
 /* Instances of an attribute: an array, or NULL. */
 const struct json *entity_attr(const struct json *stored, struct str iri);
