@@ -34,7 +34,9 @@ static size_t take_header(char *p, size_t size, size_t n, void *ctx)
 {
     struct transfer *t = ctx;
     struct str line = str_trim(str_n(p, size * n));
+    t->headed = t->headed || !line.n;
     if (str_starts(line, S("HTTP/"))) {
+        t->headed = false;
         buf_clear(&t->link);
         buf_clear(&t->head);
     }
@@ -263,6 +265,8 @@ bool transfer_finish(struct transfer *t, CURLcode code, int64_t now)
 {
     long status = 0;
     bool again;
+    if (!code && !t->headed) /* curl takes what was cut off within its headers for an answer */
+        code = CURLE_GOT_NOTHING;
     if (code) {
         failed(t, code, now);
         return false;

@@ -45,6 +45,7 @@ struct transfer {
     struct job *job;
     struct buf body, link, head;
     bool refused; /* an address was private */
+    bool headed;  /* the headers of the answer came to their end */
     char type[128];
     char why[CURL_ERROR_SIZE];
 };

@@ -81,6 +81,8 @@ static const struct config_key keys[] = {
                "context sources that one call asks"),
     CONFIG_SIZE("link.forward_bytes", struct link_options, forward_bytes, "8m", 1024, 1 << 30,
                 "longest answer of a context source"),
+    CONFIG_SIZE("link.forward_cache", struct link_options, forward_cache, "16m", 0, 1LL << 36,
+                "memory for answers that management.cacheDuration keeps; 0: none is kept"),
     CONFIG_INT("link.entity_maps", struct link_options, entity_maps, 1000, 1, 100000,
                "entity maps kept in memory; the oldest go first"),
     CONFIG_INT("link.entity_map_s", struct link_options, entity_map_s, 600, 1, 86400,

@@ -297,6 +297,37 @@ test('a source that fails costs a warning and nothing else', async () => {
     await forget(here, gone);
 });
 
+test('what a source said a moment ago is not asked again (management.cacheDuration)', async () => {
+    const r = await register(here, sourceUrl, { operations: ['retrieveOps', 'updateEntity'], management: { cacheDuration: 'PT1H' }, contextSourceInfo: [{ key: 'X-Proof', value: 'urn:ngsi-ld:request' }] });
+    let n = 0;
+    source.answer = (req) => (req.method === 'GET' ? [200, { id: V(7), type: 'Vehicle', a: prop(++n) }] : [204, '']);
+    const value = async (headers) => {
+        const res = await here.get(`/entities/${V(7)}`, headers);
+        return [res.json.a.value, res.json.b?.value];
+    };
+    assert.deepEqual(await value(), [1, undefined]);
+    assert.deepEqual(await value(), [1, undefined]);
+    assert.equal((await here.get(`/csourceRegistrations/${r}`)).json.timesSent, 1);
+    assert.deepEqual(await value({ 'X-Proof': 'other' }), [2, undefined], 'not to somebody with another proof');
+    assert.deepEqual(await value({ 'X-Proof': 'other' }), [2, undefined]);
+    assert.deepEqual(await value(), [1, undefined]);
+    assert.ok((await here.patch(`/entities/${V(7)}/attrs`, { a: prop(0) })).status < 300 || true);
+    assert.deepEqual(await value(), [3, undefined], 'a change makes it old');
+    await forget(here, r);
+    const short = await register(here, sourceUrl, { management: { cacheDuration: 'PT0.05S' } });
+    const first = (await value())[0];
+    await new Promise((done) => { setTimeout(done, 60); });
+    assert.ok((await value())[0] > first, 'it is over');
+    source.answer = () => [500, ''];
+    await forget(here, short);
+    const failing = await register(here, sourceUrl, { management: { cacheDuration: 'PT1H', cooldown: 1 } });
+    await get(`/entities/${V(7)}`, 404);
+    source.answer = () => [200, { id: V(7), type: 'Vehicle', a: prop(9) }];
+    await new Promise((done) => { setTimeout(done, 5); });
+    assert.deepEqual(await value(), [9, undefined], 'failures are not kept');
+    await forget(here, failing);
+});
+
 test('foreign answers do not poison', async () => {
     const r = await register(here, sourceUrl, { information: [{ entities: [{ type: 'Vehicle', idPattern: 'Vehicle:[0-9]$' }], propertyNames: ['a', 'b'] }] });
     await put(here, V(1), { a: prop('ours', { observedAt: '2026-01-01T00:00:00Z' }) });

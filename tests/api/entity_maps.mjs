@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test, run } from '../lib/tap.mjs';
 import { base, startLd, assertError, ids } from '../lib/ngsi.mjs';
-import { register } from '../lib/source.mjs';
+import { register, startSource } from '../lib/source.mjs';
 
 const args = ['--client.allow_private=true'];
 const ld = await startLd({ args }), far = await startLd({ args });
@@ -112,6 +112,53 @@ test('entities of everywhere', async () => {
     await ld.create(post(9));
     assert.deepEqual(ids(await query('limit=100', at)), [1, 2, 3, 5, 6, 7, 8, 20].map(id));
     assert.deepEqual(ids(await query('limit=100')), [1, 2, 3, 5, 6, 7, 8, 9, 20, 21].map(id));
+});
+
+test('maps at sources are made, named, sent along, and fix their entities too', async () => {
+    const source = await startSource();
+    const map = 'urn:ngsi-ld:EntityMap:theirs';
+    const reg = await register(ld, source.url, { type: 'Boat' }, { operations: ['federationOps'] });
+    const boat = (n) => ({ id: `urn:ngsi-ld:Boat:${n}`, type: 'Boat', n: { type: 'Property', value: n } });
+    source.answer = async (req, res) => res.writeHead(200, { 'Content-Type': 'application/json', ...(req.target.includes('entityMap=true') && { 'NGSILD-EntityMap': `/ngsi-ld/v1/entityMaps/${map}` }) }).end(JSON.stringify(req.path.endsWith(':1') ? boat(1) : [boat(1), boat(2)]));
+    const first = await ld.get('/entities?type=Boat&limit=1&entityMap=true&entityMapLifetime=PT5M');
+    assert.equal(first.status, 200, first.text);
+    const [asked] = source.take();
+    assert.deepEqual([asked.query.get('entityMap'), asked.query.get('entityMapLifetime'), asked.headers['ngsild-entitymap']], ['true', 'PT5M', undefined]);
+    const at = mapOf(first), ours = (await ld.city.get(at)).json;
+    assert.deepEqual([ours.linkedMaps, ours.entityMap], [{ [reg]: map }, { 'urn:ngsi-ld:Boat:1': [reg], 'urn:ngsi-ld:Boat:2': [reg] }]);
+    assert.deepEqual(ids(await ld.get('/entities?type=Boat&limit=1&offset=1', { 'NGSILD-EntityMap': at })), ['urn:ngsi-ld:Boat:2']);
+    const [again] = source.take();
+    assert.deepEqual([again.query.get('entityMap'), again.headers['ngsild-entitymap']], [null, `/ngsi-ld/v1/entityMaps/${map}`]);
+    // one that came later is not asked by that map
+    const late = await register(ld, `${source.url}/late`, { type: 'Boat' });
+    await ld.get('/entities?type=Boat', { 'NGSILD-EntityMap': at });
+    assert.ok(source.take().every((r) => !r.path.startsWith('/late')));
+    await ld.delete(`/csourceRegistrations/${late}`);
+    // of one entity
+    const one = await ld.get('/entities/urn:ngsi-ld:Boat:1?entityMap=true');
+    assert.deepEqual((await ld.city.get(mapOf(one))).json.linkedMaps, { [reg]: map });
+    // what is no address, or a source that makes none
+    source.answer = async (req, res) => res.writeHead(200, { 'Content-Type': 'application/json', 'NGSILD-EntityMap': 'no uri' }).end(JSON.stringify([boat(1)]));
+    assert.deepEqual((await ld.city.get(mapOf(await ld.get('/entities?type=Boat&entityMap=true')))).json.linkedMaps, {});
+    await ld.delete(`/csourceRegistrations/${reg}`);
+    const plain = await register(ld, source.url, { type: 'Boat' }, { operations: ['retrieveOps'] });
+    source.take();
+    await ld.get('/entities?type=Boat&entityMap=true');
+    assert.ok(source.take().every((r) => !r.target.includes('entityMap')));
+    await ld.delete(`/csourceRegistrations/${plain}`);
+    await source.down();
+});
+
+test('two real brokers: pages stand still on both sides', async () => {
+    const reg = await register(ld, far.city.url, { type: 'Ship' });
+    for (let i = 1; i <= 4; i++) await far.create({ ...post(i), id: `urn:ngsi-ld:Ship:${i}`, type: 'Ship' });
+    const first = await ld.get('/entities?type=Ship&limit=2&entityMap=true');
+    const at = mapOf(first), { linkedMaps } = (await ld.city.get(at)).json;
+    assert.match(linkedMaps[reg], /^urn:ngsi-ld:EntityMap:/);
+    assert.equal(Object.keys((await far.get(`/entityMaps/${linkedMaps[reg]}`)).json.entityMap).length, 4);
+    await far.create({ ...post(0), id: 'urn:ngsi-ld:Ship:0', type: 'Ship' });
+    assert.deepEqual(ids(await ld.get('/entities?type=Ship&limit=2&offset=2', { 'NGSILD-EntityMap': at })), [3, 4].map((n) => `urn:ngsi-ld:Ship:${n}`));
+    await ld.delete(`/csourceRegistrations/${reg}`);
 });
 
 await run(async () => {

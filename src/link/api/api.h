@@ -53,6 +53,7 @@ struct api {
     bool entities, simplified; /* after api_view(): the body holds them, in what form */
     const struct api_projection *pick, *omit; /* after api_view(); NULL: none */
     struct ops ops;                           /* of api_write() */
+    int64_t forward_until; /* steady: no source is waited for longer; 0: none was asked yet */
     /* Fills the response: of a write after its commit, on the writer thread; of slow work on a
      * pool thread. */
     void (*then)(struct api *c);

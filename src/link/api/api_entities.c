@@ -175,7 +175,7 @@ static enum http_answer answer_read(struct reading *r, struct distribute *d)
     }
     if (r->map.make) {
         struct entity_map_entry one = entity_map_entry(c->arena, r->id, r->row.doc.p != NULL, d);
-        entity_map_made(c, &r->map, &one, 1);
+        entity_map_made(c, &r->map, &one, 1, d);
     }
     api_answer_buf(c, 200, &r->out);
     if (r->join.kind == JOIN_NONE && !d) /* the version says nothing about others' parts */
@@ -252,10 +252,12 @@ static enum http_answer read_entity(struct request *req, struct response *res, v
         return c.answer;
     if (!local && registrations_any(c.link->registrations, r.join.tenant)) {
         struct distribute *d = elsewhere(&c, &r);
+        struct reading *kept = ARENA_NEW(c.arena, struct reading);
+        *kept = r;
+        d->ctx = kept;
+        d->map = &kept->map;
         if (distribute_begin(d, &failed) || failed) {
             store_read_done(r.join.conn);
-            d->ctx = ARENA_NEW(c.arena, struct reading);
-            *(struct reading *)d->ctx = r;
             return failed ? c.answer : distribute_go(d);
         }
     }

@@ -419,7 +419,7 @@ static enum err note_all(struct page *p, struct store_conn *conn, int64_t tenant
         err = p->failed;
     }
     if (!err)
-        p->made = entity_map_made(p->c, &p->map, p->found.v, p->found.n);
+        p->made = entity_map_made(p->c, &p->map, p->found.v, p->found.n, NULL);
     return err;
 }
 
@@ -527,7 +527,7 @@ static void query_whole(struct distribute *d)
             err = p->failed;
         }
         if (!err && p->map.make)
-            p->made = entity_map_made(c, &p->map, p->found.v, p->found.n);
+            p->made = entity_map_made(c, &p->map, p->found.v, p->found.n, d);
         end_page(p, p->met, err, &e);
     }
     distribute_end(d);
@@ -561,6 +561,7 @@ static struct distribute *elsewhere(struct page *p, int64_t tenant)
     d->tenant = tenant;
     d->select = &p->select;
     d->split = p->split;
+    d->map = &p->map;
     d->then = query_whole;
     d->ask = (struct reg_ask){.op = REG_QUERY_ENTITY | REG_QUERY_BATCH,
                               .ids = q->ids,

@@ -10,6 +10,7 @@
  * the registration speaks of nothing is kept, and one that is not NGSI-LD is dropped as a whole.
  */
 #include "distribute_read.h"
+#include "entity_map.h"
 #include "link/access.h"
 #include "subscription_impl.h"
 #include <stdlib.h>
@@ -46,6 +47,22 @@ static void choose_context(struct distribute *d, struct distribute_source *s)
     s->filters = !d->split && s->ctx == d->c->ctx;
 }
 
+/* A map that was given says which sources count (clauses 5.7.1.4, 5.7.2.4). */
+static bool is_in_map(const struct distribute *d, const struct registration *reg)
+{
+    bool in = !d->map || !d->map->given;
+    for (size_t i = 0; !in && i < d->map->n_sources; i++)
+        in = str_eq(d->map->sources[i], reg->id);
+    return in;
+}
+
+static void choose_map(struct distribute *d, struct distribute_source *s)
+{
+    for (size_t i = 0; d->map && i < d->map->n_links; i++)
+        if (str_eq(d->map->links[i].reg, s->part->reg->id))
+            s->map = d->map->links[i].address;
+}
+
 static void list_sources(struct distribute *d)
 {
     size_t n = 0;
@@ -55,12 +72,13 @@ static void list_sources(struct distribute *d)
     for (size_t i = 0; i < d->n_parts; i++)
         for (size_t k = 0; k < d->parts[i].n; k++) {
             const struct reg_part *part = &d->parts[i].v[k];
-            if (!part->supported)
+            if (!part->supported || !is_in_map(d, part->reg))
                 continue;
             struct distribute_source *s = &d->sources[d->n_sources++];
             s->part = part;
             s->selector = i;
             choose_context(d, s);
+            choose_map(d, s);
         }
 }
 
@@ -226,6 +244,13 @@ static struct str pattern_of(const struct distribute *d, const struct distribute
     return s->part->n_ids ? STR_NONE : asked_pattern(d, s->selector);
 }
 
+/* Is the source to make a map, which it has not got yet? */
+static bool wants_map(const struct distribute *d, const struct distribute_source *s)
+{
+    return d->map && d->map->make && !s->map.n && !s->sys_attrs &&
+           (s->part->reg->operations & REG_MAP_QUERY_ENTITY);
+}
+
 static void put_paging(struct distribute *d, const struct distribute_source *s, struct buf *b)
 {
     if (s->rounds) {
@@ -236,6 +261,10 @@ static void put_paging(struct distribute *d, const struct distribute_source *s, 
         distribute_param(b, "options", S("sysAttrs"));
     if (s->part->reg->local_only)
         distribute_param(b, "local", S("true"));
+    if (wants_map(d, s)) {
+        distribute_param(b, "entityMap", S("true"));
+        distribute_param(b, "entityMapLifetime", request_query(d->c->req, "entityMapLifetime"));
+    }
 }
 
 static const char *const filter_names[] = {"q",           "georel",      "geometry",
@@ -339,6 +368,7 @@ static struct forward request_of(struct distribute *d, struct distribute_source 
                         .method = "GET",
                         .context = s->context,
                         .accept = S("application/json"),
+                        .map = s->map,
                         .target = entity_target(d, s)};
     if (batch && (!get || posted || f.target.n > URL_MAX)) {
         struct buf b = BUF_INIT;
@@ -441,17 +471,23 @@ static enum err take_answer(struct distribute *d, size_t source, const struct fo
     const struct json *v = json_parse(d->c->arena, f->answer, &limits, e);
     if (!v)
         return e->code;
-    if (d->kind == DISTRIBUTE_RETRIEVE)
+    if (d->kind == DISTRIBUTE_RETRIEVE) {
+        if (wants_map(d, s))
+            s->map = entity_map_address(f->entity_map);
         return take_entity(d, source, v, e);
+    }
     if (!json_is(v, JSON_ARRAY))
         return error_set(e, ERR_INVALID, "it is not an array");
     for (uint32_t i = 0; i < v->n; i++)
         if (take_entity(d, source, &v->items[i], e))
             return e->code;
+    if (wants_map(d, s))
+        s->map = entity_map_address(f->entity_map);
     s->got += v->n;
     d->bytes += f->answer.n;
-    s->more = v->n && names_next(f->link) && s->got < ENTITIES_MAX && s->rounds < ROUNDS_MAX &&
-              d->bytes < BYTES_MAX;
+    bool next = v->n && names_next(f->link);
+    s->more = next && s->got < ENTITIES_MAX && s->rounds < ROUNDS_MAX && d->bytes < BYTES_MAX;
+    s->cut = next && !s->more;
     return OK;
 }
 
@@ -582,6 +618,7 @@ static bool doubt_again(struct distribute *d)
                                         .selector = s->selector,
                                         .ctx = s->ctx,
                                         .context = s->context,
+                                        .map = s->map,
                                         .filters = s->filters,
                                         .sys_attrs = true,
                                         .began = d->versions.n};
@@ -600,6 +637,9 @@ static enum http_answer answered(struct api *c, struct forward *f, size_t n, voi
         more = more || d->sources[d->asked[i]].more;
     }
     forward_warn(c, f, n);
+    for (size_t i = 0; i < n; i++)
+        if (d->sources[d->asked[i]].cut)
+            forward_warn_cut(c, d->sources[d->asked[i]].part->reg);
     if (more)
         return ask_those(d, has_more);
     if (doubt_again(d))

@@ -42,6 +42,7 @@ const struct json *merge_versions(struct arena *a, const struct merge_version *v
 /* --- asking --- */
 
 enum distribute_kind { DISTRIBUTE_RETRIEVE, DISTRIBUTE_QUERY };
+struct entity_map_use;
 
 /* What one source is asked, and has answered so far. */
 struct distribute_source {
@@ -49,12 +50,14 @@ struct distribute_source {
     size_t selector;              /* of the body's, that it is asked for */
     const struct ld_context *ctx; /* of the names that are sent and answered */
     struct str context;           /* its URL where it is not the caller's */
+    struct str map;               /* address of its entity map; absent: it has none */
     bool sys_attrs;               /* asked with the system's times */
     bool doubtful;                /* to be asked with them */
     bool filters;                 /* q and the like went along */
     size_t began;                 /* versions before those of its present pass */
     int64_t got, rounds;          /* entities of its present pass; requests */
     bool more;                    /* it has a further page */
+    bool cut;                     /* it has more than is read of a source */
 };
 
 struct distribute_version {
@@ -70,7 +73,8 @@ struct distribute {
     struct str id;                   /* to retrieve */
     const struct api_select *select; /* of a query */
     struct reg_ask ask;
-    bool split; /* entities may be split: filters apply to the whole only */
+    bool split;                       /* entities may be split: filters apply to the whole only */
+    const struct entity_map_use *map; /* NULL: there is no talk of maps */
     struct reg_parts *parts;
     size_t n_parts; /* selectors of a body, each with its parts */
     struct distribute_source *sources;

@@ -10,7 +10,7 @@
 #define PATH   "/ngsi-ld/v1/entityMaps/"
 #define PREFIX "urn:ngsi-ld:EntityMap:"
 
-enum { LIFETIME_MAX_S = 86400 };
+enum { LIFETIME_MAX_S = 86400, ADDRESS_MAX = 1000 };
 
 struct kept {
     struct arena arena;
@@ -19,6 +19,8 @@ struct kept {
     int64_t expires;  /* instant */
     struct entity_map_entry *v;
     size_t n;
+    struct entity_map_link *links;
+    size_t n_links;
     struct kept *next; /* older */
 };
 
@@ -115,6 +117,15 @@ static struct entity_map_entry *copy_entries(struct arena *a, const struct entit
     return out;
 }
 
+static struct entity_map_link *copy_links(struct arena *a, const struct entity_map_link *v,
+                                          size_t n)
+{
+    struct entity_map_link *out = ARENA_ARRAY(a, struct entity_map_link, n ? n : 1);
+    for (size_t i = 0; i < n; i++)
+        out[i] = (struct entity_map_link){str_dup(a, v[i].reg), str_dup(a, v[i].address)};
+    return out;
+}
+
 /* --- for queries --- */
 
 /* The caller's view; without a tenant there is no map of it either. */
@@ -132,12 +143,22 @@ static const struct access_view *view_of(struct api *c)
 }
 
 /* The last segment of a map's address, which may be whole, a path, or the id itself. */
-static struct str id_of_header(struct api *c, struct str address)
+static struct str id_of_header(struct arena *a, struct str address)
 {
     for (ptrdiff_t slash; (slash = str_find_char(address, '/')) >= 0;)
         address = str_from(address, (size_t)slash + 1);
-    struct str id = url_decode(c->arena, address, false);
+    struct str id = url_decode(a, address, false);
     return id.p ? id : address;
+}
+
+struct str entity_map_address(struct str sent)
+{
+    struct arena a = ARENA_INIT;
+    bool good = sent.n && sent.n <= ADDRESS_MAX && ld_is_uri(id_of_header(&a, sent));
+    for (size_t i = 0; good && i < sent.n; i++)
+        good = sent.p[i] > ' ' && sent.p[i] < 0x7f;
+    arena_release(&a);
+    return good ? sent : STR_NONE;
 }
 
 static void answer_header(struct api *c, struct str id)
@@ -164,6 +185,32 @@ static bool take_lifetime(struct api *c, struct entity_map_use *use)
     return true;
 }
 
+typedef VEC(struct str) texts;
+
+static void add_text(struct arena *a, texts *list, struct str text)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (str_eq(list->v[i], text))
+            return;
+    *vec_push(a, list) = text;
+}
+
+/* Under the lock: which registrations the map names, and their own maps. */
+static void use_sources(struct api *c, struct entity_map_use *use, const struct kept *k)
+{
+    texts sources = VEC_INIT;
+    for (size_t i = 0; i < k->n; i++)
+        for (size_t s = 0; s < k->v[i].n_sources; s++)
+            if (!str_eq(k->v[i].sources[s], S("@none")))
+                add_text(c->arena, &sources, k->v[i].sources[s]);
+    for (size_t i = 0; i < sources.n; i++)
+        sources.v[i] = str_dup(c->arena, sources.v[i]);
+    use->sources = sources.v;
+    use->n_sources = sources.n;
+    use->links = copy_links(c->arena, k->links, k->n_links);
+    use->n_links = k->n_links;
+}
+
 bool entity_map_use(struct api *c, struct entity_map_use *use)
 {
     struct str header = request_header(c->req, "NGSILD-EntityMap");
@@ -173,7 +220,7 @@ bool entity_map_use(struct api *c, struct entity_map_use *use)
     if (!header.n)
         return true;
     struct entity_maps *m = c->link->entity_maps;
-    struct str id = id_of_header(c, header);
+    struct str id = id_of_header(c->arena, header);
     const struct access_view *view = view_of(c);
     pthread_mutex_lock(&m->lock);
     struct kept **at = find(c, view, id);
@@ -185,21 +232,12 @@ bool entity_map_use(struct api *c, struct entity_map_use *use)
             ids[i] = str_dup(c->arena, (*at)->v[i].id);
         use->ids = ids;
         use->n_ids = (*at)->n;
+        use_sources(c, use, *at);
     }
     pthread_mutex_unlock(&m->lock);
     if (use->given)
         answer_header(c, id);
     return true;
-}
-
-typedef VEC(struct str) texts;
-
-static void add_text(struct arena *a, texts *list, struct str text)
-{
-    for (size_t i = 0; i < list->n; i++)
-        if (str_eq(list->v[i], text))
-            return;
-    *vec_push(a, list) = text;
 }
 
 struct entity_map_entry entity_map_entry(struct arena *a, struct str id, bool here,
@@ -219,8 +257,25 @@ struct entity_map_entry entity_map_entry(struct arena *a, struct str id, bool he
     return (struct entity_map_entry){str_dup(a, id), sources.v, sources.n, types.v, types.n};
 }
 
+/* A source that has several parts of a query has a map of each: the first one is kept. */
+static void take_links(struct kept *k, const struct distribute *d)
+{
+    size_t sources = d ? d->n_sources : 0;
+    k->links = ARENA_ARRAY(&k->arena, struct entity_map_link, sources + 1);
+    for (size_t i = 0; i < sources; i++) {
+        struct str reg = d->sources[i].part->reg->id;
+        bool there = !d->sources[i].map.n;
+        for (size_t j = 0; !there && j < k->n_links; j++)
+            there = str_eq(k->links[j].reg, reg);
+        if (!there)
+            k->links[k->n_links++] =
+                (struct entity_map_link){str_dup(&k->arena, reg),
+                                         str_dup(&k->arena, d->sources[i].map)};
+    }
+}
+
 struct str entity_map_made(struct api *c, const struct entity_map_use *use,
-                           const struct entity_map_entry *v, size_t n)
+                           const struct entity_map_entry *v, size_t n, const struct distribute *d)
 {
     struct entity_maps *m = c->link->entity_maps;
     int64_t now = clock_now(c->link->clock);
@@ -233,6 +288,7 @@ struct str entity_map_made(struct api *c, const struct entity_map_use *use,
     k->expires = now + use->lifetime_us;
     k->v = copy_entries(&k->arena, v, n);
     k->n = n;
+    take_links(k, d);
     struct str id = str_dup(c->arena, k->id);
     answer_header(c, id);
     pthread_mutex_lock(&m->lock);
@@ -295,6 +351,8 @@ static void write_map(struct api *c, struct store_conn *conn, int64_t tenant, st
     json_w_end(&w);
     json_w_key(&w, S("linkedMaps"));
     json_w_object(&w);
+    for (size_t i = 0; i < k->n_links; i++)
+        json_w_kstr(&w, k->links[i].reg, id_of_header(c->arena, k->links[i].address));
     json_w_end(&w);
     api_w_context(c, &w);
     json_w_end(&w);
@@ -315,7 +373,9 @@ void entity_map_answer(struct api *c, int status, struct str id)
         copy = (struct kept){.id = str_dup(c->arena, (*at)->id),
                              .expires = (*at)->expires,
                              .v = copy_entries(c->arena, (*at)->v, (*at)->n),
-                             .n = (*at)->n};
+                             .n = (*at)->n,
+                             .links = copy_links(c->arena, (*at)->links, (*at)->n_links),
+                             .n_links = (*at)->n_links};
     }
     pthread_mutex_unlock(&m->lock);
     if (at)
@@ -409,6 +469,8 @@ static void replace_entries(struct entity_maps *m, struct kept **at,
     k->expires = old->expires;
     k->v = copy_entries(&k->arena, v, n);
     k->n = n;
+    k->links = copy_links(&k->arena, old->links, old->n_links);
+    k->n_links = old->n_links;
     k->next = old->next;
     m->ids += n;
     m->ids -= old->n;

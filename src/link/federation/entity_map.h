@@ -13,8 +13,11 @@
  *
  * Maps are in the memory of this process and end with it: link.entity_maps of them, of at most
  * ENTITY_MAP_IDS entities each, ENTITY_MAPS_IDS in all (the oldest go first), for
- * link.entity_map_s unless entityMapLifetime asks for another time, a day at most. No maps are made
- * at sources: linkedMaps is empty.
+ * link.entity_map_s unless entityMapLifetime asks for another time, a day at most.
+ *
+ * Sources that support createEntityMapQueryEntity are asked for maps of their own. What they answer
+ * is kept in linkedMaps, and their maps are sent along whenever ours is used, so that their pages
+ * do not shift either. Whoever sends a map asks only the sources that it names.
  */
 #ifndef LINK_ENTITY_MAP_H
 #define LINK_ENTITY_MAP_H
@@ -30,12 +33,22 @@ struct entity_maps *entity_maps_new(void);
 void entity_maps_free(struct entity_maps *m);
 void entity_maps_routes(struct link *l, struct router *r);
 
+/* A map of a source. */
+struct entity_map_link {
+    struct str reg;     /* id of the registration */
+    struct str address; /* as the source named it */
+};
+
 /* What a call wants of maps. */
 struct entity_map_use {
     bool make;             /* note what is found, then entity_map_made() */
     bool given;            /* look at ids only */
     const struct str *ids; /* in the call's arena */
     size_t n_ids;
+    const struct str *sources; /* registrations that the map names, each once */
+    size_t n_sources;
+    const struct entity_map_link *links;
+    size_t n_links;
     int64_t lifetime_us;
 };
 /* From entityMap=, entityMapLifetime= and the header, which is answered when its map is used.
@@ -53,9 +66,12 @@ struct entity_map_entry {
 /* here: this store has it; d: what sources said, or NULL. */
 struct entity_map_entry entity_map_entry(struct arena *a, struct str id, bool here,
                                          const struct distribute *d);
-/* Keep a map and put its address into the response; its id, in the call's arena. */
+/* Keep a map and put its address into the response; its id, in the call's arena. d: with the maps
+ * that sources made, or NULL. */
 struct str entity_map_made(struct api *c, const struct entity_map_use *use,
-                           const struct entity_map_entry *v, size_t n);
+                           const struct entity_map_entry *v, size_t n, const struct distribute *d);
+/* What a source says is the address of its map, if it may be one; else absent. */
+struct str entity_map_address(struct str sent);
 /* The map as the answer: of calls that only make one (v1.9.1 clause 5.14.4). */
 void entity_map_answer(struct api *c, int status, struct str id);
 

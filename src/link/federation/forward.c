@@ -9,6 +9,7 @@
 
 #include "core/log.h"
 #include "crypto/hash.h"
+#include "forward_cache.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@ struct sending {
     struct group *group;
     struct forward *f;
     struct client_request request;
+    struct str key; /* the answer is kept under; absent: it is not */
 };
 
 struct group {
@@ -49,6 +51,7 @@ struct forwarding {
     pthread_cond_t quiet; /* running became 0 */
     size_t running;       /* groups that are not settled */
     struct group *late;   /* settled while the pool was full */
+    struct forward_cache *cache;
 };
 
 /* --- who we are --- */
@@ -101,6 +104,7 @@ struct forwarding *forwarding_new(struct link *l, struct error *e)
         return NULL;
     }
     w->link = l;
+    w->cache = forward_cache_new(l->options.forward_cache);
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->quiet, NULL);
     enum err err = OK;
@@ -115,6 +119,7 @@ struct forwarding *forwarding_new(struct link *l, struct error *e)
         pool_every(l->pool, LATE_MS, run_late, w);
         return w;
     }
+    forward_cache_free(w->cache);
     pthread_cond_destroy(&w->quiet);
     pthread_mutex_destroy(&w->lock);
     free(w);
@@ -131,6 +136,7 @@ void forwarding_free(struct forwarding *w)
         pthread_cond_wait(&w->quiet, &w->lock);
     pthread_mutex_unlock(&w->lock);
     run_late(w);
+    forward_cache_free(w->cache);
     pthread_cond_destroy(&w->quiet);
     pthread_mutex_destroy(&w->lock);
     free(w);
@@ -254,6 +260,7 @@ static void put_headers(struct arena *a, struct link *l, const struct forward_ca
         str_printf(a, "%" STR_F "%s1.1 %" STR_F, STR_A(via), via.n ? ", " : "",
                    STR_A(forward_alias(a, l, cause->tenant))));
     put(r, room, "NGSILD-Tenant", reg->remote_tenant);
+    put(r, room, "NGSILD-EntityMap", f->map);
     put(r, room, "Accept",
         reg->accept.n ? reg->accept
         : f->accept.p ? f->accept
@@ -319,7 +326,10 @@ static void answered(void *ctx, const struct client_answer *answer)
     f->location = str_dup(a, client_answer_header(answer, "Location"));
     f->results_count = str_dup(a, client_answer_header(answer, "NGSILD-Results-Count"));
     f->entity_map = str_dup(a, client_answer_header(answer, "NGSILD-EntityMap"));
-    note_outcome(s->group->link, f->reg, f);
+    struct link *l = s->group->link;
+    note_outcome(l, f->reg, f);
+    if (s->key.p)
+        forward_cache_put(l->forwarding->cache, s->key, clock_steady(l->clock), f);
     settled(s->group);
 }
 
@@ -339,6 +349,21 @@ static void prepare(struct sending *s, const struct forward_cause *cause, int64_
         .ctx = s,
     };
     put_headers(g->arena, g->link, cause, f, &s->request);
+}
+
+/* Was the same asked a moment ago? What changes something makes the answers old. */
+static bool known_already(struct sending *s)
+{
+    struct group *g = s->group;
+    struct forward_cache *cache = g->link->forwarding->cache;
+    if (!s->f->reg->cache_us)
+        return false;
+    if (!forward_cache_suits(s->f)) {
+        forward_cache_forget(cache, s->f->reg);
+        return false;
+    }
+    s->key = forward_cache_key(g->arena, s->f->reg, &s->request);
+    return forward_cache_get(cache, g->arena, s->key, clock_steady(g->link->clock), s->f);
 }
 
 /* Why the i-th request is not sent at all; OK when it is. */
@@ -377,8 +402,11 @@ static void start(struct group *g, const struct forward_cause *cause, struct for
     pthread_mutex_unlock(&l->forwarding->lock);
     for (size_t i = 0; i < n; i++) {
         v[i] = (struct sending){.group = g, .f = &f[i]};
-        if (!not_sent(l, &f[i], i, budget_ms))
-            prepare(&v[i], cause, budget_ms);
+        if (not_sent(l, &f[i], i, budget_ms))
+            continue;
+        prepare(&v[i], cause, budget_ms);
+        if (known_already(&v[i]))
+            v[i].request.done = NULL;
     }
     /* from here on the arena is the client's thread's */
     for (size_t i = 0; i < n; i++) {
@@ -437,10 +465,16 @@ static void all_done(void *ctx)
 
 void forward_cause_of(struct api *c, struct forward_cause *out)
 {
+    const struct link *l = c->link;
+    int64_t until = c->forward_until;
+    if (!until)
+        until = clock_steady(l->clock) + l->options.forward_budget_ms * (SECOND_US / 1000);
+    if (c->req->deadline && c->req->deadline < until)
+        until = c->req->deadline;
     *out = (struct forward_cause){.tenant = c->tenant,
                                   .via = request_header_all(c->req, "Via"),
                                   .req = c->req,
-                                  .deadline = c->req->deadline};
+                                  .deadline = until};
     if (c->ctx != ld_core())
         out->context = api_full_url(c, ld_context_url(c->ctx));
 }
@@ -456,6 +490,7 @@ enum http_answer forward_all(struct api *c, struct forward *f, size_t n,
     g->done = all_done;
     g->ctx = g;
     g->call = api_keep(c);
+    g->call->forward_until = cause.deadline;
     g->f = f;
     g->n = n;
     g->then = then;
@@ -477,6 +512,11 @@ static void warn(struct api *c, int code, struct str text, const struct registra
                     str_printf(c->arena, "%d %" STR_F " \"%" STR_F ": %" STR_F "\"", code,
                                STR_A(forward_alias(c->arena, c->link, c->tenant)), STR_A(text),
                                STR_A(reg->id)));
+}
+
+void forward_warn_cut(struct api *c, const struct registration *reg)
+{
+    warn(c, 199, S("not all of it was read"), reg);
 }
 
 void forward_warn(struct api *c, const struct forward *f, size_t n)

@@ -2,7 +2,8 @@
  * forward.h - asking context sources on behalf of a request (clauses 4.3.6, 5.15, 6.3.17, 6.3.18).
  *
  * All requests of a group go out in parallel through the client, each with its own time-out and all
- * within link.forward_budget_ms, none on an HTTP worker. A source that fails (no answer, or an
+ * groups of one call within link.forward_budget_ms, none on an HTTP worker. What a source has
+ * answered lately may be its answer again (forward_cache.h). A source that fails (no answer, or an
  * error of the server's own) cools down and is not asked until then: its entry fails at once.
  *
  * Every request carries: Via, the one that came with this server's alias added (link.alias; each
@@ -39,6 +40,7 @@ struct forward {
     struct str context; /* URL for the Link header; absent: the @context of the cause */
     struct str via;     /* the way it came; absent: as the cause says */
     struct str accept;  /* absent: application/ld+json; contextSourceInfo wins */
+    struct str map;     /* address of an entity map of the source; absent: none */
     void *ctx;          /* the caller's */
     /* the answer; texts in the given arena */
     int status; /* 0: none, see error: ERR_TIMEOUT, ERR_TOO_LARGE, ERR_UNAVAILABLE ... */
@@ -86,7 +88,9 @@ bool forward_succeeded(const struct forward *f);
 /*
  * An NGSILD-Warning header for each that failed (clause 6.3.17): 111 for an answer that is invalid
  * or too long, 199 for none in time and for loops, 299 for errors of the source. 404 is no failure.
+ * forward_warn_cut(): 199 where a source has more than is read.
  */
+void forward_warn_cut(struct api *c, const struct registration *reg);
 void forward_warn(struct api *c, const struct forward *f, size_t n);
 
 #endif

@@ -43,6 +43,7 @@ struct link_options {
     int64_t forward_cooldown_ms;
     int64_t forward_max;   /* context sources of one call */
     int64_t forward_bytes; /* of one answer */
+    int64_t forward_cache; /* of all answers that are kept */
     int64_t entity_maps;   /* kept in memory */
     int64_t entity_map_s;  /* how long, unless a query asks otherwise */
 };
