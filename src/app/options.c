@@ -9,8 +9,8 @@ static const struct config_key app_keys[] = {
                "folder of templates, texts, styles and scripts; empty: where it was installed"),
     CONFIG_STR("app.log_level", struct app_options, log_level, "info",
                "debug, info, warn, error or off"),
-    CONFIG_INT("app.pool_threads", struct app_options, pool_threads, 2, 1, 64,
-               "threads for slow work: imports, tiles"),
+    CONFIG_INT("app.pool_threads", struct app_options, pool_threads, 3, 1, 64,
+               "threads for slow work: imports, tiles, long queries; a tenant has all but one"),
     CONFIG_INT("app.pool_queue", struct app_options, pool_queue, 1000, 1, 1000000,
                "tasks that may wait for such a thread"),
 };

@@ -17,6 +17,7 @@ struct task {
 struct lane {
     struct task *first, **last;
     size_t n;
+    unsigned running; /* of its tasks; others than the last thread may be theirs */
 };
 
 /* Periodic work. It is due at a time, and "running" keeps a second run from starting meanwhile. */
@@ -63,29 +64,43 @@ static void run_timer(struct pool *p, struct timer *t, int64_t now)
     pthread_cond_broadcast(&p->work); /* others may have slept past its next time */
 }
 
-/* The next task of the next lane that has one; there is one. */
-static struct task *take_one(struct pool *p)
+/* The next lane with something that may begin; NULL: none. One lane never has all threads, so that
+ * long tasks of one tenant leave one for the others. */
+static struct lane *next_lane(struct pool *p)
 {
-    while (!p->lanes[p->turn].first)
-        p->turn = (p->turn + 1) % LANES;
-    struct lane *lane = &p->lanes[p->turn];
+    unsigned most = p->threads > 1 ? p->threads - 1 : 1;
+    for (size_t i = 0; p->n && i < LANES; i++) {
+        struct lane *lane = &p->lanes[(p->turn + i) % LANES];
+        if (!lane->first || lane->running >= most)
+            continue;
+        p->turn = (p->turn + i + 1) % LANES;
+        return lane;
+    }
+    return NULL;
+}
+
+static struct task *take_one(struct pool *p, struct lane *lane)
+{
     struct task *task = lane->first;
     lane->first = task->next;
     if (!lane->first)
         lane->last = &lane->first;
     p->busy -= --lane->n == 0;
     p->n--;
-    p->turn = (p->turn + 1) % LANES;
     return task;
 }
 
-static void run_task(struct pool *p)
+static void run_task(struct pool *p, struct lane *lane)
 {
-    struct task *task = take_one(p);
+    struct task *task = take_one(p, lane);
+    lane->running++;
     pthread_mutex_unlock(&p->lock);
     task->run(task->ctx);
     free(task);
     pthread_mutex_lock(&p->lock);
+    lane->running--;
+    if (p->stop && !p->n)
+        pthread_cond_broadcast(&p->work); /* the others may go */
 }
 
 static void wait_until(struct pool *p, int64_t due)
@@ -105,10 +120,11 @@ static void *pool_thread(void *arg)
     while (!p->stop || p->n) {
         int64_t next = INT64_MAX, now = clock_steady(&clock_system);
         struct timer *t = p->stop ? NULL : due_timer(p, now, &next);
+        struct lane *lane = t ? NULL : next_lane(p);
         if (t)
             run_timer(p, t, now);
-        else if (p->n)
-            run_task(p);
+        else if (lane)
+            run_task(p, lane);
         else
             wait_until(p, next);
     }
@@ -131,8 +147,9 @@ struct pool *pool_new(unsigned threads, size_t queue_max)
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&p->work, &attr);
     pthread_condattr_destroy(&attr);
-    for (; p->threads < threads; p->threads++)
-        if (pthread_create(&p->ids[p->threads], NULL, pool_thread, p) != 0)
+    p->threads = threads;
+    for (unsigned i = 0; i < threads; i++)
+        if (pthread_create(&p->ids[i], NULL, pool_thread, p) != 0)
             abort();
     return p;
 }

@@ -27,6 +27,12 @@ static const struct config_key keys[] = {
                "requests a second of one client; 0 is no limit"),
     CONFIG_INT("http.rate_burst", O, rate_burst, 200, 1, 1000000,
                "requests at once of one client, when there is a limit"),
+    CONFIG_INT(
+        "http.refusal_hold_ms", O, refusal_hold_ms, 500, 0, 10000,
+        "milliseconds that a refusal (429) waits before it is sent, so that who asks again at "
+        "once is paced; 0 sends it at once"),
+    CONFIG_INT("http.refusals_held", O, refusals_held, 1000, 0, 100000,
+               "refusals that wait at once; others are sent at once"),
     CONFIG_SIZE("http.ws_queue_bytes", O, ws_queue_bytes, "1m", 1024, 1073741824,
                 "bytes waiting for one WebSocket client before it is closed"),
     CONFIG_SIZE("http.gzip_min_bytes", O, gzip_min_bytes, "1400", 0, 1073741824,

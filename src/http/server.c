@@ -24,6 +24,7 @@
  *   on_request        first call: the headers are there
  *                     then the pieces of the body
  *                     last call, without a piece: the handler runs; again after a suspension
+ *                     or when a refusal has waited long enough (hold.c)
  *   on_completed      the answer was sent, or the connection is lost
  */
 
@@ -111,16 +112,9 @@ static enum MHD_Result answer_expired(struct exchange *x)
     return MHD_queue_response(x->mhd, 503, x->server->expired);
 }
 
-static enum MHD_Result run_handler(struct exchange *x, struct http_worker *w)
+/* x may belong to another thread already. */
+static enum MHD_Result answer_later(struct exchange *x, struct http_worker *w)
 {
-    struct server *s = x->server;
-    struct request *req = &x->req;
-    connection_phase(x->conn, CONN_HANDLER, x->steady);
-    if (s->hooks.before && !s->hooks.before(s->hooks.ctx, req, &x->res))
-        return answer(x, w);
-    if (req->route->handler(req, &x->res, x->route_ctx) == HTTP_DONE)
-        return answer(x, w);
-    /* From here on x may belong to another thread. */
     switch (exchange_suspend(x)) {
     case WAIT_BEGUN:
         return MHD_YES;
@@ -130,6 +124,26 @@ static enum MHD_Result run_handler(struct exchange *x, struct http_worker *w)
         break;
     }
     return answer(x, w);
+}
+
+/* What the handler is not asked for. */
+static enum MHD_Result refuse(struct exchange *x, struct http_worker *w)
+{
+    if (x->res.status == 429 && holds_take(x->server->holds, &x->req))
+        return answer_later(x, w);
+    return answer(x, w);
+}
+
+static enum MHD_Result run_handler(struct exchange *x, struct http_worker *w)
+{
+    struct server *s = x->server;
+    struct request *req = &x->req;
+    connection_phase(x->conn, CONN_HANDLER, x->steady);
+    if (s->hooks.before && !s->hooks.before(s->hooks.ctx, req, &x->res))
+        return refuse(x, w);
+    if (req->route->handler(req, &x->res, x->route_ctx) == HTTP_DONE)
+        return answer(x, w);
+    return answer_later(x, w);
 }
 
 /*
@@ -183,7 +197,7 @@ static enum MHD_Result last_call(struct exchange *x, struct http_worker *w)
         x->refused = true;
         response_problem(&x->req, &x->res, 507, NULL, NULL, S("the body cannot be stored"));
     }
-    return x->refused ? answer(x, w) : run_handler(x, w);
+    return x->refused ? refuse(x, w) : run_handler(x, w);
 }
 
 static enum MHD_Result woken_call(struct exchange *x, struct http_worker *w)
@@ -417,6 +431,7 @@ static void server_free(struct server *s)
     if (s->listen_fd >= 0)
         close(s->listen_fd);
     ratelimit_free(s->ratelimit);
+    holds_free(s->holds);
     pthread_mutex_destroy(&s->lock);
     arena_release(&s->arena);
     free(s);
@@ -443,6 +458,7 @@ enum err server_start(struct server **out, const struct http_options *o, const s
         s->opt.spool_dir = listen_spool_dir();
     s->ratelimit = ratelimit_new((size_t)o->connections + 4096, o->rate_per_s, o->rate_burst,
                                  o->connections_per_client);
+    s->holds = holds_new(o->refusal_hold_ms, o->refusals_held);
     s->expired = make_expired(s);
     listen_raise_limit();
     enum err err = tls_load(&s->arena, o->tls_cert, o->tls_key, &tls, e);
@@ -482,6 +498,7 @@ void server_stop(struct server *s)
     close(s->listen_fd);
     s->listen_fd = -1;
     atomic_store(&s->stopping, true);
+    holds_end(s->holds);
     int64_t end = clock_steady(s->clock) + s->opt.stop_grace_s * SECOND_US;
     while (!deadlines_drain(s->deadlines) && clock_steady(s->clock) < end)
         pause_ms(STEP_MS);

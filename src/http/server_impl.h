@@ -3,6 +3,7 @@
 #define HTTP_SERVER_IMPL_H
 
 #include "deadline.h"
+#include "hold.h"
 #include "http/server.h"
 #include "ratelimit.h"
 #include <pthread.h>
@@ -39,6 +40,7 @@ struct server {
     struct MHD_Response *expired; /* the 503 of requests past their deadline */
     struct deadlines *deadlines;
     struct ratelimit *ratelimit;
+    struct holds *holds;
     struct websockets *websockets;
     pthread_mutex_t lock;
     struct http_worker *workers; /* under lock */

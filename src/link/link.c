@@ -13,6 +13,7 @@
 #include "link/everything.h"
 #include "link/import.h"
 #include "link/subscription.h"
+#include "long_queries.h"
 #include "registration.h"
 #include "retention.h"
 #include "shown.h"
@@ -35,6 +36,9 @@ static const struct config_key keys[] = {
                 "largest entity"),
     CONFIG_INT("link.query_ms", struct link_options, query_ms, 10000, 10, 600000,
                "longest run of one query, milliseconds"),
+    CONFIG_INT("link.long_query_ms", struct link_options, long_query_ms, 20, 0, 60000,
+               "milliseconds from which a query is long: its tenant's next ones run on the pool, "
+               "so that threads that serve stay free for others; 0 keeps all where they are"),
     CONFIG_INT("link.temporal_max", struct link_options, temporal_max, 1000, 1, 100000,
                "instances of each attribute in one temporal answer"),
     CONFIG_INT("link.subscriptions_max", struct link_options, subscriptions_max, 100000, 1,
@@ -122,6 +126,7 @@ enum err link_start(struct link *l, struct error *e)
         goto failed;
     l->entity_maps = entity_maps_new();
     l->shown = shown_new(l->options.shown);
+    l->long_queries = long_queries_new(l->options.long_query_ms);
     l->tenants = tenants_new();
     store_heed(l->store, "seen", forget_seen, l);
     l->subscriptions = subscriptions_new(l, e);
@@ -158,6 +163,7 @@ void link_stop(struct link *l)
     imports_free(l->imports);
     store_unheed(l->store, forget_seen, l);
     shown_free(l->shown);
+    long_queries_free(l->long_queries);
     if (l->streams)
         streams_free(l->streams);
     if (l->subscriptions)

@@ -188,19 +188,27 @@ struct readers {
     int64_t used;
 };
 
-/* Changes that wait stand in lanes, which are served in turn: who has many waits for themselves. */
+/*
+ * Changes that wait stand in lanes, which share the writer's time: the next change is of the lane
+ * that has used least of it since it has had something to do (start-time fair queueing). Who has
+ * many waits for themselves, and so does who has dear ones.
+ */
 enum { WRITER_LANES = 64 };
 
 struct writer_lane {
     struct store_change *first, **last;
     int64_t n;
+    int64_t used;    /* virtual time: of the writer's, microseconds */
+    int64_t cost;    /* of one change lately, microseconds */
+    int64_t seen_us; /* CLOCK_MONOTONIC: when it last had a change in a batch */
 };
 
 struct writer {
     pthread_mutex_t lock;
     pthread_cond_t wake; /* CLOCK_MONOTONIC */
     struct writer_lane lanes[WRITER_LANES];
-    size_t turn;  /* the lane to be served next */
+    size_t turn;  /* the lane to be served next among equals */
+    int64_t used; /* virtual time of the lane that was served last */
     int64_t busy; /* lanes with something in them */
     int64_t queued;
     int64_t gather; /* wake the writer when so many wait; 0: at the first */
@@ -216,8 +224,9 @@ struct writer {
     struct arena once_keys;      /* writer thread only */
     int64_t last_tidy;
     int64_t last_busy;
-    int64_t batch;    /* changes of the batch that just ended; 0 once gathered for */
-    int64_t batch_us; /* and how long it took */
+    int64_t batch;     /* changes of the batch that just ended; 0 once gathered for */
+    int64_t batch_us;  /* and how long it took */
+    int64_t commit_us; /* of that the commit */
 };
 
 enum { JOURNAL_LISTENERS = 16 };

@@ -16,6 +16,9 @@ static const struct config_key keys[] = {
                "changes that may wait for the writer"),
     CONFIG_INT("store.batch_max", struct store_options, batch_max, 512, 1, 10000,
                "changes in one transaction"),
+    CONFIG_INT("store.batch_shared_ms", struct store_options, batch_shared_ms, 2, 0, 1000,
+               "milliseconds that the changes of one transaction may take where several tenants "
+               "write, or twice as long as the disk takes; 0 is no limit"),
     CONFIG_INT("store.reader_wait_ms", struct store_options, reader_wait_ms, 2000, 1, 600000,
                "longest wait for a reader connection, milliseconds"),
     CONFIG_INT("store.statement_ms", struct store_options, statement_ms, 15000, 10, 3600000,

@@ -52,6 +52,7 @@
 
 enum { TICK_MS = 500, TIDY_US = 500000, PROBE_US = 1000000, SHRINK_US = 10000000 };
 enum { ONCE_MAX = 4096 };
+enum { SHARED_US = 1000000 }; /* a tenant that wrote so lately counts as writing */
 
 static struct metric batch_seconds =
     METRIC_HISTOGRAM("marugoto_store_batch_seconds", "from begin to durable commit of a batch");
@@ -70,6 +71,24 @@ struct outcome {
 };
 
 enum batch_end { BATCH_COMMITTED, BATCH_SPOILT, BATCH_LOST };
+
+/* --- time --- */
+
+static struct timespec steady_after(int64_t us)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_nsec += us * 1000 % 1000000000;
+    t.tv_sec += us / SECOND_US + t.tv_nsec / 1000000000;
+    t.tv_nsec %= 1000000000;
+    return t;
+}
+
+static int64_t now_us(void)
+{
+    struct timespec t = steady_after(0);
+    return (int64_t)t.tv_sec * SECOND_US + t.tv_nsec / 1000;
+}
 
 /* --- queue --- */
 
@@ -105,7 +124,10 @@ enum err store_submit(struct store *s, struct store_change *change)
     } else {
         *lane->last = change;
         lane->last = &change->next;
-        w->busy += lane->n++ == 0;
+        if (lane->n++ == 0) { /* it may not save up time in which it had nothing to do */
+            w->busy++;
+            lane->used = lane->used > w->used ? lane->used : w->used;
+        }
         w->queued++;
         wake = w->queued == (w->gather ? w->gather : 1);
     }
@@ -123,17 +145,64 @@ static struct store_change *take_from(struct writer *w, struct writer_lane *lane
         lane->last = &lane->first;
     w->busy -= --lane->n == 0;
     w->queued--;
+    w->used = lane->used;
+    lane->used += lane->cost;
     return change;
 }
 
-/* The next change of the next lane that has one; there is one. */
-static struct store_change *take_one(struct writer *w)
+/* What a change took; it was taken for what those before it had cost. */
+static void note_cost(struct writer *w, const struct store_change *change, int64_t us)
 {
-    while (!w->lanes[w->turn].first)
-        w->turn = (w->turn + 1) % WRITER_LANES;
-    struct writer_lane *lane = &w->lanes[w->turn];
-    w->turn = (w->turn + 1) % WRITER_LANES;
-    return take_from(w, lane);
+    struct writer_lane *lane = &w->lanes[change->lane % WRITER_LANES];
+    pthread_mutex_lock(&w->lock);
+    lane->used += us - lane->cost;
+    lane->cost = lane->cost ? (7 * lane->cost + us) / 8 : us;
+    pthread_mutex_unlock(&w->lock);
+}
+
+/* The lane that is served next; there is one. Among equals they take turns. */
+static struct writer_lane *next_lane(struct writer *w)
+{
+    size_t best = WRITER_LANES, at = w->turn;
+    for (size_t i = 0; i < WRITER_LANES; i++, at = (at + 1) % WRITER_LANES) {
+        if (!w->lanes[at].first)
+            continue;
+        if (best == WRITER_LANES || w->lanes[at].used < w->lanes[best].used)
+            best = at;
+        if (w->busy == 1)
+            break;
+    }
+    w->turn = (best + (w->busy > 1)) % WRITER_LANES;
+    return &w->lanes[best];
+}
+
+/* How long the changes of a batch may take. Whoever comes now waits for the whole of it, so that
+ * where several tenants write it is bounded; but not to less than twice the commit, which it is to
+ * be worth. */
+static int64_t time_for_batch(struct store *s, int64_t now)
+{
+    const struct writer *w = &s->writer;
+    int64_t tenants = 0, most = s->options.batch_shared_ms * 1000;
+    for (size_t i = 0; i < WRITER_LANES; i++)
+        tenants += w->lanes[i].first || now - w->lanes[i].seen_us < SHARED_US;
+    if (tenants < 2 || !most)
+        return INT64_MAX;
+    return most > 2 * w->commit_us ? most : 2 * w->commit_us;
+}
+
+/* Up to batch_max changes from the queue to the outcomes. */
+static size_t fill_batch(struct store *s)
+{
+    struct writer *w = &s->writer;
+    int64_t now = now_us(), left = w->queued ? time_for_batch(s, now) : 0;
+    size_t n = 0;
+    while (w->queued && n < (size_t)s->options.batch_max && (n == 0 || left > 0)) {
+        struct writer_lane *lane = next_lane(w);
+        left -= lane->cost;
+        lane->seen_us = now;
+        w->outcomes[n++] = (struct outcome){take_from(w, lane), OK, NULL};
+    }
+    return n;
 }
 
 /* --- the scope of a batch --- */
@@ -191,6 +260,7 @@ static size_t put_back(struct store *s, const struct batch_scope *scope, size_t 
             lane->last = &change->next;
         change->next = lane->first;
         lane->first = change;
+        lane->used -= lane->cost;
         w->busy += lane->n++ == 0;
         w->queued++;
     }
@@ -201,18 +271,23 @@ static size_t put_back(struct store *s, const struct batch_scope *scope, size_t 
     return stay;
 }
 
-/* What waits and is in the scope, in turns, behind the n that were taken before. */
+/* What waits and is in the scope, in turns and as far as there is time for it, behind the n that
+ * were taken before. */
 static size_t join(struct store *s, const struct batch_scope *scope, size_t n)
 {
     struct writer *w = &s->writer;
     bool more = true;
     pthread_mutex_lock(&w->lock);
+    int64_t left = time_for_batch(s, now_us());
+    for (size_t i = 0; i < n; i++)
+        left -= w->lanes[w->outcomes[i].change->lane % WRITER_LANES].cost;
     while (more) {
         more = false;
-        for (size_t i = 0; i < WRITER_LANES && n < (size_t)s->options.batch_max; i++) {
+        for (size_t i = 0; i < WRITER_LANES && n < (size_t)s->options.batch_max && left > 0; i++) {
             struct writer_lane *lane = &w->lanes[(w->turn + i) % WRITER_LANES];
             if (!lane->first || !in_scope(scope, lane->first->tenant))
                 continue;
+            left -= lane->cost;
             w->outcomes[n++] = (struct outcome){take_from(w, lane), OK, NULL};
             more = true;
         }
@@ -425,16 +500,20 @@ static enum batch_end run_transaction(struct store *s, size_t *n, bool careful, 
         ask_ahead(s, *n);
     }
     for (size_t i = 0; i < *n; i++) {
+        int64_t began = now_us();
         apply_change(s, &w->outcomes[i], careful);
         if (c->lost || c->aborted)
             goto fail;
+        note_cost(w, w->outcomes[i].change, now_us() - began);
     }
     *rows = journal_heads_dirty(w->heads);
     c->state = CONN_DIRTY; /* the flush is ours: it needs no savepoint */
     if (journal_heads_flush(c))
         goto fail;
+    int64_t began = now_us();
     if (s->engine->commit(c, *rows, e))
         goto out;
+    w->commit_us = now_us() - began;
     c->state = CONN_IDLE;
     return BATCH_COMMITTED;
 fail:
@@ -535,17 +614,6 @@ static void tidy(struct store *s, bool idle)
     w->last_tidy = now;
 }
 
-/* Move up to batch_max changes from the queue to the outcomes; waits one tick at most. */
-static struct timespec steady_after(int64_t us)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_nsec += us * 1000 % 1000000000;
-    t.tv_sec += us / SECOND_US + t.tv_nsec / 1000000000;
-    t.tv_nsec %= 1000000000;
-    return t;
-}
-
 /*
  * Those who were just told are likely to come back at once; without a short wait for them the
  * clients split into groups that take turns, and each fsync carries half of what it could. A lone
@@ -562,10 +630,10 @@ static void gather(struct writer *w)
     w->batch = 0;
 }
 
+/* Waits one tick at most. */
 static size_t take_batch(struct store *s, bool *closing)
 {
     struct writer *w = &s->writer;
-    size_t n = 0;
     pthread_mutex_lock(&w->lock);
     if (w->batch)
         gather(w);
@@ -575,8 +643,7 @@ static size_t take_batch(struct store *s, bool *closing)
                pthread_cond_timedwait(&w->wake, &w->lock, &until) != ETIMEDOUT)
             continue;
     }
-    while (w->queued && n < (size_t)s->options.batch_max)
-        w->outcomes[n++] = (struct outcome){take_one(w), OK, NULL};
+    size_t n = fill_batch(s);
     if (n)
         metric_set(&queued, w->queued);
     *closing = w->closing;

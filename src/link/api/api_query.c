@@ -12,6 +12,7 @@
 #include "distribute_read.h"
 #include "entity_map.h"
 #include "link/access.h"
+#include "long_queries.h"
 #include "shown.h"
 #include <stdlib.h>
 
@@ -619,7 +620,7 @@ static bool read_split(struct api *c, bool *split)
 
 static void query_slowly(struct api *c);
 
-/* The walk for a map is the pool's work. */
+/* The walk for a map is the pool's work, and so is what is likely to take long. */
 static enum http_answer later(struct page *p)
 {
     p->slow = true;
@@ -643,7 +644,9 @@ static enum http_answer query(struct page *p)
     }
     if (!p->slow && go_elsewhere(p, conn, tenant, &out))
         return out;
-    if (p->map.make && !p->slow && !p->ordered.order) {
+    int64_t began = clock_steady(c->link->clock);
+    bool wait = p->map.make || long_queries_expected(c->link->long_queries, tenant, began);
+    if (wait && !p->slow && !p->ordered.order) {
         store_read_done(conn);
         return later(p);
     }
@@ -654,6 +657,7 @@ static enum http_answer query(struct page *p)
     enum err err = p->map.make ? note_all(p, conn, tenant, &e) : OK;
     if (!err)
         err = run(p, conn, tenant, &count, &e);
+    long_queries_ran(c->link->long_queries, tenant, began, clock_steady(c->link->clock));
     end_page(p, count, err, &e);
     return c->answer;
 }

@@ -135,11 +135,29 @@ static void test_threads_work_side_by_side(void **state)
     (void)state;
     struct gate g = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
     struct pool *p = pool_new(2, 4);
-    assert_int_equal(pool_submit(p, wait_at_gate, &g), OK);
-    assert_int_equal(pool_submit(p, wait_at_gate, &g), OK);
+    assert_int_equal(pool_submit_in(p, 1, wait_at_gate, &g), OK);
+    assert_int_equal(pool_submit_in(p, 2, wait_at_gate, &g), OK);
     gate_wait_for(&g, 2); /* would hang with one thread */
     gate_open(&g);
     pool_free(p);
+}
+
+static void test_one_lane_leaves_a_thread_for_others(void **state)
+{
+    (void)state;
+    struct gate g = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    struct gate other = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    struct pool *p = pool_new(3, 10);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(pool_submit_in(p, 1, wait_at_gate, &g), OK);
+    gate_wait_for(&g, 2);
+    assert_int_equal(pool_submit_in(p, 2, wait_at_gate, &other), OK);
+    gate_wait_for(&other, 1); /* would hang if lane 1 had all three */
+    assert_int_equal(g.arrived, 2);
+    gate_open(&other);
+    gate_open(&g);
+    pool_free(p); /* the other three are not forgotten */
+    assert_int_equal(g.arrived, 5);
 }
 
 /* Notes how many runs of a timer overlap, which must never be. */
@@ -182,6 +200,7 @@ int main(void)
         cmocka_unit_test(test_lanes_take_turns),
         cmocka_unit_test(test_equal_shares_end),
         cmocka_unit_test(test_threads_work_side_by_side),
+        cmocka_unit_test(test_one_lane_leaves_a_thread_for_others),
         cmocka_unit_test(test_periodic_work),
     };
     return cmocka_run_group_tests_name("pool", tests, NULL, NULL);

@@ -8,10 +8,12 @@
 #include <cmocka.h>
 
 #include "core/log.h"
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -510,6 +512,88 @@ static void test_limits_per_client(void **state)
     close(fd);
 }
 
+static void with_held_refusals(struct http_options *o)
+{
+    o->rate_per_s = 1;
+    o->rate_burst = 1;
+    o->refusal_hold_ms = 10000;
+    o->refusals_held = 2;
+}
+
+static void with_short_holds(struct http_options *o)
+{
+    with_held_refusals(o);
+    o->refusal_hold_ms = 200;
+}
+
+static bool has_answer(int fd)
+{
+    struct pollfd p = {fd, POLLIN, 0};
+    return poll(&p, 1, 0) > 0;
+}
+
+/* Asks until it is refused, of which nothing is to be seen while the refusal waits. */
+static int refused(void)
+{
+    int fd = lab_connect(&lab);
+    lab_write(fd, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
+    return fd;
+}
+
+static int64_t ms_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void test_refusals_are_sent_late(void **state)
+{
+    (void)state;
+    lab_stop(&lab);
+    lab_start(&lab, with_short_holds);
+    int fds[3], n = 0, late = 0;
+    int64_t began = ms_now();
+    while (late == 0 && n++ < 50) { /* one is let through now and then */
+        for (int i = 0; i < 3; i++)
+            fds[i] = refused();
+        for (int i = 0; i < 2; i++)
+            late += lab_read(fds[i])->status == 429 && ms_now() - began >= 150;
+        for (int i = 0; i < 3; i++)
+            close(fds[i]);
+    }
+    assert_true(late > 0);
+}
+
+static void test_held_refusals_are_bounded(void **state)
+{
+    (void)state;
+    lab_stop(&lab);
+    lab_start(&lab, with_held_refusals);
+    int held[2] = {-1, -1}, n = 0;
+    struct reply *r = NULL;
+    for (int i = 0; i < 100 && !(r && r->status == 429); i++) {
+        int fd = refused();
+        struct pollfd p = {fd, POLLIN, 0};
+        if (n < 2 && poll(&p, 1, 300) == 0) {
+            held[n++] = fd;
+            continue;
+        }
+        r = lab_read(fd); /* let through, or there is no room for another one to wait */
+        close(fd);
+    }
+    assert_int_equal(n, 2);
+    assert_non_null(r);
+    assert_int_equal(r->status, 429);
+    assert_false(has_answer(held[0]));
+    close(held[0]); /* one leaves; the other one is answered when the server stops */
+    lab_stop(&lab);
+    r = lab_read(held[1]);
+    assert_int_equal(r->status, 429);
+    close(held[1]);
+    lab_start(&lab, NULL);
+}
+
 static void with_log(struct http_options *o)
 {
     o->access_log = true;
@@ -583,6 +667,8 @@ int main(void)
         TEST(test_cors),
         TEST(test_friends_and_proxies),
         TEST(test_limits_per_client),
+        TEST(test_refusals_are_sent_late),
+        TEST(test_held_refusals_are_bounded),
         TEST(test_access_log),
         TEST(test_cannot_start),
     };

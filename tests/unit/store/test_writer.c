@@ -361,6 +361,61 @@ static void lanes_take_turns(void **state)
     assert_true(strrchr(order, 'q') - order < 4);
 }
 
+/* Lane 'd' has dear changes, each of which takes DEAR_US. */
+enum { DEAR_US = 30000 };
+
+static enum err dear_apply(struct store_conn *c, void *ctx, struct error *e)
+{
+    pause_us(DEAR_US);
+    return lane_apply(c, ctx, e);
+}
+
+static void dear_submit(struct store *s, struct in_lane *x, char *order)
+{
+    *x = (struct in_lane){.lane = 'd', .order = order};
+    x->change = (struct store_change){.apply = dear_apply,
+                                      .done = lane_done,
+                                      .ctx = x,
+                                      .lane = (uint64_t)'d'};
+    assert_int_equal(store_submit(s, &x->change), OK);
+}
+
+static void lane_wait(struct in_lane *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        while (!atomic_load(&x[i].told))
+            pause_us(100);
+}
+
+static void dear_changes_hold_up_their_own_lane(void **state)
+{
+    enum { EACH = 20 };
+    struct fixture *f = *state;
+    struct gate g;
+    struct in_lane dear[EACH], cheap[EACH];
+    char order[2 * EACH + 2] = "";
+    f->options.batch_shared_ms = 1;
+    fixture_reopen(f);
+    dear_submit(f->store, &dear[0], order); /* what one costs is known from here on */
+    lane_wait(dear, 1);
+    gate_close(f->store, &g);
+    memset(order, 0, sizeof(order));
+    for (int i = 0; i < EACH; i++)
+        dear_submit(f->store, &dear[i], order);
+    for (int i = 0; i < EACH; i++)
+        assert_int_equal(lane_submit(f->store, &cheap[i], 'q', order), OK);
+    gate_open(&g);
+    lane_wait(cheap, EACH);
+    bool waited = strlen(order) == 2 * EACH; /* for all that are dear: no batch was bounded */
+    lane_wait(dear, EACH);
+    assert_int_equal(strlen(order), 2 * EACH);
+    assert_false(waited);
+    size_t before = 0; /* the last cheap one */
+    for (const char *p = order; p < strrchr(order, 'q'); p++)
+        before += *p == 'd';
+    assert_true(before < EACH / 2);
+}
+
 static enum err writes_outside(struct store_conn *c, void *ctx, struct error *e)
 {
     (void)c;
@@ -637,6 +692,7 @@ int main(void)
         T(who_is_told_sees_the_change),
         T(waiting_on_the_writer_thread_is_refused),
         T(lanes_take_turns),
+        T(dear_changes_hold_up_their_own_lane),
         T(many_threads_write_and_read),
         T(rows_are_put_many_at_once),
         T(what_is_asked_ahead_is_never_old),

@@ -20,8 +20,8 @@ struct pool *pool_new(unsigned threads, size_t queue_max);
 /* ERR_UNAVAILABLE when the queue is full or the pool is stopping; run is then not called. */
 enum err pool_submit(struct pool *p, void (*run)(void *ctx), void *ctx);
 /* The same in a lane, for instance a hash of the tenant; pool_submit() uses lane 0. Tasks of one
- * lane are begun in the order of submission. A full queue still takes what keeps a lane within an
- * equal share. */
+ * lane are begun in the order of submission, and one lane never takes all threads. A full queue
+ * still takes what keeps a lane within an equal share. */
 enum err pool_submit_in(struct pool *p, uint64_t lane, void (*run)(void *ctx), void *ctx);
 /* Call run every interval_ms until the pool stops; the first time after one interval. */
 void pool_every(struct pool *p, int64_t interval_ms, void (*run)(void *ctx), void *ctx);

@@ -27,6 +27,8 @@ struct http_options {
     int64_t request_deadline_s; /* sets request.deadline; suspended requests get 503 then */
     int64_t rate_per_s;         /* requests per second and client; 0: no limit */
     int64_t rate_burst;
+    int64_t refusal_hold_ms; /* a 429 is sent so late; 0: at once */
+    int64_t refusals_held;   /* at most so many at once; others are sent at once */
     int64_t ws_queue_bytes;
     int64_t gzip_min_bytes;      /* smaller bodies are sent as they are */
     int64_t stop_grace_s;        /* running requests may finish this long at stop */

@@ -22,6 +22,7 @@ struct link_options {
     int64_t batch_max;         /* entities in one batch operation */
     int64_t entity_bytes;      /* one entity, stored */
     int64_t query_ms;          /* longest run of one query */
+    int64_t long_query_ms;     /* from here on the tenant's next ones go to the pool; 0: none */
     int64_t temporal_max;      /* instances of each attribute in one temporal answer */
     int64_t subscriptions_max; /* of one tenant */
     bool split_entities;       /* without splitEntities= */
@@ -55,6 +56,7 @@ struct subscriptions;
 struct streams;
 struct imports;
 struct shown;
+struct long_queries;
 struct forwarding;
 struct remote_subs;
 struct snapshots;
@@ -76,9 +78,10 @@ struct link {
     struct subscriptions *subscriptions;
     struct streams *streams;
     struct imports *imports;
-    struct shown *shown;     /* may be NULL */
-    struct tenants *tenants; /* may be NULL */
-    struct sync *sync;       /* may be NULL */
+    struct shown *shown;               /* may be NULL */
+    struct long_queries *long_queries; /* may be NULL */
+    struct tenants *tenants;           /* may be NULL */
+    struct sync *sync;                 /* may be NULL */
     struct forwarding *forwarding;
     struct remote_subs *remote_subs;
     struct snapshots *snapshots;

@@ -36,15 +36,16 @@ struct store;
 struct store_conn; /* a reader's snapshot or the writer's transaction; one thread at a time */
 
 struct store_options {
-    const char *url;        /* "sqlite:PATH" or "postgres://..." */
-    int64_t readers;        /* reader connections that may be open at once; callers wait */
-    int64_t queue_max;      /* changes that may wait for the writer */
-    int64_t batch_max;      /* changes in one transaction */
-    int64_t reader_wait_ms; /* longest wait for a reader connection */
-    int64_t statement_ms;   /* longest run of one statement (postgres) */
-    int64_t cache_bytes;    /* page cache of the writer; readers get a quarter each (sqlite) */
-    int64_t wal_bytes;      /* checkpoint when the log is longer (sqlite) */
-    const char *durability; /* "full" (default) or "none": tests and benchmarks only */
+    const char *url;         /* "sqlite:PATH" or "postgres://..." */
+    int64_t readers;         /* reader connections that may be open at once; callers wait */
+    int64_t queue_max;       /* changes that may wait for the writer */
+    int64_t batch_shared_ms; /* changes of a batch take no longer where several tenants write */
+    int64_t batch_max;       /* changes in one transaction */
+    int64_t reader_wait_ms;  /* longest wait for a reader connection */
+    int64_t statement_ms;    /* longest run of one statement (postgres) */
+    int64_t cache_bytes;     /* page cache of the writer; readers get a quarter each (sqlite) */
+    int64_t wal_bytes;       /* checkpoint when the log is longer (sqlite) */
+    const char *durability;  /* "full" (default) or "none": tests and benchmarks only */
 };
 extern const struct config_table store_config;
 
