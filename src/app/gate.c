@@ -81,9 +81,76 @@ static bool refuse_key(struct request *req, struct response *res, const struct e
     return false;
 }
 
+enum { NAMES_MAX = 33 }; /* a client, or the roles of a person */
+
+/* Whom a token speaks for, as policies name them. */
+static enum err names_of(struct trust *t, struct store_conn *c, struct request *req,
+                         const struct bearer *b, struct str names[static NAMES_MAX], size_t *n,
+                         struct error *e)
+{
+    const struct role *roles;
+    size_t n_roles = 0;
+    *n = 0;
+    if (!b->account) {
+        names[(*n)++] = str_concat(req->arena, S("client:"), b->client);
+        return OK;
+    }
+    enum err err =
+        account_roles(c, req->arena, b->account, clock_now(t->clock), &roles, &n_roles, e);
+    for (size_t i = 0; !err && i < n_roles && *n < NAMES_MAX; i++)
+        names[(*n)++] = str_concat(req->arena, S("role:"), roles[i].name);
+    return err;
+}
+
+static bool has_scope(struct str list, struct str want)
+{
+    struct str word;
+    while (list.n && str_split(&list, ' ', &word))
+        if (str_eq(word, want))
+            return true;
+    return false;
+}
+
+static bool refuse_token(struct trust *t, struct request *req, struct response *res,
+                         struct str challenge, const struct error *e)
+{
+    if (challenge.p)
+        oidc_challenge(t->oidc, req, res, challenge);
+    response_error(req, res, e);
+    return false;
+}
+
+/* A token of the OpenID Provider. false: the response is filled. */
+static bool take_token(struct access *x, struct trust *t, struct request *req, struct response *res,
+                       struct access_who *who)
+{
+    struct bearer b;
+    struct str challenge = STR_NONE, names[NAMES_MAX];
+    struct error e = {0};
+    bool found = false;
+    size_t n = 0;
+    if (!t->oidc || !request_header(req, "Authorization").p)
+        return true;
+    struct store_conn *c = store_read(t->store, &e);
+    enum err err = c ? oidc_bearer(t->oidc, c, req, &b, &found, &challenge, &e) : e.code;
+    if (!err && found)
+        err = names_of(t, c, req, &b, names, &n, &e);
+    if (c)
+        store_read_done(c);
+    if (err)
+        return refuse_token(t, req, res, challenge, &e);
+    if (found && !has_scope(b.scope, S("link"))) {
+        error_set(&e, ERR_FORBIDDEN, "the token has no scope \"link\"");
+        return refuse_token(t, req, res, S("Bearer error=\"insufficient_scope\", scope=\"link\""),
+                            &e);
+    }
+    access_identify_named(x, req, names, n, who);
+    return true;
+}
+
 /* Who asks, for the handlers and the journal. false: the response is filled. */
-static bool identify(const struct gate_options *o, struct access *x, struct request *req,
-                     struct response *res, struct access_who *who)
+static bool identify(const struct gate_options *o, struct access *x, struct trust *t,
+                     struct request *req, struct response *res, struct access_who *who)
 {
     struct error e = {0};
     *who = (struct access_who){.kind = WHO_PUBLIC};
@@ -91,6 +158,8 @@ static bool identify(const struct gate_options *o, struct access *x, struct requ
         *who = (struct access_who){.kind = WHO_CITY, .actor = S("city")};
     else if (access_identify(x, req, who, &e))
         return refuse_key(req, res, &e);
+    if (who->kind == WHO_PUBLIC && !take_token(x, t, req, res, who))
+        return false;
     if (who->kind == WHO_PUBLIC)
         who->manages = strcmp(o->writers, "token") && request_is_local(req);
     req->identity = who;
@@ -102,11 +171,11 @@ static bool identify(const struct gate_options *o, struct access *x, struct requ
     return true;
 }
 
-bool gate_allows(const struct gate_options *o, struct access *x, struct request *req,
-                 struct response *res)
+bool gate_allows(const struct gate_options *o, struct access *x, struct trust *t,
+                 struct request *req, struct response *res)
 {
     struct access_who *who = ARENA_NEW(req->arena, struct access_who);
-    if (guarded(req->path) && !identify(o, x, req, res, who))
+    if (guarded(req->path) && !identify(o, x, t, req, res, who))
         return false;
     if (reads(req) || !guarded(req->path) || !strcmp(o->writers, "anyone") ||
         who->kind != WHO_PUBLIC)

@@ -135,7 +135,10 @@ static int key_new(struct manage *m)
         return by_request(m, "POST", S("/link/v1/keys"), new_key_body(m));
     if (err || access_make_key(&m->app->link, &m->app->arena, &k, &key, &e))
         return failed(&e);
-    printf("{\"name\":\"%" STR_F "\",\"key\":\"%" STR_F "\"}\n", STR_A(k.name), STR_A(key));
+    if (key.p)
+        printf("{\"name\":\"%" STR_F "\",\"key\":\"%" STR_F "\"}\n", STR_A(k.name), STR_A(key));
+    else
+        printf("{\"name\":\"%" STR_F "\"}\n", STR_A(k.name));
     return 0;
 }
 

@@ -213,7 +213,7 @@ static enum err start_services(struct app *app, struct error *e)
 static bool before(void *ctx, struct request *req, struct response *res)
 {
     struct app *app = ctx;
-    return gate_allows(&app->options.gate, app->link.access, req, res);
+    return gate_allows(&app->options.gate, app->link.access, &app->trust, req, res);
 }
 
 static void error_page(void *ctx, struct request *req, struct response *res, int status,

@@ -422,6 +422,47 @@ test('mutual TLS behind a trusted proxy: the header counts from nobody else', as
     assert.equal((await send(listed.id, stranger, '127.0.0.2')).status, 401);
 });
 
+test('shared data: a token counts as the key "client:ID", with the policies that it has', async () => {
+    const away = { 'X-Forwarded-For': '203.0.113.9' };
+    const rp = await makeClient(city, { client_id: 'counter', ...own, scope: 'link api:read' });
+    const { access_token: token } = (await rp.token({ ...grant, scope: 'link' })).json;
+    const { access_token: other } = (await rp.token({ ...grant, scope: 'api:read' })).json;
+    const bearer = (text) => ({ ...away, Authorization: `Bearer ${text}` });
+    const make = (n, headers) => city.request('POST', '/ngsi-ld/v1/entities', { body: { id: `urn:ngsi-ld:Shelter:${n}`, type: 'Shelter' }, headers });
+    assert.equal((await make(1, bearer(token))).status, 403); // nobody gave it a right
+    await city.put('/link/v1/policies/counting', { rules: [{ rights: ['read', 'write'], types: ['Shelter'] }] });
+    const key = await city.post('/link/v1/keys', { name: 'client:counter', policies: ['counting'] });
+    assert.equal(key.status, 201);
+    assert.equal(key.json.key, undefined); // it has no secret
+    assert.equal((await make(1, bearer(token))).status, 201);
+    const refused = await city.request('POST', '/ngsi-ld/v1/entities', { body: { id: 'urn:ngsi-ld:Car:1', type: 'Car' }, headers: bearer(token) });
+    assert.equal(refused.status, 403);
+    const scope = await make(2, bearer(other));
+    assert.equal(scope.status, 403);
+    assert.match(scope.headers.get('www-authenticate'), /insufficient_scope/);
+    const bad = await city.get('/ngsi-ld/v1/entities?type=Shelter', bearer('mt_nonsense'));
+    assert.equal(bad.status, 401);
+    assert.match(bad.headers.get('www-authenticate'), /^Bearer error="invalid_token"/);
+    assert.equal((await city.get('/ngsi-ld/v1/entities?type=Shelter', { Authorization: 'Bearer of-somebody-else' })).status, 200);
+    await city.delete('/link/v1/keys/client:counter');
+    assert.equal((await make(3, bearer(token))).status, 403);
+    await city.delete('/link/v1/policies/counting');
+    await city.delete('/ngsi-ld/v1/entities/urn:ngsi-ld:Shelter:1');
+});
+
+test('shared data with DPoP: the token alone is nothing, with its proof it is', async () => {
+    const rp = await makeClient(city, { client_id: 'bound', ...own, scope: 'link', dpop_bound_access_tokens: true, access_token_format: 'jwt' }, { key, dpopKey });
+    const { access_token: token } = (await rp.token(grant)).json;
+    const target = '/ngsi-ld/v1/types';
+    assert.equal((await rp.resource(target, token)).status, 200);
+    for (const headers of [{ Authorization: `Bearer ${token}` }, { Authorization: `DPoP ${token}` }]) {
+        const res = await city.get(target, headers);
+        assert.equal(res.status, 401);
+        assert.match(res.headers.get('www-authenticate'), /^DPoP error=/);
+        assert.ok(res.headers.get('dpop-nonce'));
+    }
+});
+
 test('kill -9: a token that was given is good afterwards, one that was revoked is not, a jti stays used', async () => {
     const { access_token: kept } = (await secret.token(grant)).json;
     const { access_token: ended } = (await secret.token(grant)).json;

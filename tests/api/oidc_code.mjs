@@ -375,17 +375,48 @@ test('authorization_details go through PAR, code and token, and are asked for ea
     assert.deepEqual(about.authorization_details, details);
 });
 
-test('consent: asked once, by a page whose form only that person can send; no means no', async () => {
-    const rp = await makeClient(city, { ...web, consent: 'ask' });
-    const { params, verifier } = request(rp, { scope: 'openid api' });
-    const me = browser(city, second);
+// The hidden fields of the form of a page.
+const fields = (text) => Object.fromEntries([...text.matchAll(/<input type="hidden" name="([^"]+)" value="([^"]*)"/g)].map(([, name, value]) => [name, value]));
+
+test('consent: who, what, why, until when; asked once, by a page whose form only that person can send', async () => {
+    const purpose = { ja: '本の予約', en: 'To reserve <books>' };
+    const rp = await makeClient(city, { ...web, consent: 'ask', client_name: 'Library & Co', organization: 'City library', purpose });
+    const { params, verifier } = request(rp, { scope: 'openid api offline_access', ui_locales: 'en' });
+    const me = browser(city, second), stranger = browser(city, strong), nobody = browser(city, null);
+    me.pages = true;
     const page = await me.go(`/oidc/authorize?${query(params)}`);
-    assert.equal(page.url.pathname, '/consent');
-    const interaction = page.params.get('interaction');
-    for (const token of ['', 'x', random(24)])
-        assert.equal((await me.go('/oidc/authorize/decide', { method: 'POST', params: { interaction, token, answer: 'yes' } })).status, 403);
-    assert.equal((await browser(city, null).go('/oidc/authorize/decide', { method: 'POST', params: { interaction, token: 'x', answer: 'yes' } })).status, 403);
-    assert.ok(verifier);
+    assert.equal(page.url.pathname, '/en/consent');
+    assert.equal(page.status, 200);
+    for (const part of ['Library &amp; Co', 'City library', 'To reserve &lt;books&gt;', 'Use of the service &quot;api&quot;', 'while you are not signed in', 'If you say no', 'This is a trial'])
+        assert.ok(page.text.includes(part), part);
+    assert.match(page.headers.get('cache-control'), /no-store/);
+    assert.match(page.headers.get('content-security-policy'), /frame-ancestors 'none'/); // clickjacking
+    const form = fields(page.text);
+    assert.equal(form.interaction, page.params.get('interaction'));
+    const send = (who, over = {}) => who.go('/oidc/authorize/decide', { method: 'POST', params: { ...form, answer: 'yes', ...over } });
+    for (const token of ['', 'x', random(24)]) assert.equal((await send(me, { token })).status, 403);
+    for (const who of [stranger, nobody]) assert.equal((await send(who)).status, 403); // consent CSRF
+    const end = await send(me);
+    assert.equal(end.status, 200); // not a redirect: form-action of the page would stop it
+    assert.equal(end.url.origin, 'http://127.0.0.1');
+    assert.equal(end.params.get('state'), params.state);
+    assert.equal((await redeem(rp, { code: end.params.get('code'), verifier })).status, 200);
+    assert.equal((await send(me)).status, 400); // answered
+    assert.ok((await authorize(rp, second, { scope: 'openid api' })).code); // agreed before, to more
+    assert.equal((await authorize(rp, second, { prompt: 'consent' })).end.url.pathname, '/consent');
+    assert.equal((await authorize(rp, strong)).end.url.pathname, '/consent'); // somebody else did not
+});
+
+test('consent: no means no', async () => {
+    const rp = await makeClient(city, { ...web, consent: 'ask' });
+    const { params } = request(rp);
+    const me = browser(city, second);
+    me.pages = true;
+    const page = await me.go(`/oidc/authorize?${query(params)}`);
+    const end = await me.go('/oidc/authorize/decide', { method: 'POST', params: { ...fields(page.text), answer: 'no' } });
+    assert.deepEqual([end.params.get('error'), end.params.get('state'), end.params.get('iss')], ['access_denied', params.state, city.url]);
+    assert.equal((await authorize(rp, second, { prompt: 'none' })).error, 'consent_required');
+    assert.equal((await me.go('/en/consent?interaction=x')).status, 404);
 });
 
 test('sign-out: tokens of the session end in the same moment, those for longer stay', async () => {
@@ -393,10 +424,11 @@ test('sign-out: tokens of the session end in the same moment, those for longer s
     const unused = await authorize(basic, leaver);
     const me = browser(city, leaver);
     const ask = await me.go('/oidc/logout');
-    assert.equal(ask.url.pathname, '/sign-out'); // no hint: the person is asked
+    assert.equal(ask.url.pathname, '/leave'); // no hint: the person is asked
+    assert.equal((await me.go('/oidc/logout', { method: 'POST', params: { token: 'x' } })).url.pathname, '/leave');
     assert.equal(await active(brief.access_token), true);
     const wrong = await browser(city, second).go(`/oidc/logout?${query({ id_token_hint: brief.id_token })}`);
-    assert.equal(wrong.url.pathname, '/sign-out'); // the hint is of somebody else's session
+    assert.equal(wrong.url.pathname, '/leave'); // the hint is of somebody else's session
     const forged = `${brief.id_token.slice(0, -6)}AAAAAA`;
     assert.equal((await me.go(`/oidc/logout?${query({ id_token_hint: forged })}`)).status, 400);
     for (const uri of ['https://evil.example/', back])
@@ -443,7 +475,7 @@ test('oidcc-rp-initiated-logout and oidcc-backchannel: led back, told again unti
 
 test('device flow (RFC 8628): pending, slow_down, codes of others, brute force', async () => {
     const device = await makeClient(city, { grant_types: ['urn:ietf:params:oauth:grant-type:device_code'], scope: 'openid', token_endpoint_auth_method: 'none' });
-    const { status, json: begun } = await device.call('/oidc/device', { scope: 'openid' });
+    const { status, json: begun } = await device.call('/oidc/device_authorization', { scope: 'openid' });
     assert.equal(status, 200);
     assert.match(begun.user_code, /^[BCDFGHJKLMNPQRSTVWXZ]{4}-[BCDFGHJKLMNPQRSTVWXZ]{4}$/);
     assert.equal(begun.interval, 5);
@@ -453,10 +485,33 @@ test('device flow (RFC 8628): pending, slow_down, codes of others, brute force',
     fails(await device.token({ grant_type: 'urn:ietf:params:oauth:grant-type:device_code', device_code: 'x' }), 400, 'invalid_grant');
     const stranger = await makeClient(city, { ...device.metadata, client_id: undefined });
     fails(await poll(stranger), 400, 'invalid_grant');
-    fails(await basic.call('/oidc/device', { scope: 'openid' }), 400, 'unauthorized_client');
+    fails(await basic.call('/oidc/device_authorization', { scope: 'openid' }), 400, 'unauthorized_client');
     const me = browser(city, typist);
+    me.pages = true;
     assert.equal((await browser(city, null).go('/oidc/device/verify', { method: 'POST', params: { user_code: begun.user_code } })).url.pathname, '/sign-in');
     assert.equal((await me.go('/oidc/device/verify', { method: 'POST', params: { user_code: begun.user_code, token: 'x' } })).status, 403);
+    const page = await me.go(`/en/device?user_code=${begun.user_code}`);
+    assert.ok(page.text.includes(`value="${begun.user_code}"`));
+    const type = (code) => me.go('/oidc/device/verify', { method: 'POST', params: { ...fields(page.text), user_code: code } });
+    const ask = await type(begun.user_code.toLowerCase().replace('-', ' '));
+    assert.match(ask.url.pathname, /^\/\w+\/consent$/); // always asked, though the client may be known
+    const end = await me.go('/oidc/authorize/decide', { method: 'POST', params: { ...fields(ask.text), answer: 'yes' } });
+    assert.equal(end.params.get('done'), 'yes');
+    const tokens = await eventually(async () => { // the device asks as often as it may
+        const res = await poll();
+        return res.status === 200 && res.json;
+    }, 60000, 1000);
+    assert.equal(jose.decodeJwt(tokens.id_token).aud, device.id);
+    fails(await poll(), 400, 'invalid_grant'); // once
+    const denied = (await device.call('/oidc/device_authorization', { scope: 'openid' })).json;
+    const other = await type(denied.user_code);
+    await me.go('/oidc/authorize/decide', { method: 'POST', params: { ...fields(other.text), answer: 'no' } });
+    fails(await device.token({ grant_type: 'urn:ietf:params:oauth:grant-type:device_code', device_code: denied.device_code }), 400, 'access_denied');
+    const third = (await device.call('/oidc/device_authorization', { scope: 'openid' })).json;
+    const seen = [];
+    for (let i = 0; i < 6; i++) seen.push((await type('BBBB-BBBB')).params.get('wrong'));
+    assert.ok(seen.includes('code') && seen.at(-1) === 'often', seen.join()); // brute force: five in ten minutes
+    assert.equal((await type(third.user_code)).params.get('wrong'), 'often'); // the right one too
 });
 
 test('kill -9: a used code stays used, an ended grant ended, a suspended person\'s tokens are none, and a sign-out is told afterwards', async () => {

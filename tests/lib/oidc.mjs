@@ -33,7 +33,7 @@ export async function startCityWithPeople(amr, options = {}) {
 }
 
 // A browser: keeps the session's cookie, follows redirects within the city, stops where they lead elsewhere or a
-// page is shown. Gives { status, url, text, params } of where it ended.
+// page is shown; with me.pages it goes on to the city's pages too. Gives { status, url, text, params } of where it ended.
 export function browser(city, person) {
     const me = { cookie: person ? `session=${person.cookie}` : '' };
     me.go = async (target, { method = 'GET', params } = {}) => {
@@ -47,9 +47,10 @@ export function browser(city, person) {
             const res = await fetch(at, init);
             const set = res.headers.getSetCookie().find((line) => line.startsWith('session='));
             if (set) me.cookie = set.split(';')[0];
-            if (res.status !== 303 && res.status !== 302) return { status: res.status, url: at, text: await res.text(), params: at.searchParams, headers: res.headers };
-            const next = new URL(res.headers.get('location'), at);
-            if (next.origin !== city.url || !next.pathname.startsWith('/oidc/') || ++turn > 10)
+            const to = res.headers.get('location') ?? /^0;url=(.*)$/.exec(res.headers.get('refresh') ?? '')?.[1];
+            if (!to) return { status: res.status, url: at, text: await res.text(), params: at.searchParams, headers: res.headers };
+            const next = new URL(to, at);
+            if (next.origin !== city.url || (!next.pathname.startsWith('/oidc/') && !me.pages) || ++turn > 10)
                 return { status: res.status, url: next, text: '', params: next.searchParams, headers: res.headers };
             at = next;
             method = 'GET';

@@ -11,7 +11,7 @@ const web = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const reference = 'ja';
 // arena_printf("fresh.%s", ...) and the like in src/city/portal
 const families = ['type.', 'attr.', 'value.', 'reason.', 'fresh.', 'figure.', 'shelter.', 'range.', 'error.', 'import.state.', 'subscription.',
-    'delivery.change.', 'delivery.order.', 'node.state.', 'keys.state.', 'keys.right.', 'keys.why.', 'keys.error.'];
+    'delivery.change.', 'delivery.order.', 'node.state.', 'keys.state.', 'keys.right.', 'keys.why.', 'keys.error.', 'consent.scope.'];
 
 function* files(dir, suffix) {
     for (const entry of readdirSync(dir, { withFileTypes: true })) {

@@ -112,7 +112,8 @@ static void make_key_run(struct api *c)
     struct json_writer w = json_writer(&b);
     json_w_object(&w);
     json_w_kstr(&w, S("name"), k->name);
-    json_w_kstr(&w, S("key"), key);
+    if (key.p)
+        json_w_kstr(&w, S("key"), key);
     json_w_end(&w);
     answer_json(c, 201, &b);
 }

@@ -290,8 +290,17 @@ static enum err changed(struct link *l, enum err err, struct error *e)
     return err || !l->access ? err : access_reload(l->access, e);
 }
 
+/* Whom a key without a secret stands for: "client:ID", "role:NAME". Absent: it is a key. */
+static struct str stands_for(struct str name)
+{
+    if (str_starts(name, S("client:")))
+        return str_from(name, 7);
+    return str_starts(name, S("role:")) ? str_from(name, 5) : STR_NONE;
+}
+
 static bool key_name_ok(struct str name)
 {
+    name = stands_for(name).p ? stands_for(name) : name;
     bool good = name.n > 0 && name.n <= 64;
     for (size_t i = 0; good && i < name.n; i++) {
         char ch = name.p[i];
@@ -307,11 +316,14 @@ enum err access_make_key(struct link *l, struct arena *a, const struct access_ne
     struct key_change x = {.link = l, .k = k};
     if (!key_name_ok(k->name))
         return error_set(e, ERR_INVALID,
-                         "a key's name has letters, digits, '.', '-' and '_', at most 64");
+                         "a key's name has letters, digits, '.', '-' and '_', at most 64, after "
+                         "client: or role: when it stands for those");
     if (k->quota && access_quota_check(k->quota, e))
         return e->code;
     *key = str_concat(a, S("mk_"), random_token(a, 32));
     x.digest = hash_sha256(*key);
+    if (stands_for(k->name).p) /* nobody is told what opens it */
+        *key = STR_NONE;
     return changed(l, store_write(l->store, insert_key, &x, e), e);
 }
 

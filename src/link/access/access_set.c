@@ -155,6 +155,23 @@ enum err access_identify(struct access *x, const struct request *req, struct acc
     return OK;
 }
 
+void access_identify_named(struct access *x, const struct request *req, const struct str *names,
+                           size_t n, struct access_who *who)
+{
+    const struct access_set *s = access_now(x);
+    int64_t now = clock_now(x->link->clock), tenant = access_tenant_asked(x, req);
+    for (size_t i = 0; i < n; i++) {
+        const struct access_key *k = access_key_named(s, tenant, names[i]);
+        if (!k || !key_works(k, now))
+            continue;
+        atomic_store(&k->use->used_at, now);
+        *who = (struct access_who){.kind = WHO_KEY,
+                                   .key = k->n,
+                                   .actor = str_dup(req->arena, k->actor)};
+        return;
+    }
+}
+
 /* Paths under which every change is decided where it is made, and the right that opens them. */
 static const struct {
     struct str prefix;

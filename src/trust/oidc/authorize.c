@@ -46,17 +46,10 @@ static enum http_answer stop_error(struct call *c, const struct error *e)
     return HTTP_DONE;
 }
 
-static void go(struct call *c, struct str to)
-{
-    response_header(c->req, c->res, "Cache-Control", S("no-store"));
-    response_header(c->req, c->res, "Referrer-Policy", S("no-referrer"));
-    response_redirect(c->req, c->res, 303, to);
-}
-
 static void go_on(struct call *c)
 {
     const struct asking *q = c->own;
-    go(c, q->to);
+    call_go(c, q->to);
 }
 
 /* "/en", from the first of ui_locales that there is; empty: the page finds out by itself. */

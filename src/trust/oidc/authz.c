@@ -343,7 +343,6 @@ enum http_answer redirect_error(struct call *c, const struct authz *z, const cha
                                 const char *text)
 {
     struct http_pair params[] = {{S("error"), str_c(code)}, {S("error_description"), str_c(text)}};
-    response_header(c->req, c->res, "Cache-Control", S("no-store"));
-    response_redirect(c->req, c->res, 303, redirect_text(c, z, params, 2));
+    call_go(c, redirect_text(c, z, params, 2));
     return HTTP_DONE;
 }

@@ -17,6 +17,20 @@ static bool take_token(const struct request *req, struct shown *out)
     return out->token.n > 0;
 }
 
+/* Is it one that we may have made? Others' tokens are for others to judge. */
+static bool is_ours(struct oidc *o, struct arena *a, const struct shown *s)
+{
+    struct jws j;
+    struct error e = {0};
+    if (s->dpop || str_starts(s->token, S(TOKEN_PREFIX)))
+        return true;
+    if (str_find_char(s->token, '.') < 0 || jws_read(a, s->token, &j, &e) || !j.kid.p)
+        return false;
+    struct jose_key *key = ring_find(o->ring, j.kid);
+    jose_key_free(key);
+    return key != NULL;
+}
+
 static enum err refuse(struct oidc *o, struct request *req, bool dpop, const char *code,
                        const char *text, struct str *challenge, struct error *e)
 {
@@ -82,7 +96,7 @@ enum err oidc_bearer_row(struct oidc *o, struct store_conn *c, struct request *r
     struct shown s;
     *found = false;
     *challenge = STR_NONE;
-    if (!take_token(req, &s))
+    if (!take_token(req, &s) || !is_ours(o, req->arena, &s))
         return OK;
     *found = true;
     enum err err = token_find(c, req->arena, s.token, clock_now(o->trust->clock), row, e);

@@ -160,6 +160,27 @@ struct store_conn *call_reader(struct call *c)
     return conn;
 }
 
+/* Where a form of ours led here a redirect to elsewhere would be stopped by the page's own
+ * form-action (Content Security Policy 3 section 6.3.1): so a page in between leads on. */
+void call_go(struct call *c, struct str to)
+{
+    bool after_form =
+        str_eq(c->req->method, S("POST")) || str_eq(c->req->path, S("/oidc/authorize/continue"));
+    never_kept(c);
+    response_header(c->req, c->res, "Referrer-Policy", S("no-referrer"));
+    if (!after_form || str_starts(to, S("/")) || !c->page) {
+        response_redirect(c->req, c->res, 303, to);
+        return;
+    }
+    struct str shown = html_escape(c->a, to), host = html_escape(c->a, uri_host(to));
+    response_header(c->req, c->res, "Refresh", str_concat(c->a, S("0;url="), to));
+    response_body(c->req, c->res, 200, "text/html; charset=utf-8",
+                  str_printf(c->a,
+                             "<!doctype html><meta charset=\"utf-8\"><title>%" STR_F
+                             "</title><p><a href=\"%" STR_F "\">%" STR_F "</a></p>",
+                             STR_A(host), STR_A(shown), STR_A(host)));
+}
+
 enum http_answer call_run(struct request *req, struct response *res, struct oidc *o,
                           http_handler handler, unsigned flags,
                           enum http_answer (*run)(struct call *, struct store_conn *))

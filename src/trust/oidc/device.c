@@ -191,8 +191,7 @@ static enum err look_up(struct call *c, struct store_conn *conn, struct error *e
 static void go_on(struct call *c)
 {
     const struct typing *t = c->own;
-    response_header(c->req, c->res, "Cache-Control", S("no-store"));
-    response_redirect(c->req, c->res, 303, t->to);
+    call_go(c, t->to);
 }
 
 static enum http_answer type_in(struct call *c, struct store_conn *conn)
@@ -355,7 +354,7 @@ static enum http_answer post_verify(struct request *req, struct response *res, v
 }
 
 static const struct route routes[] = {
-    {"POST", "/oidc/device", post_device, ROUTE_PUBLIC_CORS},
+    {"POST", "/oidc/device_authorization", post_device, ROUTE_PUBLIC_CORS},
     {"POST", "/oidc/device/verify", post_verify, 0},
 };
 

@@ -269,8 +269,7 @@ static void gone(struct call *c)
     const struct leaving *l = c->own;
     if (l->signed_in)
         session_cookie_clear(c->req, c->res);
-    response_header(c->req, c->res, "Cache-Control", S("no-store"));
-    response_redirect(c->req, c->res, 303, l->to);
+    call_go(c, l->to);
 }
 
 /* The hint must be of this very session; else, so that no page can sign somebody out, the person is

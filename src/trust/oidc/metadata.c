@@ -53,7 +53,7 @@ static const struct {
     {"pushed_authorization_request_endpoint", "/oidc/par"},
     {"introspection_endpoint", "/oidc/introspect"},
     {"revocation_endpoint", "/oidc/revoke"},
-    {"device_authorization_endpoint", "/oidc/device"},
+    {"device_authorization_endpoint", "/oidc/device_authorization"},
     {"end_session_endpoint", "/oidc/logout"},
 };
 

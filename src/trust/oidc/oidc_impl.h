@@ -177,6 +177,8 @@ enum http_answer call_fail(struct call *c, int status, const char *code, const c
 /* Of the store or of a bug: 503 or 500, told to the log. */
 enum http_answer call_error(struct call *c, const struct error *e);
 void call_json(struct call *c, int status, struct buf *b); /* no-store; b is released */
+/* Leads a person on, to a path of ours or an address of a client's. */
+void call_go(struct call *c, struct str to);
 /* NULL: the response is filled. */
 struct store_conn *call_reader(struct call *c);
 /*
@@ -226,6 +228,7 @@ enum err dpop_read(struct key_cache *keys, struct arena *a, struct str text,
 /* --- tokens --- */
 
 enum { TOKEN_ACCESS = 1, TOKEN_REFRESH = 2 };
+#define TOKEN_PREFIX "mt_" /* of opaque access tokens: whoever finds one knows whose it is */
 
 /* What a token is made for. Texts absent where they do not apply. */
 struct issue {

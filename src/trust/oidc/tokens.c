@@ -92,7 +92,7 @@ enum err token_access(struct call *c, const struct issue *i, struct str *text,
     struct str doc = token_doc(c, i, audience, expires);
     enum err err = OK;
     if (c->client->opaque)
-        *text = random_token(c->a, TOKEN_BYTES);
+        *text = str_concat(c->a, S(TOKEN_PREFIX), random_token(c->a, TOKEN_BYTES));
     else
         err = sign_jwt(c, S("at+jwt"), doc, text, e);
     if (!err)

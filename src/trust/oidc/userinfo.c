@@ -54,7 +54,10 @@ static enum http_answer userinfo(struct call *c, struct store_conn *conn)
     if (err)
         return call_error(c, &e);
     if (!found)
-        return refuse(c, 401, S("Bearer"));
+        return refuse(c, 401,
+                      request_header(c->req, "Authorization").p
+                          ? S("Bearer error=\"invalid_token\"")
+                          : S("Bearer"));
     const struct json *doc = json_parse(c->a, row.doc, &JSON_DEFAULT, NULL);
     if (!row.grant || !scope_has(json_text(json_get(doc, S("scope"))), S("openid")))
         return refuse(c, 403,

@@ -23,8 +23,9 @@
  * open to write for those whom gate.writers names. A key has no default right but to read. A rule
  * whose condition cannot be evaluated denies if it denies and does not allow if it allows.
  *
- * Where other proofs of identity are to count (tokens, accounts), they become a struct access_who
- * in the gate; where consent is to count, it becomes one more verdict in access_decide.c.
+ * A token of the OpenID Provider counts as the key "client:ID" of its client, or for a person as
+ * "role:NAME" of the first of their roles for which there is one; such keys have no secret. Where
+ * consent is to count, it becomes one more verdict in access_decide.c.
  *
  * Lifetime: a view lives for ACCESS_GRACE_S after the set that it belongs to was replaced. Take it
  * afresh for each request, journal row or chunk, never keep it. Any thread may call.
@@ -63,6 +64,10 @@ const struct access_who *access_asks(const struct request *req);
  */
 enum err access_identify(struct access *x, const struct request *req, struct access_who *who,
                          struct error *e);
+/* Whoever is proved to be one of these names (see above): the first for which there is a key in the
+ * tenant that is asked for. who is untouched when there is none. */
+void access_identify_named(struct access *x, const struct request *req, const struct str *names,
+                           size_t n, struct access_who *who);
 /* May they call what changes this path at all? Single attributes are decided where they change. */
 enum err access_enter(struct access *x, const struct access_who *who, const struct request *req,
                       struct error *e);
@@ -187,7 +192,8 @@ struct access_new_key {
     const struct json *quota;
     struct str actor; /* who makes it */
 };
-/* The key itself, shown this once, in the arena. A revoked name may be given again: the new key
+/* The key itself, shown this once, in the arena; absent for one that stands for a client or a role.
+ * A revoked name may be given again: the new key
  * owns what the old one made. */
 enum err access_make_key(struct link *l, struct arena *a, const struct access_new_key *k,
                          struct str *key, struct error *e);

@@ -73,7 +73,7 @@ enum err oidc_account(struct oidc *o, struct store_conn *c, struct str client, s
  */
 #define OIDC_CONSENT_PATH "/consent"
 #define OIDC_DEVICE_PATH  "/device"
-#define OIDC_LOGOUT_PATH  "/sign-out"
+#define OIDC_LOGOUT_PATH  "/leave"
 
 /* Texts are in the request's arena, absent where nothing is known. */
 struct oidc_question {
