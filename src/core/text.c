@@ -168,3 +168,58 @@ struct str text_trim(struct str s)
         s.n -= n;
     return s;
 }
+
+/* --- individual numbers --- */
+
+enum { NUMBER_DIGITS = 12, NUMBER_GROUP = 4 };
+
+static bool is_digit(struct str s, size_t i)
+{
+    return i < s.n && s.p[i] >= '0' && s.p[i] <= '9';
+}
+
+static bool is_joint(struct str s, size_t i)
+{
+    return i < s.n && (s.p[i] == ' ' || s.p[i] == '-');
+}
+
+/* Weights 2 to 7 and 2 to 6, from the digit before the check digit leftwards. */
+static bool check_digit_holds(const char digits[static NUMBER_DIGITS])
+{
+    int sum = 0;
+    for (int n = 1; n < NUMBER_DIGITS; n++)
+        sum += (digits[NUMBER_DIGITS - 1 - n] - '0') * (n <= 6 ? n + 1 : n - 5);
+    int rest = sum % 11;
+    return digits[NUMBER_DIGITS - 1] - '0' == (rest <= 1 ? 0 : 11 - rest);
+}
+
+/* The digits that begin at i, and where they end; false when they are not twelve and alone. */
+static bool number_at(struct str s, size_t i, char digits[static NUMBER_DIGITS])
+{
+    bool grouped = is_joint(s, i + NUMBER_GROUP);
+    char joint = grouped ? s.p[i + NUMBER_GROUP] : 0;
+    for (size_t n = 0; n < NUMBER_DIGITS; n++) {
+        if (grouped && n && n % NUMBER_GROUP == 0 && (i >= s.n || s.p[i++] != joint))
+            return false;
+        if (!is_digit(s, i))
+            return false;
+        digits[n] = s.p[i++];
+    }
+    return !is_digit(s, i) && !(grouped && i < s.n && s.p[i] == joint && is_digit(s, i + 1));
+}
+
+bool text_has_individual_number(struct str s)
+{
+    struct arena a = ARENA_INIT;
+    char digits[NUMBER_DIGITS];
+    bool found = false;
+    struct str text = text_fold(&a, s);
+    for (size_t i = 0; !found && i < text.n; i++) {
+        bool begins = is_digit(text, i) && !(i && is_digit(text, i - 1)) &&
+                      !(i > 1 && is_joint(text, i - 1) && is_digit(text, i - 2) &&
+                        is_joint(text, i + NUMBER_GROUP));
+        found = begins && number_at(text, i, digits) && check_digit_holds(digits);
+    }
+    arena_release(&a);
+    return found;
+}

@@ -81,11 +81,23 @@ static const char tables_4[] =
     "CREATE INDEX delegation_principal ON delegation(principal);"
     "CREATE INDEX delegation_agent ON delegation(agent);";
 
+static const char tables_5[] =
+    /* hash: of the challenge; bound: of the session, origin and purpose that it is for */
+    "CREATE TABLE card_challenge(hash {blob} NOT NULL PRIMARY KEY, session {blob} NOT NULL,"
+    " bound {blob} NOT NULL, expires {int} NOT NULL);"
+    "CREATE INDEX card_challenge_session ON card_challenge(session);"
+    "CREATE INDEX card_challenge_expires ON card_challenge(expires);"
+    /* blind: vault_blind() of issuer, number and key */
+    "CREATE TABLE card_credential(blind {blob} NOT NULL PRIMARY KEY, account {int} NOT NULL,"
+    " linked {int} NOT NULL, not_after {int} NOT NULL);"
+    "CREATE UNIQUE INDEX card_credential_account ON card_credential(account);";
+
 static const struct store_migration migrations[] = {
     {1, "the log", tables_1, NULL, NULL},
     {2, "data keys", tables_2, NULL, NULL},
     {3, "accounts and sessions", tables_3, NULL, NULL},
     {4, "proofs and delegations", tables_4, NULL, NULL},
+    {5, "cards", tables_5, NULL, NULL},
 };
 
 const struct store_module trust_module = {"trust", migrations,

@@ -1,6 +1,7 @@
 /* Opening and closing; settings. */
 #include "trust/trust.h"
 #include "account_impl.h"
+#include "trust/card.h"
 #include "trust/log.h"
 #include "trust/oidc.h"
 #include "trust/vault.h"
@@ -32,8 +33,28 @@ static const struct config_key keys[] = {
                100000, "the same for one address; twice as many for its /64 (IPv6)"),
     CONFIG_INT("trust.attempts_lock_max_s", struct trust_options, attempts_lock_max_s, 3600, 1,
                86400, "longest wait after wrong passwords, seconds"),
+    CONFIG_STR("trust.card_folder", struct trust_options, card.folder, "",
+               "folder of the authorities of My Number Cards and their lists of revoked "
+               "certificates (auth/*.pem, auth/*.crl, sign/*.pem, sign/*.crl); empty: no cards"),
+    CONFIG_STR("trust.card_auth_policy", struct trust_options, card.auth_policy,
+               "1.2.392.200149.8.5.1.3.30",
+               "policy that a card's certificate for authentication must have"),
+    CONFIG_STR("trust.card_sign_policy", struct trust_options, card.sign_policy,
+               "1.2.392.200149.8.5.1.1.20",
+               "policy that a card's certificate for signing must have"),
+    CONFIG_STR("trust.card_auth_ocsp", struct trust_options, card.auth_ocsp, "",
+               "URL of the OCSP responder for authentication certificates; empty: none"),
+    CONFIG_STR("trust.card_sign_ocsp", struct trust_options, card.sign_ocsp, "",
+               "URL of the OCSP responder for signing certificates; empty: none"),
+    CONFIG_INT("trust.card_reload_s", struct trust_options, card.reload_s, 60, 1, 86400,
+               "pause between looks whether a list of revoked certificates has changed, seconds"),
 };
 const struct config_table trust_config = {"trust", keys, sizeof(keys) / sizeof(keys[0])};
+
+static void reload_card(void *card)
+{
+    card_reload(card);
+}
 
 enum err trust_start(struct trust *t, struct error *e)
 {
@@ -45,7 +66,11 @@ enum err trust_start(struct trust *t, struct error *e)
     if (t->accounts && t->oidc_options)
         t->oidc = oidc_open(t, e);
     if (t->accounts && (t->oidc || !t->oidc_options))
+        t->card = card_open(&t->options.card, e);
+    if (t->card) {
+        pool_every(t->pool, t->options.card.reload_s * 1000, reload_card, t->card);
         return OK;
+    }
     enum err err = e->code;
     trust_stop(t);
     return err;
@@ -53,6 +78,10 @@ enum err trust_start(struct trust *t, struct error *e)
 
 void trust_stop(struct trust *t)
 {
+    if (t->card)
+        pool_never(t->pool, reload_card, t->card);
+    card_close(t->card);
+    t->card = NULL;
     accounts_close(t->accounts);
     oidc_close(t->oidc);
     log_close(t->log);

@@ -293,6 +293,9 @@ static enum err erase(struct store_conn *c, int64_t id, int64_t now, struct erro
             store_exec(c, "DELETE FROM account_notice WHERE account = $1", SV(SV_INT(id)), NULL, e);
     if (!err)
         err = proof_erase(c, id, e);
+    if (!err)
+        err = store_exec(c, "DELETE FROM card_credential WHERE account = $1", SV(SV_INT(id)), NULL,
+                         e);
     return err ? err : vault_erase(c, id, now, e);
 }
 

@@ -1,6 +1,7 @@
 /* The items of a person: what can be one, how it is kept and found, how old somebody is. */
 #include "account_impl.h"
 #include "core/text.h"
+#include "trust/number.h"
 #include <string.h>
 
 /* --- dates of birth --- */
@@ -145,6 +146,23 @@ static struct str postal_code(struct arena *a, struct str s)
     return s;
 }
 
+/* An individual number where words belong; telephone numbers with a country code have as many
+ * digits. */
+static enum err refuse_numbers(const struct person *p, struct error *e)
+{
+    const struct {
+        const char *item, *where;
+        struct str text;
+    } words[] = {{"login", "person.login", p->login},
+                 {"name", "person.name", p->name},
+                 {"name_kana", "person.name_kana", p->name_kana},
+                 {"address", "person.address", p->address}};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (number_refuse(words[i].where, words[i].text, NULL))
+            return no_such(e, words[i].item);
+    return OK;
+}
+
 enum err person_tidy(struct arena *a, const struct person *in, int64_t now, struct person *out,
                      struct error *e)
 {
@@ -175,7 +193,7 @@ enum err person_tidy(struct arena *a, const struct person *in, int64_t now, stru
         return no_such(e, "email");
     if (!tidy_ascii(a, given.phone, &out->phone) || (out->phone.n && !is_phone(out->phone)))
         return no_such(e, "phone");
-    return OK;
+    return refuse_numbers(out, e);
 }
 
 /* --- as one object --- */

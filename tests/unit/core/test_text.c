@@ -133,6 +133,51 @@ static void reads_utf16(void **state)
     assert_int_equal(text_from_utf16(&mem, S("\x0B\xDC\x40\xD8"), false, &out, &e), ERR_INVALID);
 }
 
+static void individual_numbers_are_found_in_any_width_and_grouping(void **state)
+{
+    static const char *const found[] = {
+        "123456789018",
+        "341672110680",
+        "１２３４５６７８９０１８",
+        "1234-5678-9018",
+        "1234 5678 9018",
+        "１２３４　５６７８　９０１８",
+        "1234‐5678‐9018",
+        "no. 123456789018.",
+        "x123456789018y",
+        "111111111111 123456789018",
+        "1-123456789018",
+        "123456789018-1",
+    };
+    static const char *const not_found[] = {
+        "",
+        "123456789017",        /* another check digit */
+        "12345678901",         /* eleven digits */
+        "1234567890182",       /* thirteen: a number of a corporation */
+        "0123456789018",       /* the same, from the left */
+        "1234-5678-9018-0000", /* of a payment card */
+        "0000-1234-5678-9018", /* the same, from the left */
+        "123-456-789-018",     /* other groups */
+        "1234-5678 9018",      /* joints that differ */
+        "1234--5678-9018",
+        "1234567-89018",
+        "12345678901x8",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(found) / sizeof(found[0]); i++)
+        if (!text_has_individual_number(str_c(found[i])))
+            fail_msg("%s is not found", found[i]);
+    for (size_t i = 0; i < sizeof(not_found) / sizeof(not_found[0]); i++)
+        if (text_has_individual_number(str_c(not_found[i])))
+            fail_msg("%s is found", not_found[i]);
+    assert_false(text_has_individual_number(STR_NONE));
+    /* one check digit for each eleven digits */
+    int n = 0;
+    for (int d = 0; d < 10; d++)
+        n += text_has_individual_number(str_printf(&mem, "98765432109%d", d));
+    assert_int_equal(n, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -144,6 +189,7 @@ int main(void)
         cmocka_unit_test(reads_cp932),
         cmocka_unit_test(refuses_what_cp932_lacks),
         cmocka_unit_test(reads_utf16),
+        cmocka_unit_test(individual_numbers_are_found_in_any_width_and_grouping),
     };
     return cmocka_run_group_tests(tests, NULL, release);
 }

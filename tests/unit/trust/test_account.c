@@ -42,6 +42,9 @@ static void what_cannot_be_is_named_without_its_value(void **state)
                {{.login = S("花子さん")}, "login"},
                {{.name = S("a\nb")}, "name"},
                {{.name = S("\xff")}, "name"},
+               {{.login = S("123456789018")}, "login"}, /* individual numbers */
+               {{.name = S("花子 123456789018")}, "name"},
+               {{.address = S("つくば市 １２３４－５６７８－９０１８")}, "address"},
                {{.birth_date = S("2023-11-16")}, "birth_date"}, /* tomorrow */
                {{.birth_date = S("1980-13")}, "birth_date"},
                {{.birth_date = S("1800-01-01")}, "birth_date"},

@@ -19,9 +19,10 @@ static int open_log(void **state)
     struct fixture *f = *state;
     struct error e = {0};
     fake = clock_fake_at(INT64_C(1700000000) * SECOND_US);
-    trust = (struct trust){.clock = &fake.base,
-                           .data_dir = f->folder,
-                           .options = {"city.example/log", "", 3600000, ""}};
+    trust = (struct trust){.clock = &fake.base, .data_dir = f->folder};
+    config_defaults(&(struct config_bind){&trust_config, &trust.options});
+    trust.options.log_origin = "city.example/log";
+    trust.options.log_sign_ms = 3600000;
     if (store_open(&trust.store, &f->options, &fake.base, &trust_module, 1, &e))
         fail_msg("%s", e.text);
     trust.pool = pool_new(1, 10);

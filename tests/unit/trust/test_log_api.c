@@ -35,9 +35,10 @@ static int open_city(void **state)
     http.rate_per_s = 0;
     http.access_log = false;
     outgoing.allow_private = true;
-    trust = (struct trust){.clock = &clock_system,
-                           .data_dir = f->folder,
-                           .options = {"city.example/log", "", 3600000, ""}};
+    trust = (struct trust){.clock = &clock_system, .data_dir = f->folder};
+    config_defaults(&(struct config_bind){&trust_config, &trust.options});
+    trust.options.log_origin = "city.example/log";
+    trust.options.log_sign_ms = 3600000;
     if (store_open(&trust.store, &f->options, &clock_system, &trust_module, 1, &e))
         fail_msg("%s", e.text);
     trust.pool = pool_new(1, 10);

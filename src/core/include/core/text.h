@@ -17,6 +17,14 @@ struct str text_key(struct arena *a, struct str s);
 /* Leading and trailing blanks (ASCII, U+3000, U+00A0, CR, LF, BOM) removed. */
 struct str text_trim(struct str s);
 
+/*
+ * Does the text hold what may be an individual number (個人番号): twelve digits, of any width, in
+ * one piece or in groups of four with a blank or dash between, with nothing more of the kind beside
+ * them, whose last is the check digit of the eleven before (平成26年総務省令85号5条)? One in eleven
+ * of all numbers with twelve digits passes for one.
+ */
+bool text_has_individual_number(struct str s);
+
 /* CP932 to UTF-8. On bytes that have no character: ERR_INVALID with their offset. */
 enum err text_from_cp932(struct arena *a, struct str bytes, struct str *out, struct error *e);
 enum err text_from_utf16(struct arena *a, struct str bytes, bool big_endian, struct str *out,

@@ -10,6 +10,16 @@
 #include "http/http.h"
 #include "store/store.h"
 
+/* For card.h. */
+struct card_options {
+    const char *folder;      /* authorities and lists of revoked certificates; "": no cards */
+    const char *auth_policy; /* OID that a certificate for authentication must have */
+    const char *sign_policy;
+    const char *auth_ocsp; /* URL of the responder; "": none */
+    const char *sign_ocsp;
+    int64_t reload_s; /* pause between looks whether a list has changed */
+};
+
 struct trust_options {
     const char *log_origin; /* name of the log, as checkpoints carry it */
     const char *log_key;    /* secret key of the log; "": a file in the data folder */
@@ -20,12 +30,14 @@ struct trust_options {
     int64_t password_parallel, password_queue;       /* that are hashed at once; that may wait */
     int64_t attempts_per_name, attempts_per_address; /* before it takes waiting */
     int64_t attempts_lock_max_s;                     /* the longest wait */
+    struct card_options card;
 };
 extern const struct config_table trust_config;
 extern const struct store_module trust_module; /* migrations of all tables of trust */
 
 struct accounts;
 struct audit_log;
+struct card;
 struct oidc;
 struct oidc_options;
 struct vault;
@@ -46,6 +58,7 @@ struct trust {
     struct audit_log *log;
     struct vault *vault;
     struct accounts *accounts;
+    struct card *card;
     struct oidc *oidc; /* NULL: none */
 };
 
