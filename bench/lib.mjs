@@ -17,9 +17,9 @@ export async function startRelease(options = {}) {
 
 export const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
 
-function wrkCommand(url, { connections = 50, seconds = quick ? 1 : 3, script, cpu, headers = {} }) {
+function wrkCommand(url, { connections = 50, threads = 1, seconds = quick ? 1 : 3, script, cpu, headers = {} }) {
     const lines = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`]);
-    const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--latency', ...lines, ...(script ? ['-s', script] : []), url];
+    const args = [`-t${threads}`, `-c${connections}`, `-d${seconds}s`, '--latency', ...lines, ...(script ? ['-s', script] : []), url];
     return cpu === undefined ? ['wrk', args] : ['taskset', ['-c', String(cpu), 'wrk', ...args]];
 }
 

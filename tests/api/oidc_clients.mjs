@@ -102,6 +102,7 @@ test('metadata that cannot be are refused, each with its reason', async () => {
         [{ ...code, jwks: { keys: [] } }, /jwks/], [{ ...code, jwks: { keys: [{ kty: 'oct', k: 'AAAA' }] } }, /key/],
         [{ ...code, jwks: { keys: [{ ...key.jwk, alg: 'RS256' }] } }, /./], [{ ...code, jwks: { keys: [await jose.exportJWK(key.privateKey)] } }, /private/],
         [{ ...own, token_endpoint_auth_method: 'none' }, /secret/], [{ ...own, token_endpoint_auth_method: 'tls_client_auth' }, /certificate/],
+        [{ ...code, sector_identifier_uri: 'https://app.example/sector' }, /sector_identifier_uri/], [{ ...code, request_uris: ['https://app.example/r'] }, /request_uris/],
         [{ ...code, jwks_uri: 'ftp://x/' }, /jwks_uri/], [{ ...code, client_id: 'a b' }, /client_id/], [{ ...code, response_types: ['token'] }, /response_types/],
     ];
     for (const [metadata, why] of bad) {
@@ -264,6 +265,15 @@ test('JOSE: none, HMAC with our public key, crit, duplicate names, r or s of zer
         assert.equal(res.json.error, 'invalid_client', why);
     }
     assert.equal((await send(await signRaw({ alg: 'ES256', kid: key.kid }, claims()))).status, 200); // the maker itself is sound
+    let asked = 0; // keys that a token points to are never fetched
+    const web = createServer((req, res) => { asked++; res.end(JSON.stringify({ keys: [other.jwk] })); });
+    const port = await new Promise((done) => web.listen(0, '127.0.0.1', () => done(web.address().port)));
+    for (const name of ['jku', 'x5u']) {
+        const res = await send(await assertion(signer.id, city.url, {}, { [name]: `http://127.0.0.1:${port}/`, kid: other.kid })(other));
+        assert.equal(res.status, 401, name);
+    }
+    assert.equal(asked, 0);
+    web.close();
 });
 
 for (const alg of ['PS256', 'EdDSA', 'RS256'])
@@ -417,6 +427,13 @@ test('mutual TLS behind a trusted proxy: the header counts from nobody else', as
         assert.equal((await send(id, app, '127.0.0.2')).status, 200);
         assert.equal((await send(id, stranger, '127.0.0.2')).status, 401);
     }
+    const web = createServer((req, res) => res.end(JSON.stringify({ keys: [{ ...key.jwk, x5c: [app.toString('base64')] }] })));
+    const port = await new Promise((done) => web.listen(0, '127.0.0.1', () => done(web.address().port)));
+    const remote = await makeClient(city, { ...own, token_endpoint_auth_method: 'self_signed_tls_client_auth', jwks_uri: `http://127.0.0.1:${port}/` });
+    assert.equal((await send(remote.id, app, '127.0.0.2')).status, 200);
+    assert.equal((await send(remote.id, stranger, '127.0.0.2')).status, 401);
+    web.closeAllConnections();
+    web.close();
     const listed = await makeClient(city, { ...own, token_endpoint_auth_method: 'self_signed_tls_client_auth', jwks: { keys: [{ ...key.jwk, x5c: [app.toString('base64')] }] } });
     assert.equal((await send(listed.id, app, '127.0.0.2')).status, 200);
     assert.equal((await send(listed.id, stranger, '127.0.0.2')).status, 401);

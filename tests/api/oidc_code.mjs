@@ -473,6 +473,22 @@ test('oidcc-rp-initiated-logout and oidcc-backchannel: led back, told again unti
     await new Promise((done) => rpServer.close(done));
 });
 
+test('back-channel logout calls no private address', async () => {
+    let asked = 0;
+    const inside = createServer((req, res) => { asked++; res.end(); });
+    const port = await new Promise((done) => inside.listen(0, '127.0.0.1', () => done(inside.address().port)));
+    const strict = await startCityWithPeople([AAL1], { args: ['--oidc.sweep_ms=100'] });
+    const rp = await makeClient(strict, { ...web, backchannel_logout_uri: `http://127.0.0.1:${port}/admin` });
+    const { params, verifier } = request(rp);
+    const end = await browser(strict, strict.people[0]).go(`/oidc/authorize?${query(params)}`);
+    const { json } = await redeem(rp, { code: end.params.get('code'), verifier });
+    await browser(strict, strict.people[0]).go(`/oidc/logout?${query({ id_token_hint: json.id_token })}`);
+    await eventually(() => /oidc\.logout/.test(strict.errors), 60000);
+    assert.equal(asked, 0);
+    await strict.stop();
+    inside.close();
+});
+
 test('device flow (RFC 8628): pending, slow_down, codes of others, brute force', async () => {
     const device = await makeClient(city, { grant_types: ['urn:ietf:params:oauth:grant-type:device_code'], scope: 'openid', token_endpoint_auth_method: 'none' });
     const { status, json: begun } = await device.call('/oidc/device_authorization', { scope: 'openid' });

@@ -204,7 +204,7 @@ static bool check_secret(struct call *c, const struct credentials *k)
            refuse(c, "the client is not known or its secret is wrong");
 }
 
-static bool check_certificate(struct call *c)
+static bool check_certificate(struct call *c, enum http_answer *answer)
 {
     struct error e = {0};
     struct str url = json_text(json_get(c->client->doc, S("jwks_uri"))), text;
@@ -218,8 +218,11 @@ static bool check_certificate(struct call *c)
         text = remote_known(c->o->remote, c->a, url, c->now);
         set = text.p ? json_parse(c->a, text, &JSON_DEFAULT, &e) : NULL;
     }
-    return certificate_is_listed(c->a, c->certificate, set) ||
-           refuse(c, "the certificate is none of the client's");
+    if (certificate_is_listed(c->a, c->certificate, set))
+        return true;
+    if (url.p && remote_due(c->o->remote, url, c->now))
+        return fetch_later(c, url, answer);
+    return refuse(c, "the certificate is none of the client's");
 }
 
 static bool check(struct call *c, const struct credentials *k, unsigned flags,
@@ -237,7 +240,7 @@ static bool check(struct call *c, const struct credentials *k, unsigned flags,
         return check_assertion(c, k, answer);
     case AUTH_TLS:
     case AUTH_TLS_OWN_KEY:
-        return check_certificate(c);
+        return check_certificate(c, answer);
     case AUTH_NONE:
     case AUTHS:
         break;

@@ -45,9 +45,11 @@ enum err grant_of(struct call *c, struct store_conn *conn, const struct authz *z
 {
     (void)conn;
     bool offline = scope_has(z->scope, S("offline_access"));
-    /* No longer than refresh tokens last; without them as long as what a code can give. */
-    int64_t life = c->client->grants & GRANT_REFRESH ? c->o->options->refresh_s
-                                                     : c->o->options->access_s + 3600;
+    /* As long as refresh tokens last; without them as long as the session can, so that its end is
+     * still told, and what was given last. */
+    int64_t life = c->o->options->access_s + c->o->trust->options.session_max_s;
+    if (c->client->grants & GRANT_REFRESH)
+        life = c->o->options->refresh_s;
     *g = (struct grant){.account = s->account,
                         .session = s->id,
                         .offline = offline && (c->client->grants & GRANT_REFRESH),
