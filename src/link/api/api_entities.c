@@ -163,11 +163,17 @@ static enum http_answer answer_read(struct reading *r, struct distribute *d)
     enum err err = load_here(r, &stored, &e);
     if (!err && d)
         stored = distribute_whole(d, c->arena, r->id, stored);
+    if (!err && r->join.remote) {
+        store_read_done(r->join.conn);
+        r->join.conn = NULL;
+        err = stored ? api_join_fetch(&r->join, &stored, 1, &e) : OK;
+    }
     if (!err && r->known.p)
         buf_str(&r->out, r->known);
     else if (!err)
         err = write_read(r, stored, &e);
-    store_read_done(r->join.conn);
+    if (r->join.conn)
+        store_read_done(r->join.conn);
     api_join_release(&r->join);
     if (err) {
         buf_release(&r->out);
@@ -181,6 +187,16 @@ static enum http_answer answer_read(struct reading *r, struct distribute *d)
     if (r->join.kind == JOIN_NONE && !d) /* the version says nothing about others' parts */
         c->res->etag = api_version_tag(c->arena, r->row.version);
     return HTTP_DONE;
+}
+
+/* Nobody else knows of the entity, but perhaps of what it links to. */
+static void answer_linked(struct api *c)
+{
+    struct reading *r = c->ctx_then;
+    r->c = r->join.c = c;
+    r->join.conn = api_reader(c, &r->join.tenant);
+    if (r->join.conn)
+        answer_read(r, NULL);
 }
 
 static void answer_whole(struct distribute *d)
@@ -253,12 +269,17 @@ static enum http_answer read_entity(struct request *req, struct response *res, v
     if (!local && registrations_any(c.link->registrations, r.join.tenant)) {
         struct distribute *d = elsewhere(&c, &r);
         struct reading *kept = ARENA_NEW(c.arena, struct reading);
+        r.join.remote = r.join.kind != JOIN_NONE;
         *kept = r;
         d->ctx = kept;
         d->map = &kept->map;
         if (distribute_begin(d, &failed) || failed) {
             store_read_done(r.join.conn);
             return failed ? c.answer : distribute_go(d);
+        }
+        if (r.join.remote) {
+            store_read_done(r.join.conn);
+            return api_slowly(&c, answer_linked, kept);
         }
     }
     return answer_read(&r, NULL);

@@ -1,5 +1,9 @@
-/* Following Relationships on the same snapshot, so many levels deep as asked. */
+/*
+ * Following Relationships, so many levels deep as asked: on the same snapshot, or, where context
+ * sources may have something to say, through what was fetched from everywhere before.
+ */
 #include "api_join.h"
+#include "distribute_read.h"
 #include "entity_impl.h"
 
 enum { JOIN_LEVEL_MAX = 8 };
@@ -105,6 +109,10 @@ static enum err load(struct api_join *j, struct str id, const struct json **stor
 {
     struct entity_row row;
     *stored = NULL;
+    if (j->remote) {
+        *stored = map_get(&j->fetched, id);
+        return OK;
+    }
     if (++j->loaded > (size_t)j->c->link->options.page_max)
         return error_set(e, ERR_TOO_MANY, "more than %lld linked entities",
                          (long long)j->c->link->options.page_max);
@@ -335,6 +343,96 @@ enum err api_join_flush(struct api_join *j, struct buf *out, const struct entity
     return OK;
 }
 
+/* --- from everywhere --- */
+
+/* What is here of them, on one state of the store. */
+static enum err fetch_here(struct api_join *j, struct api_linked *const *v, size_t n,
+                           const struct json **here, struct error *e)
+{
+    struct arena *a = j->c->arena;
+    int64_t tenant;
+    struct store_conn *conn = api_reader(j->c, &tenant);
+    enum err err = conn ? OK : error_set(e, ERR_UNAVAILABLE, "no reader");
+    for (size_t i = 0; !err && i < n; i++) {
+        struct entity_row row;
+        err = repo_get(conn, a, tenant, v[i]->id, &row, e);
+        here[i] = err ? NULL : json_parse(a, row.doc, &JSON_DEFAULT, e);
+        if (here[i] && api_expired(j->c, here[i]))
+            here[i] = NULL;
+        err = err == ERR_NOT_FOUND ? OK : err;
+    }
+    if (conn)
+        store_read_done(conn);
+    return err;
+}
+
+static enum err fetch_some(struct api_join *j, struct api_linked *const *v, size_t n,
+                           struct error *e)
+{
+    struct arena *a = j->c->arena;
+    const struct json **here = ARENA_ARRAY(a, const struct json *, n);
+    struct str *ids = ARENA_ARRAY(a, struct str, n);
+    struct distribute *d = ARENA_NEW(a, struct distribute);
+    bool failed;
+    j->loaded += n;
+    if (j->loaded > (size_t)j->c->link->options.page_max)
+        return error_set(e, ERR_TOO_MANY, "more than %lld linked entities",
+                         (long long)j->c->link->options.page_max);
+    if (fetch_here(j, v, n, here, e))
+        return e->code;
+    for (size_t i = 0; i < n; i++)
+        ids[i] = v[i]->id;
+    *d = (struct distribute){.c = j->c,
+                             .kind = DISTRIBUTE_IDS,
+                             .tenant = j->tenant,
+                             .ask = {.op = REG_QUERY_ENTITY | REG_QUERY_BATCH,
+                                     .ids = ids,
+                                     .n_ids = n}};
+    bool loops = forward_came_back(j->c, &failed); /* who sent this asks those themselves */
+    failed = false;
+    bool others = !loops && distribute_begin(d, &failed);
+    if (failed)
+        return error_set(e, ERR_UNAVAILABLE, "sources of linked entities cannot be looked up");
+    if (others)
+        distribute_wait(d);
+    for (size_t i = 0; i < n; i++) {
+        const struct json *whole = others ? distribute_whole(d, a, ids[i], here[i]) : here[i];
+        if (whole)
+            map_put(&j->fetched, ids[i], (void *)(uintptr_t)whole);
+    }
+    if (others)
+        distribute_end(d);
+    return OK;
+}
+
+enum err api_join_fetch(struct api_join *j, const struct json *const *entities, size_t n,
+                        struct error *e)
+{
+    struct api_join walk = {.c = j->c, .level = j->level};
+    enum err err = OK;
+    walk.contained = j->contained;
+    walk.n_contained = j->n_contained;
+    for (size_t i = 0; i < n; i++)
+        api_join_note(&walk, entities[i]);
+    for (size_t from = 0, to; !err && from < walk.queue.n; from = to) {
+        struct api_linked **v = ARENA_ARRAY(j->c->arena, struct api_linked *, walk.queue.n - from);
+        to = walk.queue.n;
+        for (size_t i = from; i < to; i++)
+            v[i - from] = walk.queue.v[i];
+        err = fetch_some(j, v, to - from, e);
+        for (size_t i = 0; !err && i < to - from; i++) {
+            const struct json *stored = map_get(&j->fetched, v[i]->id);
+            if (stored)
+                enqueue_links(&walk, stored, v[i]->level, v[i]->pick, v[i]->omit);
+        }
+    }
+    for (size_t i = 0; !err && i < n; i++) /* they may link to each other */
+        if (!map_get(&j->fetched, entity_id(entities[i])))
+            map_put(&j->fetched, entity_id(entities[i]), (void *)(uintptr_t)entities[i]);
+    map_release(&walk.given);
+    return err;
+}
+
 static enum err load_for_q(void *ctx, struct str id, const struct json **stored, struct error *e)
 {
     struct api_join *j = ctx;
@@ -359,4 +457,5 @@ void api_join_release(struct api_join *j)
 {
     arena_release(&j->linked);
     map_release(&j->given);
+    map_release(&j->fetched);
 }

@@ -22,6 +22,8 @@ struct api_join {
     struct store_conn *conn; /* set before use, with tenant */
     int64_t tenant;
     size_t loaded;
+    bool remote;        /* others may have what is linked to: api_join_fetch() comes first */
+    struct map fetched; /* id -> stored form: what is linked to, when remote */
     struct query_linker linker;
     struct arena linked; /* what the linker loaded */
     struct map given;    /* flat: ids of entities that were or will be given */
@@ -36,6 +38,13 @@ bool api_join_read(struct api *c, const struct json *body, struct api_join *j);
 /* Where q finds linked entities; conn and tenant must be set. It belongs to j, as does its arena.
  */
 const struct query_linker *api_join_linker(struct api_join *j);
+/*
+ * Everything that n entities link to, as deep as is asked, from here and from context sources: one
+ * question to all of them for each level. For remote ones, before anything is written; on a pool
+ * thread, without a reader.
+ */
+enum err api_join_fetch(struct api_join *j, const struct json *const *entities, size_t n,
+                        struct error *e);
 /* Appends the entity with what it links to inside. */
 enum err api_join_inline(struct api_join *j, struct buf *out, const struct json *stored,
                          const struct entity_view *v, struct error *e);

@@ -36,6 +36,7 @@ struct page {
     bool map_only;                      /* the map is the answer */
     struct str made;                    /* its id */
     bool slow;                          /* on a pool thread: nobody else is asked */
+    VEC(const struct json *) waiting;   /* for what they link to: shown in the end */
     VEC(struct entity_map_entry) found; /* for a map that is made */
     int64_t last;
     bool more;
@@ -158,8 +159,26 @@ static const struct json *known_types(void *ctx, const struct entity_row *row, s
     return json_parse(a, types, &JSON_DEFAULT, NULL);
 }
 
+/* A tree that lives as long as the call. */
+static const struct json *copied(struct arena *a, const struct json *stored)
+{
+    struct buf text = BUF_INIT;
+    json_write(&text, stored);
+    const struct json *copy = json_parse(a, buf_dup(&text, a), &JSON_DEFAULT, NULL);
+    buf_release(&text);
+    return copy;
+}
+
 static void show(struct page *p, const struct entity_row *row, const struct json *stored)
 {
+    if (p->join.remote) {
+        const struct json *kept = copied(p->c->arena, stored);
+        if (kept)
+            *vec_push(p->c->arena, &p->waiting) = kept;
+        p->given++;
+        p->last = row->eid;
+        return;
+    }
     if (p->given++)
         buf_char(&p->out, ',');
     p->last = row->eid;
@@ -348,12 +367,36 @@ static void begin_page(struct page *p, struct store_conn *conn, int64_t tenant)
     p->select.query.linker = api_join_linker(&p->join);
 }
 
+/* With what sources know of the linked entities. No reader is held while they are asked. */
+static enum err show_waiting(struct page *p, struct error *e)
+{
+    enum err err = api_join_fetch(&p->join, p->waiting.v, p->waiting.n, e);
+    for (size_t i = 0; !err && i < p->waiting.n; i++) {
+        if (i)
+            buf_char(&p->out, ',');
+        if (p->join.kind == JOIN_INLINE) {
+            err = api_join_inline(&p->join, &p->out, p->waiting.v[i], &p->view, e);
+            continue;
+        }
+        entity_write(&p->out, p->c->arena, p->waiting.v[i], &p->view);
+        api_join_note(&p->join, p->waiting.v[i]);
+    }
+    return err;
+}
+
 static void end_page(struct page *p, uint64_t count, enum err err, struct error *e)
 {
     size_t linked;
+    if (p->join.remote) {
+        store_read_done(p->join.conn);
+        p->join.conn = NULL;
+        if (!err)
+            err = show_waiting(p, e);
+    }
     if (!err && p->join.kind == JOIN_FLAT)
         err = api_join_flush(&p->join, &p->out, &p->view, &linked, e);
-    store_read_done(p->join.conn);
+    if (p->join.conn)
+        store_read_done(p->join.conn);
     if (!err) {
         answer(p, count);
     } else {
@@ -603,6 +646,7 @@ static bool go_elsewhere(struct page *p, struct store_conn *conn, int64_t tenant
         return true;
     }
     p->whole = d;
+    p->join.remote = p->join.kind != JOIN_NONE;
     if (p->after) { /* a page of a query that was not distributed yet */
         p->offset = p->position;
         p->after = 0;
@@ -645,7 +689,10 @@ static enum http_answer query(struct page *p)
     if (!p->slow && go_elsewhere(p, conn, tenant, &out))
         return out;
     int64_t began = clock_steady(c->link->clock);
-    bool wait = p->map.make || long_queries_expected(c->link->long_queries, tenant, began);
+    p->join.remote = p->join.kind != JOIN_NONE && !p->select.local &&
+                     registrations_any(c->link->registrations, tenant);
+    bool wait = p->map.make || p->join.remote ||
+                long_queries_expected(c->link->long_queries, tenant, began);
     if (wait && !p->slow && !p->ordered.order) {
         store_read_done(conn);
         return later(p);

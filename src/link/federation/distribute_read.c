@@ -13,6 +13,7 @@
 #include "entity_map.h"
 #include "link/access.h"
 #include "subscription_impl.h"
+#include <pthread.h>
 #include <stdlib.h>
 
 enum { PAGE = 1000, ENTITIES_MAX = 10000, ROUNDS_MAX = 24, URL_MAX = 6000, BYTES_MAX = 64 << 20 };
@@ -44,7 +45,7 @@ static void choose_context(struct distribute *d, struct distribute_source *s)
         s->ctx = ld_core();
         s->context = S(LD_CORE_URL);
     }
-    s->filters = !d->split && s->ctx == d->c->ctx;
+    s->filters = !d->split && d->kind == DISTRIBUTE_QUERY && s->ctx == d->c->ctx;
 }
 
 /* A map that was given says which sources count (clauses 5.7.1.4, 5.7.2.4). */
@@ -54,6 +55,12 @@ static bool is_in_map(const struct distribute *d, const struct registration *reg
     for (size_t i = 0; !in && i < d->map->n_sources; i++)
         in = str_eq(d->map->sources[i], reg->id);
     return in;
+}
+
+/* A source refuses a query by ids alone (clause 5.7.2.4). */
+static bool too_wide(const struct distribute *d, const struct reg_part *part)
+{
+    return d->kind == DISTRIBUTE_IDS && !part->n_types && !part->n_attrs;
 }
 
 static void choose_map(struct distribute *d, struct distribute_source *s)
@@ -72,7 +79,7 @@ static void list_sources(struct distribute *d)
     for (size_t i = 0; i < d->n_parts; i++)
         for (size_t k = 0; k < d->parts[i].n; k++) {
             const struct reg_part *part = &d->parts[i].v[k];
-            if (!part->supported || !is_in_map(d, part->reg))
+            if (!part->supported || !is_in_map(d, part->reg) || too_wide(d, part))
                 continue;
             struct distribute_source *s = &d->sources[d->n_sources++];
             s->part = part;
@@ -203,6 +210,11 @@ static const struct json *asked_body(const struct distribute *d)
     return d->select ? d->select->body : NULL;
 }
 
+static struct str asked_param(const struct distribute *d, const char *name)
+{
+    return d->kind == DISTRIBUTE_IDS ? STR_NONE : request_query(d->c->req, name);
+}
+
 static const struct json *asked_entity(const struct distribute *d, size_t selector)
 {
     const struct json *list = json_get(asked_body(d), S("entities"));
@@ -214,7 +226,7 @@ static struct str asked_types(const struct distribute *d, const struct distribut
 {
     struct arena *a = d->c->arena;
     struct str text = asked_body(d) ? json_text(json_get(asked_entity(d, s->selector), S("type")))
-                                    : request_query(d->c->req, "type");
+                                    : asked_param(d, "type");
     if (!text.n || str_eq(text, S("*")) || s->ctx == d->c->ctx)
         return str_eq(text, S("*")) ? STR_NONE : text;
     return sub_map_names(a, sub_map_names(a, text, d->c->ctx, ld_expand), s->ctx, ld_compact);
@@ -231,7 +243,7 @@ static struct str types_of(const struct distribute *d, const struct distribute_s
 static struct str asked_pattern(const struct distribute *d, size_t selector)
 {
     return asked_body(d) ? json_text(json_get(asked_entity(d, selector), S("idPattern")))
-                         : request_query(d->c->req, "idPattern");
+                         : asked_param(d, "idPattern");
 }
 
 struct str distribute_pattern(const struct distribute *d)
@@ -287,7 +299,7 @@ static struct str entity_target(struct distribute *d, const struct distribute_so
         distribute_param(&b, "idPattern", pattern_of(d, s));
     }
     distribute_param(&b, "attrs", joined(a, attrs, n_attrs));
-    for (size_t i = 0; d->kind == DISTRIBUTE_QUERY && s->filters && i < FILTERS; i++)
+    for (size_t i = 0; s->filters && i < FILTERS; i++)
         distribute_param(&b, filter_names[i], asked_text(d, filter_names[i]));
     put_paging(d, s, &b);
     struct str out = buf_dup(&b, a);
@@ -362,7 +374,7 @@ static struct forward request_of(struct distribute *d, struct distribute_source 
 {
     struct registration *reg = s->part->reg;
     bool get = (reg->operations & (REG_QUERY_ENTITY | REG_RETRIEVE_ENTITY)) != 0;
-    bool batch = d->kind == DISTRIBUTE_QUERY && (reg->operations & REG_QUERY_BATCH);
+    bool batch = d->kind != DISTRIBUTE_RETRIEVE && (reg->operations & REG_QUERY_BATCH);
     bool posted = d->select && d->select->body;
     struct forward f = {.reg = reg,
                         .method = "GET",
@@ -581,6 +593,39 @@ static void find_doubts(struct distribute *d)
 
 static enum http_answer answered(struct api *c, struct forward *f, size_t n, void *ctx);
 
+struct patience {
+    pthread_mutex_t lock;
+    pthread_cond_t done;
+    bool over;
+};
+
+static void over(void *ctx)
+{
+    struct patience *p = ctx;
+    pthread_mutex_lock(&p->lock);
+    p->over = true;
+    pthread_cond_signal(&p->done);
+    pthread_mutex_unlock(&p->lock);
+}
+
+/* The network's own thread tells: no other thread of the pool is needed. */
+static void wait_for(struct distribute *d, struct forward *f, size_t n)
+{
+    struct patience p = {.over = false};
+    struct forward_cause cause;
+    pthread_mutex_init(&p.lock, NULL);
+    pthread_cond_init(&p.done, NULL);
+    forward_cause_of(d->c, &cause);
+    d->c->forward_until = cause.deadline;
+    forward_start(d->c->link, d->c->arena, &cause, f, n, over, &p);
+    pthread_mutex_lock(&p.lock);
+    while (!p.over)
+        pthread_cond_wait(&p.done, &p.lock);
+    pthread_mutex_unlock(&p.lock);
+    pthread_cond_destroy(&p.done);
+    pthread_mutex_destroy(&p.lock);
+}
+
 static enum http_answer ask_those(struct distribute *d,
                                   bool (*due)(const struct distribute_source *))
 {
@@ -592,7 +637,10 @@ static enum http_answer ask_those(struct distribute *d,
             f[n] = request_of(d, &d->sources[i]);
             d->asked[n++] = i;
         }
-    return forward_all(d->c, f, n, answered, d);
+    if (!d->wait)
+        return forward_all(d->c, f, n, answered, d);
+    wait_for(d, f, n);
+    return answered(d->c, f, n, d); /* a few rounds deep, at most ROUNDS_MAX */
 }
 
 static bool is_new(const struct distribute_source *s)
@@ -644,11 +692,18 @@ static enum http_answer answered(struct api *c, struct forward *f, size_t n, voi
         return ask_those(d, has_more);
     if (doubt_again(d))
         return ask_those(d, is_new);
-    d->then(d);
+    if (!d->wait)
+        d->then(d);
     return HTTP_DONE;
 }
 
 enum http_answer distribute_go(struct distribute *d)
 {
     return ask_those(d, is_new);
+}
+
+void distribute_wait(struct distribute *d)
+{
+    d->wait = true;
+    ask_those(d, is_new);
 }

@@ -41,7 +41,11 @@ const struct json *merge_versions(struct arena *a, const struct merge_version *v
 
 /* --- asking --- */
 
-enum distribute_kind { DISTRIBUTE_RETRIEVE, DISTRIBUTE_QUERY };
+enum distribute_kind {
+    DISTRIBUTE_RETRIEVE,
+    DISTRIBUTE_QUERY,
+    DISTRIBUTE_IDS /* entities by id alone, whatever the call itself asks */
+};
 struct entity_map_use;
 
 /* What one source is asked, and has answered so far. */
@@ -84,6 +88,7 @@ struct distribute {
     VEC(struct distribute_entity *) entities;
     size_t *asked; /* sources of the requests on their way */
     size_t bytes;  /* of answers */
+    bool wait;     /* distribute_wait() */
     /* On a pool thread, with everything that was answered; must call distribute_end(). */
     void (*then)(struct distribute *d);
     void *ctx;
@@ -106,6 +111,11 @@ bool distribute_begin(struct distribute *d, bool *failed);
 struct str distribute_pattern(const struct distribute *d);
 /* Ask them; returns what the handler returns. */
 enum http_answer distribute_go(struct distribute *d);
+/*
+ * The same for somebody on a pool thread who waits: when it returns all have answered or run out
+ * of time, which is that of all that the call asks. then() is not called. Hold no reader meanwhile.
+ */
+void distribute_wait(struct distribute *d);
 /* The entity of an id from what is here (NULL: nothing) and from the sources; NULL: nothing. */
 const struct json *distribute_whole(struct distribute *d, struct arena *a, struct str id,
                                     const struct json *local);
