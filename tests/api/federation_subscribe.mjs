@@ -53,6 +53,48 @@ test('update and deletion follow', async () => {
     await eventually(async () => (await copies(there)).length === 0);
 });
 
+test('split entities: what a source tells is put together with all the rest, then conditions count (clause 5.8.6)', async () => {
+    const id = 'urn:ngsi-ld:Subscription:t1', tank = 'urn:x:tank:1', P = (value) => ({ type: 'Property', value });
+    const regs = [await register(here, there.city.url, { type: 'Tank' }, { operations }), await register(here, beyond.city.url, { type: 'Tank' }, { operations: ['retrieveOps'] })];
+    await here.create({ id: tank, type: 'Tank', limit: P(5) });
+    await beyond.create({ id: tank, type: 'Tank', keeper: P('me') });
+    const q = 'level>10;limit==5;keeper=="me"';
+    assert.equal((await here.post('/subscriptions', subscription(id, { entities: [{ type: 'Tank' }], q, splitEntities: true, notificationTrigger: ['attributeCreated', 'attributeUpdated', 'entityDeleted'], notification: { attributes: ['level', 'limit'], format: 'keyValues', endpoint: { uri: `${receiver.url}/t1` } } }))).status, 201);
+    const [copy] = await eventually(async () => { const all = await copies(there); return all.length && all; });
+    assert.deepEqual([copy.q, copy.notification.attributes], [undefined, undefined], 'a part does not meet conditions by itself');
+    await there.create({ id: tank, type: 'Tank', level: P(3) });
+    await there.patch(`/entities/${tank}/attrs`, { level: 11 });
+    await eventually(() => told(id).length === 1);
+    assert.deepEqual(told(id)[0], { id: tank, type: 'Tank', level: 11, limit: 5 });
+    await beyond.patch(`/entities/${tank}/attrs`, { keeper: 'you' });
+    await there.patch(`/entities/${tank}/attrs`, { level: 12 });
+    await beyond.patch(`/entities/${tank}/attrs`, { keeper: 'me' });
+    await there.patch(`/entities/${tank}/attrs`, { level: 13 });
+    await eventually(() => told(id).some((e) => e.level === 13));
+    assert.ok(told(id).length <= 3, 'each change once');
+    await there.delete(`/entities/${tank}`);
+    await eventually(() => told(id).some((e) => e.deletedAt));
+    // the other way: q goes along again, and is taken away when it goes
+    assert.equal((await here.patch(`/subscriptions/${id}`, { splitEntities: false })).status, 204);
+    await eventually(async () => (await copies(there))[0]?.q === q);
+    assert.equal((await here.patch(`/subscriptions/${id}`, { q: 'urn:ngsi-ld:null' })).status, 204);
+    await eventually(async () => (await copies(there))[0]?.q === undefined);
+    assert.equal((await here.delete(`/subscriptions/${id}`)).status, 204);
+    await eventually(async () => (await copies(there)).length === 0);
+    for (const reg of regs) await here.delete(`/csourceRegistrations/${reg}`);
+});
+
+test('csf says which sources a subscription is about', async () => {
+    const id = 'urn:ngsi-ld:Subscription:c1';
+    const regs = [await register(here, there.city.url, { type: 'Well' }, { operations, owner: 'town' }), await register(here, beyond.city.url, { type: 'Well' }, { operations, owner: 'firm' })];
+    assert.equal((await here.post('/subscriptions', subscription(id, { entities: [{ type: 'Well' }], csf: 'owner=="firm"' }))).status, 201);
+    await eventually(async () => (await copies(beyond)).length === 1);
+    assert.equal((await copies(there)).length, 0);
+    assert.equal((await here.delete(`/subscriptions/${id}`)).status, 204);
+    await eventually(async () => (await copies(beyond)).length === 0);
+    for (const reg of regs) await here.delete(`/csourceRegistrations/${reg}`);
+});
+
 test('a source that comes later, and one that goes', async () => {
     const id = 'urn:ngsi-ld:Subscription:s2';
     assert.equal((await here.post('/subscriptions', subscription(id, { entities: [{ type: 'Gate' }] }))).status, 201);

@@ -57,10 +57,11 @@ static bool is_in_map(const struct distribute *d, const struct registration *reg
     return in;
 }
 
-/* A source refuses a query by ids alone (clause 5.7.2.4). */
-static bool too_wide(const struct distribute *d, const struct reg_part *part)
+/* A source refuses a query by ids alone (clause 5.7.2.4); one may be left out. */
+static bool passed_over(const struct distribute *d, const struct reg_part *part)
 {
-    return d->kind == DISTRIBUTE_IDS && !part->n_types && !part->n_attrs;
+    return (d->kind == DISTRIBUTE_IDS && !part->n_types && !part->n_attrs) ||
+           (d->but.n && str_eq(part->reg->id, d->but));
 }
 
 static void choose_map(struct distribute *d, struct distribute_source *s)
@@ -79,7 +80,7 @@ static void list_sources(struct distribute *d)
     for (size_t i = 0; i < d->n_parts; i++)
         for (size_t k = 0; k < d->parts[i].n; k++) {
             const struct reg_part *part = &d->parts[i].v[k];
-            if (!part->supported || !is_in_map(d, part->reg) || too_wide(d, part))
+            if (!part->supported || !is_in_map(d, part->reg) || passed_over(d, part))
                 continue;
             struct distribute_source *s = &d->sources[d->n_sources++];
             s->part = part;
@@ -446,6 +447,11 @@ static void keep_version(struct distribute *d, size_t source, const struct json 
     *vec_push(a, &d->versions) = (struct distribute_version){entity, source, false};
 }
 
+static const struct access_view *view_of(const struct distribute *d)
+{
+    return d->unseen ? NULL : access_view(d->c->link->access, access_asks(d->c->req), d->tenant);
+}
+
 static enum err take_entity(struct distribute *d, size_t source, const struct json *payload,
                             struct error *e)
 {
@@ -460,9 +466,7 @@ static enum err take_entity(struct distribute *d, size_t source, const struct js
         return e->code;
     if (d->kind == DISTRIBUTE_RETRIEVE && !str_eq(entity_id(entity), d->id))
         return error_set(e, ERR_INVALID, "it is another entity");
-    entity = covered(d->c->arena, s->part, entity);
-    entity = access_see(access_view(d->c->link->access, access_asks(d->c->req), d->tenant),
-                        d->c->arena, entity);
+    entity = access_see(view_of(d), d->c->arena, covered(d->c->arena, s->part, entity));
     if (entity)
         keep_version(d, source, entity);
     return OK;
@@ -561,10 +565,7 @@ const struct json *distribute_whole(struct distribute *d, struct arena *a, struc
     struct merge_version *v = ARENA_ARRAY(a, struct merge_version, x ? x->versions.n + 1 : 1);
     size_t n = versions_of(d, x, local, v);
     const struct json *whole = merge_versions(a, v, n, d->ask.now, NULL, NULL);
-    return whole && x
-               ? access_see(access_view(d->c->link->access, access_asks(d->c->req), d->tenant), a,
-                            whole)
-               : whole;
+    return whole && x ? access_see(view_of(d), a, whole) : whole;
 }
 
 /* Would the system's times decide between values that differ? */

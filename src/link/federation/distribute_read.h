@@ -86,9 +86,11 @@ struct distribute {
     VEC(struct distribute_version) versions;
     struct map by_id; /* id -> struct distribute_entity */
     VEC(struct distribute_entity *) entities;
-    size_t *asked; /* sources of the requests on their way */
-    size_t bytes;  /* of answers */
-    bool wait;     /* distribute_wait() */
+    size_t *asked;  /* sources of the requests on their way */
+    size_t bytes;   /* of answers */
+    bool wait;      /* distribute_wait() */
+    bool unseen;    /* nothing is hidden: the caller looks at what may be seen */
+    struct str but; /* id of a registration that is not asked; absent: none */
     /* On a pool thread, with everything that was answered; must call distribute_end(). */
     void (*then)(struct distribute *d);
     void *ctx;

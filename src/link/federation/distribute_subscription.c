@@ -116,14 +116,21 @@ static struct json absolute(struct arena *a, const char *base, const struct json
     return json_v_array(items, v->n);
 }
 
-static struct json notification_of(struct pass *p, const struct json *shown, const struct copy *k)
+bool remote_sub_splits(const struct link *l, const struct json *doc)
 {
-    static const char kept[] = "attributes pick omit sysAttrs showChanges";
+    const struct json *split = json_get(doc, S("splitEntities"));
+    return split ? json_true(split) : l->options.split_entities;
+}
+
+static struct json notification_of(struct pass *p, const struct json *shown, const struct copy *k,
+                                   bool split)
+{
+    const char *kept = split ? "sysAttrs showChanges" : "attributes pick omit sysAttrs showChanges";
     struct arena *a = &p->arena;
     VEC(struct json_member) out = VEC_INIT;
     struct json_member *m = ARENA_ARRAY(a, struct json_member, 2);
     for (uint32_t i = 0; json_is(shown, JSON_OBJECT) && i < shown->n; i++)
-        if (api_among(S(kept), json_key(&shown->members[i])))
+        if (api_among(str_c(kept), json_key(&shown->members[i])))
             *vec_push(a, &out) = shown->members[i];
     m[0] = json_m(S("uri"), json_v_str(str_printf(a, "%s/federation/notified/%" STR_F, p->base,
                                                   STR_A(k->token))));
@@ -135,10 +142,12 @@ static struct json notification_of(struct pass *p, const struct json *shown, con
 
 /* The copy: what decides when there is something to tell, in the names of the subscription's own
  * context, because its q is written in them. How it is told to the subscriber stays here. */
-static struct str body_of(struct pass *p, const struct wanted *s, const struct copy *k)
+static struct str body_of(struct pass *p, const struct wanted *s, const struct copy *k, bool change)
 {
-    static const char kept[] = "type entities watchedAttributes notificationTrigger q geoQ scopeQ "
-                               "timeInterval expiresAt isActive lang datasetId";
+    static const char always[] = "type entities watchedAttributes notificationTrigger "
+                                 "timeInterval expiresAt isActive lang datasetId";
+    static const struct str conditions[] = {S_INIT("q"), S_INIT("geoQ"), S_INIT("scopeQ")};
+    bool split = remote_sub_splits(p->w->link, s->doc);
     struct arena *a = &p->arena;
     const struct ld_context *ctx = ld_core();
     struct str missing;
@@ -153,11 +162,18 @@ static struct str body_of(struct pass *p, const struct wanted *s, const struct c
     *vec_push(a, &out) = json_m(S("@context"), absolute(a, p->base, ld_context_json(ctx)));
     *vec_push(a, &out) = json_m(S("id"), json_v_str(k->remote));
     for (uint32_t i = 0; json_is(shown, JSON_OBJECT) && i < shown->n; i++)
-        if (api_among(S(kept), json_key(&shown->members[i])))
+        if (api_among(S(always), json_key(&shown->members[i])))
             *vec_push(a, &out) = shown->members[i];
+    for (size_t i = 0; i < sizeof(conditions) / sizeof(conditions[0]); i++) {
+        const struct json *v = split ? NULL : json_get(shown, conditions[i]);
+        if (v)
+            *vec_push(a, &out) = json_m(conditions[i], *v);
+        else if (change) /* it may have had one before */
+            *vec_push(a, &out) = json_m(conditions[i], json_v_str(S("urn:ngsi-ld:null")));
+    }
     *vec_push(a, &out) = json_m(S("jsonldContext"), json_v_str(S(LD_CORE_URL)));
     *vec_push(a, &out) =
-        json_m(S("notification"), notification_of(p, json_get(shown, S("notification")), k));
+        json_m(S("notification"), notification_of(p, json_get(shown, S("notification")), k, split));
     struct json body = json_v_object(out.v, out.n);
     return json_to_text(a, &body);
 }
@@ -172,7 +188,7 @@ static void add_job(struct pass *p, struct job j, const struct wanted *s)
     } else {
         f.method = j.kind == JOB_MAKE ? "POST" : "PATCH";
         f.target = j.kind == JOB_MAKE ? S(SUBSCRIPTIONS) : path;
-        f.body = body_of(p, s, j.copy);
+        f.body = body_of(p, s, j.copy, j.kind == JOB_CHANGE);
         f.via = s->via;
         j.modified = s->modified;
     }
@@ -237,11 +253,23 @@ static void want(struct pass *p, const struct wanted *s, struct registration *re
         add_job(p, j, s);
 }
 
+/* Which sources its owner wants to hear of; NULL: all. */
+static const struct query_node *csf_of(struct pass *p, const struct wanted *s)
+{
+    struct arena *a = &p->arena;
+    const struct ld_context *ctx = ld_core();
+    struct str missing, csf = json_text(json_get(s->doc, S("csf")));
+    if (ld_context_get(p->w->link->contexts, a, s->context, &ctx, &missing, NULL))
+        ctx = ld_core();
+    return csf.n ? query_parse_q(a, csf, ctx, NULL, 0, &QUERY_DEFAULT, &p->error) : NULL;
+}
+
 static void compare(struct pass *p, const struct wanted *s)
 {
     struct link *l = p->w->link;
     const struct json *entities = json_get(s->doc, S("entities"));
     uint32_t n = json_is(entities, JSON_ARRAY) && entities->n ? entities->n : 1;
+    const struct query_node *csf = csf_of(p, s);
     for (uint32_t i = 0; i < n && is_active(p, s->doc); i++) {
         const struct json *sel = json_is(entities, JSON_ARRAY) ? json_at(entities, i) : NULL;
         struct reg_parts parts;
@@ -262,6 +290,7 @@ static void compare(struct pass *p, const struct wanted *s)
         }
         ask.id_pattern = json_text(json_get(sel, S("idPattern")));
         take_names(&p->arena, json_get(s->doc, S("watchedAttributes")), &ask.attrs, &ask.n_attrs);
+        ask.csf = csf;
         if (registrations_match(l->registrations, &p->arena, &ask, &parts, &p->error))
             continue;
         for (size_t k = 0; k < parts.n; k++)
@@ -269,6 +298,8 @@ static void compare(struct pass *p, const struct wanted *s)
                 want(p, s, parts.v[k].reg);
         registrations_release(&parts);
     }
+    if (csf)
+        query_q_release(csf);
 }
 
 static void read_wanted(struct store_conn *c, struct pass *p)

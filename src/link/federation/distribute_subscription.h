@@ -15,6 +15,10 @@
  * answered; the follower gives it to that subscription alone. So it is as lasting and as ordered as
  * what happens here.
  *
+ * Where entities may be split (splitEntities, else link.split_entities) a copy has no conditions on
+ * what entities hold, nor does it leave attributes out: what a source tells is put together with
+ * what is here and at the other sources, and the conditions are looked at then.
+ *
  * A subscription that came through other brokers keeps their Via: no copy goes back to them.
  */
 #ifndef LINK_DISTRIBUTE_SUBSCRIPTION_H
@@ -28,6 +32,8 @@ struct remote_subs *remote_subs_new(struct link *l);
 void remote_subs_free(struct remote_subs *w); /* waits for what is on its way */
 void remote_subs_routes(struct link *l, struct router *r);
 
+/* May its entities be split over sources? */
+bool remote_sub_splits(const struct link *l, const struct json *doc);
 /* A subscription was written by the call. Any thread. */
 void remote_subs_poke(struct api *c);
 /* In the transaction that makes a subscription: remember the call's Via header. */
