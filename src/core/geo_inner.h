@@ -9,6 +9,40 @@
 #define GEOS_USE_ONLY_R_API
 #include <geos_c.h>
 
+/* --- geo_geos.c: GEOS, loaded when it is first needed --- */
+
+#define GEO_GEOS_FUNCTIONS(X)                                                                      \
+    X(GEOSCoordSeq_copyFromBuffer_r)                                                               \
+    X(GEOSEquals_r)                                                                                \
+    X(GEOSFree_r)                                                                                  \
+    X(GEOSGeomGetX_r)                                                                              \
+    X(GEOSGeomGetY_r)                                                                              \
+    X(GEOSGeom_createCollection_r)                                                                 \
+    X(GEOSGeom_createLineString_r)                                                                 \
+    X(GEOSGeom_createLinearRing_r)                                                                 \
+    X(GEOSGeom_createPointFromXY_r)                                                                \
+    X(GEOSGeom_createPolygon_r)                                                                    \
+    X(GEOSGeom_destroy_r)                                                                          \
+    X(GEOSGetCentroid_r)                                                                           \
+    X(GEOSPrepare_r)                                                                               \
+    X(GEOSPreparedContains_r)                                                                      \
+    X(GEOSPreparedCovers_r)                                                                        \
+    X(GEOSPreparedGeom_destroy_r)                                                                  \
+    X(GEOSPreparedIntersects_r)                                                                    \
+    X(GEOSPreparedOverlaps_r)                                                                      \
+    X(GEOSPreparedWithin_r)                                                                        \
+    X(GEOS_finish_r)                                                                               \
+    X(GEOS_init_r)                                                                                 \
+    X(GEOSisValidDetail_r)
+struct geo_geos {
+#define X(name) __typeof__(name) *name;
+    GEO_GEOS_FUNCTIONS(X)
+#undef X
+};
+extern struct geo_geos geo_geos; /* filled by geo_geos_init(), constant from then on */
+/* A context, to be ended with GEOS_finish_r(). NULL: GEOS is not installed. Any thread. */
+GEOSContextHandle_t geo_geos_init(void);
+
 /*
  * Parts of one kind as a GEOS geometry that the caller destroys: n parts of a multi kind, or the
  * one part of a single kind. Not for GEO_COLLECTION, which the exact relations do not know. NULL

@@ -23,7 +23,7 @@ enum geo_kind geo_multi(enum geo_kind part)
 
 static GEOSCoordSequence *ring_to_geos(GEOSContextHandle_t ctx, const struct geo_ring *ring)
 {
-    return GEOSCoordSeq_copyFromBuffer_r(ctx, ring->xy, (unsigned)ring->n, 0, 0);
+    return geo_geos.GEOSCoordSeq_copyFromBuffer_r(ctx, ring->xy, (unsigned)ring->n, 0, 0);
 }
 
 static GEOSGeometry *polygon_to_geos(GEOSContextHandle_t ctx, const struct geo_part *part)
@@ -34,17 +34,17 @@ static GEOSGeometry *polygon_to_geos(GEOSContextHandle_t ctx, const struct geo_p
     size_t n = 0;
     for (; n < part->n; n++) {
         GEOSCoordSequence *seq = ring_to_geos(ctx, &part->rings[n]);
-        rings[n] = seq ? GEOSGeom_createLinearRing_r(ctx, seq) : NULL;
+        rings[n] = seq ? geo_geos.GEOSGeom_createLinearRing_r(ctx, seq) : NULL;
         if (!rings[n]) {
             goto out;
         }
     }
     /* takes the rings, also when it fails */
-    polygon = GEOSGeom_createPolygon_r(ctx, rings[0], rings + 1, (unsigned)(n - 1));
+    polygon = geo_geos.GEOSGeom_createPolygon_r(ctx, rings[0], rings + 1, (unsigned)(n - 1));
     n = 0;
 out:
     while (n > 0) {
-        GEOSGeom_destroy_r(ctx, rings[--n]);
+        geo_geos.GEOSGeom_destroy_r(ctx, rings[--n]);
     }
     arena_release(&a);
     return polygon;
@@ -53,13 +53,14 @@ out:
 static GEOSGeometry *part_to_geos(GEOSContextHandle_t ctx, const struct geo_part *part)
 {
     if (part->kind == GEO_POINT) {
-        return GEOSGeom_createPointFromXY_r(ctx, part->rings[0].xy[0], part->rings[0].xy[1]);
+        return geo_geos.GEOSGeom_createPointFromXY_r(ctx, part->rings[0].xy[0],
+                                                     part->rings[0].xy[1]);
     }
     if (part->kind == GEO_POLYGON) {
         return polygon_to_geos(ctx, part);
     }
     GEOSCoordSequence *seq = ring_to_geos(ctx, &part->rings[0]);
-    return seq ? GEOSGeom_createLineString_r(ctx, seq) : NULL;
+    return seq ? geo_geos.GEOSGeom_createLineString_r(ctx, seq) : NULL;
 }
 
 GEOSGeometry *geo_to_geos(GEOSContextHandle_t ctx, enum geo_kind kind, const struct geo_part *parts,
@@ -81,11 +82,11 @@ GEOSGeometry *geo_to_geos(GEOSContextHandle_t ctx, enum geo_kind kind, const str
             goto out;
         }
     }
-    whole = GEOSGeom_createCollection_r(ctx, type, all, (unsigned)n); /* takes the parts */
+    whole = geo_geos.GEOSGeom_createCollection_r(ctx, type, all, (unsigned)n); /* takes the parts */
     made = 0;
 out:
     while (made > 0) {
-        GEOSGeom_destroy_r(ctx, all[--made]);
+        geo_geos.GEOSGeom_destroy_r(ctx, all[--made]);
     }
     arena_release(&a);
     return whole;
@@ -279,14 +280,16 @@ static enum err check_validity(struct reader *r, enum geo_kind kind, const struc
     char *reason = NULL;
     GEOSGeometry *where = NULL;
     enum err err = OK;
-    r->geos = r->geos ? r->geos : GEOS_init_r();
+    r->geos = r->geos ? r->geos : geo_geos_init();
+    if (!r->geos)
+        return fail(r, ERR_UNAVAILABLE, "polygons cannot be checked: GEOS is not installed");
     GEOSGeometry *g = geo_to_geos(r->geos, kind, parts, n);
-    if (!g || GEOSisValidDetail_r(r->geos, g, 0, &reason, &where) != 1) {
+    if (!g || geo_geos.GEOSisValidDetail_r(r->geos, g, 0, &reason, &where) != 1) {
         char what[PATH_TEXT];
         double lon = 0, lat = 0;
         if (where) {
-            GEOSGeomGetX_r(r->geos, where, &lon);
-            GEOSGeomGetY_r(r->geos, where, &lat);
+            geo_geos.GEOSGeomGetX_r(r->geos, where, &lon);
+            geo_geos.GEOSGeomGetY_r(r->geos, where, &lat);
         }
         struct buf text = BUF_INIT;
         buf_printf(&text, "not a valid polygon: %s near [%.7g, %.7g]",
@@ -297,9 +300,9 @@ static enum err check_validity(struct reader *r, enum geo_kind kind, const struc
         buf_release(&text);
         err = fail(r, ERR_INVALID, what);
     }
-    GEOSFree_r(r->geos, reason);
-    GEOSGeom_destroy_r(r->geos, where);
-    GEOSGeom_destroy_r(r->geos, g);
+    geo_geos.GEOSFree_r(r->geos, reason);
+    geo_geos.GEOSGeom_destroy_r(r->geos, where);
+    geo_geos.GEOSGeom_destroy_r(r->geos, g);
     return err;
 }
 
@@ -359,7 +362,7 @@ static enum err read_collection(struct reader *r, const struct json *geometry)
 static const struct geo *finish(struct reader *r, enum geo_kind kind, enum err err)
 {
     if (r->geos) {
-        GEOS_finish_r(r->geos);
+        geo_geos.GEOS_finish_r(r->geos);
     }
     if (err) {
         return NULL;

@@ -45,7 +45,7 @@ static bool add_piece(struct geo_test *t, enum geo_kind kind, const struct geo_p
 {
     struct piece *piece = &t->pieces[t->n_pieces];
     piece->g = geo_to_geos(t->geos, kind, parts, n);
-    piece->prepared = piece->g ? GEOSPrepare_r(t->geos, piece->g) : NULL;
+    piece->prepared = piece->g ? geo_geos.GEOSPrepare_r(t->geos, piece->g) : NULL;
     t->n_pieces++;
     return piece->prepared != NULL;
 }
@@ -54,7 +54,9 @@ static enum err prepare_exact(struct geo_test *t, struct error *e)
 {
     const struct geo *g = t->reference;
     bool ok = true;
-    t->geos = GEOS_init_r();
+    t->geos = geo_geos_init();
+    if (!t->geos)
+        return error_set(e, ERR_UNAVAILABLE, "geometry: GEOS is not installed");
     if (g->kind != GEO_COLLECTION) {
         t->pieces = ARENA_NEW(&t->own, struct piece);
         ok = add_piece(t, g->kind, g->parts, g->n);
@@ -106,11 +108,11 @@ void geo_test_free(struct geo_test *t)
         return;
     }
     for (size_t i = 0; i < t->n_pieces; i++) {
-        GEOSPreparedGeom_destroy_r(t->geos, t->pieces[i].prepared);
-        GEOSGeom_destroy_r(t->geos, t->pieces[i].g);
+        geo_geos.GEOSPreparedGeom_destroy_r(t->geos, t->pieces[i].prepared);
+        geo_geos.GEOSGeom_destroy_r(t->geos, t->pieces[i].g);
     }
     if (t->geos) {
-        GEOS_finish_r(t->geos);
+        geo_geos.GEOS_finish_r(t->geos);
     }
     arena_release(&t->scratch);
     arena_release(&t->own);
@@ -180,15 +182,15 @@ static bool piece_holds(struct geo_test *t, enum geo_relation r, const struct pi
 {
     switch (r) {
     case GEO_REL_WITHIN:
-        return GEOSPreparedContains_r(t->geos, piece->prepared, c) == 1;
+        return geo_geos.GEOSPreparedContains_r(t->geos, piece->prepared, c) == 1;
     case GEO_REL_CONTAINS:
-        return GEOSPreparedWithin_r(t->geos, piece->prepared, c) == 1;
+        return geo_geos.GEOSPreparedWithin_r(t->geos, piece->prepared, c) == 1;
     case GEO_REL_INTERSECTS:
-        return GEOSPreparedIntersects_r(t->geos, piece->prepared, c) == 1;
+        return geo_geos.GEOSPreparedIntersects_r(t->geos, piece->prepared, c) == 1;
     case GEO_REL_OVERLAPS:
-        return GEOSPreparedOverlaps_r(t->geos, piece->prepared, c) == 1;
+        return geo_geos.GEOSPreparedOverlaps_r(t->geos, piece->prepared, c) == 1;
     case GEO_REL_EQUALS:
-        return GEOSEquals_r(t->geos, c, piece->g) == 1;
+        return geo_geos.GEOSEquals_r(t->geos, c, piece->g) == 1;
     default:
         return false;
     }
@@ -202,15 +204,15 @@ static bool any_piece_holds(struct geo_test *t, enum geo_relation r, enum geo_ki
     for (size_t i = 0; c && i < t->n_pieces && !holds; i++) {
         holds = piece_holds(t, r, &t->pieces[i], c);
     }
-    GEOSGeom_destroy_r(t->geos, c);
+    geo_geos.GEOSGeom_destroy_r(t->geos, c);
     return holds;
 }
 
 static bool part_is_covered(struct geo_test *t, const struct geo_part *part)
 {
     GEOSGeometry *c = geo_to_geos(t->geos, part->kind, part, 1);
-    bool covered = c && GEOSPreparedCovers_r(t->geos, t->pieces[0].prepared, c) == 1;
-    GEOSGeom_destroy_r(t->geos, c);
+    bool covered = c && geo_geos.GEOSPreparedCovers_r(t->geos, t->pieces[0].prepared, c) == 1;
+    geo_geos.GEOSGeom_destroy_r(t->geos, c);
     return covered;
 }
 
@@ -269,13 +271,16 @@ struct geo_box geo_test_box(const struct geo_test *t, bool *bounded)
 
 static bool centroid(const struct geo *g, double *lon, double *lat)
 {
-    GEOSContextHandle_t geos = GEOS_init_r();
+    GEOSContextHandle_t geos = geo_geos_init();
+    if (!geos)
+        return false;
     GEOSGeometry *whole = geo_to_geos(geos, g->kind, g->parts, g->n);
-    GEOSGeometry *c = whole ? GEOSGetCentroid_r(geos, whole) : NULL;
-    bool ok = c && GEOSGeomGetX_r(geos, c, lon) == 1 && GEOSGeomGetY_r(geos, c, lat) == 1;
-    GEOSGeom_destroy_r(geos, c);
-    GEOSGeom_destroy_r(geos, whole);
-    GEOS_finish_r(geos);
+    GEOSGeometry *c = whole ? geo_geos.GEOSGetCentroid_r(geos, whole) : NULL;
+    bool ok = c && geo_geos.GEOSGeomGetX_r(geos, c, lon) == 1 &&
+              geo_geos.GEOSGeomGetY_r(geos, c, lat) == 1;
+    geo_geos.GEOSGeom_destroy_r(geos, c);
+    geo_geos.GEOSGeom_destroy_r(geos, whole);
+    geo_geos.GEOS_finish_r(geos);
     return ok && isfinite(*lon) && isfinite(*lat);
 }
 
