@@ -248,6 +248,8 @@ void app_close(struct app *app)
 {
     if (app->server)
         server_stop(app->server);
+    if (app->store)
+        store_drain(app->store);
     if (app->demo)
         demo_stop(app->demo);
     for (size_t i = app->n_started; i-- > 0;)

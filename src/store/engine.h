@@ -212,6 +212,7 @@ struct writer {
     int64_t busy; /* lanes with something in them */
     int64_t queued;
     int64_t gather; /* wake the writer when so many wait; 0: at the first */
+    bool applying;  /* a batch that was taken is not told yet */
     bool closing;
     bool started;
     pthread_t thread;

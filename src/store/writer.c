@@ -51,7 +51,7 @@
 #include <time.h>
 
 enum { TICK_MS = 500, TIDY_US = 500000, PROBE_US = 1000000, SHRINK_US = 10000000 };
-enum { ONCE_MAX = 4096 };
+enum { ONCE_MAX = 4096, DRAIN_STEP_NS = 1000000 };
 enum { SHARED_US = 1000000 }; /* a tenant that wrote so lately counts as writing */
 
 static struct metric batch_seconds =
@@ -349,6 +349,18 @@ enum err store_write(struct store *s,
     return err;
 }
 
+void store_drain(struct store *s)
+{
+    struct writer *w = &s->writer;
+    for (bool busy = true; busy;) {
+        pthread_mutex_lock(&w->lock);
+        busy = w->started && (w->queued || w->applying);
+        pthread_mutex_unlock(&w->lock);
+        if (busy)
+            nanosleep(&(struct timespec){0, DRAIN_STEP_NS}, NULL);
+    }
+}
+
 /* --- one change --- */
 
 static bool only_reads(const char *sql)
@@ -644,6 +656,7 @@ static size_t take_batch(struct store *s, bool *closing)
             continue;
     }
     size_t n = fill_batch(s);
+    w->applying = n > 0;
     if (n)
         metric_set(&queued, w->queued);
     *closing = w->closing;
@@ -663,6 +676,9 @@ static void *run(void *arg)
             w->conn->shrunk = false;
             struct timespec started = steady_after(0);
             n = run_batch(s, n);
+            pthread_mutex_lock(&w->lock);
+            w->applying = false;
+            pthread_mutex_unlock(&w->lock);
             struct timespec ended = steady_after(0);
             w->batch = (int64_t)n;
             w->batch_us = (ended.tv_sec - started.tv_sec) * SECOND_US +

@@ -176,4 +176,21 @@ test(`${crashes} times kill -9 under load: every acknowledged write is there, ev
     console.log(`# ${told} acknowledged changes, ${repeats} repeated notifications`);
 });
 
+test('a stop waits for the changes whose clients have left', async () => {
+    for (let round = 0; round < 5; round++) {
+        const city = await startCity({ args: ['--store.batch_max=1', '--http.stop_grace_s=1'] });
+        const agent = new http.Agent({ keepAlive: true, maxSockets: 200 });
+        let answered = 0;
+        const requests = Array.from({ length: 200 }, (_, i) => {
+            const req = http.request({ agent, port: city.port, method: 'POST', path: '/ngsi-ld/v1/entities', headers: { 'Content-Type': 'application/json' } }, (res) => { res.resume(); answered++; });
+            req.on('error', () => {});
+            req.end(JSON.stringify({ id: `urn:x:${i}`, type: 'Thing', v: { type: 'Property', value: i } }));
+            return req;
+        });
+        await eventually(() => answered > 0, 30000, 1);
+        for (const req of requests) req.destroy();
+        await city.stop(); // fails unless it ends with 0
+    }
+});
+
 await run();

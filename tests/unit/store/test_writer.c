@@ -416,6 +416,20 @@ static void dear_changes_hold_up_their_own_lane(void **state)
     assert_true(before < EACH / 2);
 }
 
+static void draining_waits_for_all(void **state)
+{
+    enum { EACH = 5 };
+    struct fixture *f = *state;
+    struct in_lane dear[EACH];
+    char order[EACH + 1] = "";
+    for (int i = 0; i < EACH; i++)
+        dear_submit(f->store, &dear[i], order);
+    store_drain(f->store);
+    for (int i = 0; i < EACH; i++)
+        assert_true(atomic_load(&dear[i].told));
+    store_drain(f->store); /* nothing is there to wait for */
+}
+
 static enum err writes_outside(struct store_conn *c, void *ctx, struct error *e)
 {
     (void)c;
@@ -693,6 +707,7 @@ int main(void)
         T(waiting_on_the_writer_thread_is_refused),
         T(lanes_take_turns),
         T(dear_changes_hold_up_their_own_lane),
+        T(draining_waits_for_all),
         T(many_threads_write_and_read),
         T(rows_are_put_many_at_once),
         T(what_is_asked_ahead_is_never_old),

@@ -191,6 +191,10 @@ struct store_change {
  * done() is then not called. */
 enum err store_submit(struct store *s, struct store_change *change);
 
+/* Wait until all that was submitted before was told, for instance changes whose clients have left:
+ * before what they use ends. Never on the writer. */
+void store_drain(struct store *s);
+
 /* Apply and wait: for commands, jobs and tests; never on an HTTP worker or the writer. */
 enum err store_write(struct store *s,
                      enum err (*apply)(struct store_conn *, void *, struct error *), void *ctx,
