@@ -92,12 +92,17 @@ static const char tables_5[] =
     " linked {int} NOT NULL, not_after {int} NOT NULL);"
     "CREATE UNIQUE INDEX card_credential_account ON card_credential(account);";
 
+static const char tables_6[] =
+    /* the vault's key-encryption key, wrapped by the key of a token */
+    "CREATE TABLE vault_root(one {int} NOT NULL PRIMARY KEY, wrapped {blob} NOT NULL);";
+
 static const struct store_migration migrations[] = {
     {1, "the log", tables_1, NULL, NULL},
     {2, "data keys", tables_2, NULL, NULL},
     {3, "accounts and sessions", tables_3, NULL, NULL},
     {4, "proofs and delegations", tables_4, NULL, NULL},
     {5, "cards", tables_5, NULL, NULL},
+    {6, "the vault's key in a token", tables_6, NULL, NULL},
 };
 
 const struct store_module trust_module = {"trust", migrations,

@@ -17,6 +17,15 @@ static const struct config_key keys[] = {
     CONFIG_SECRET("trust.vault_key", struct trust_options, vault_key, "",
                   "key that the data keys of residents are wrapped with, 32 bytes as base64url; "
                   "empty: vault.key in the data folder, made when nothing is sealed yet"),
+    CONFIG_STR("trust.vault_pkcs11", struct trust_options, token.module, "",
+               "PKCS#11 module of a token whose key wraps the vault's key, such as "
+               "/usr/lib/softhsm/libsofthsm2.so; empty: no token"),
+    CONFIG_STR("trust.vault_pkcs11_token", struct trust_options, token.token, "marugoto",
+               "label of the token"),
+    CONFIG_STR("trust.vault_pkcs11_key", struct trust_options, token.key, "marugoto-vault",
+               "label of the AES key in the token"),
+    CONFIG_SECRET("trust.vault_pkcs11_pin", struct trust_options, token.pin, "",
+                  "PIN of the token's user"),
     CONFIG_INT("trust.session_idle_s", struct trust_options, session_idle_s, 1800, 60, 86400,
                "a sign-in ends when it was not used for so long, seconds"),
     CONFIG_INT("trust.session_max_s", struct trust_options, session_max_s, 43200, 60, 2592000,

@@ -76,8 +76,8 @@ static bool is_authority(X509 *x)
 
 static enum err add_authority(struct card_side *side, const char *path, struct error *e)
 {
-    char *bytes;
-    size_t n;
+    char *bytes = NULL;
+    size_t n = 0;
     if (side->n == CARD_AUTHORITIES_MAX)
         return error_set(e, ERR_INVALID, "more than %d authorities", CARD_AUTHORITIES_MAX);
     enum err err = card_file_read(path, &bytes, &n, e);
@@ -103,7 +103,7 @@ static enum err load_authorities(struct card *c, enum card_role role, struct err
     if (!dir)
         err = error_set(e, ERR_INVALID, "trust.card_folder: cannot open %s: %s", folder,
                         strerror(errno));
-    for (struct dirent *d; !err && (d = readdir(dir));)
+    for (struct dirent *d; dir && !err && (d = readdir(dir));)
         if (is_certificate_file(d->d_name))
             err = add_authority(&c->sides[role], arena_printf(&a, "%s/%s", folder, d->d_name), e);
     if (dir)

@@ -81,8 +81,8 @@ static const char *add_list(struct card_lists *l, const struct card_side *side, 
 
 static X509_CRL *crl_of_file(const char *path)
 {
-    char *bytes;
-    size_t n;
+    char *bytes = NULL;
+    size_t n = 0;
     if (card_file_read(path, &bytes, &n, NULL))
         return NULL;
     const unsigned char *p = (const unsigned char *)bytes;

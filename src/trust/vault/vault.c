@@ -9,6 +9,7 @@
 #include "trust/vault.h"
 #include "../key_file.h"
 #include "core/log.h"
+#include "token.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -213,7 +214,7 @@ static enum err is_new(struct trust *t, bool *out, struct error *e)
 }
 
 /* ERR_NOT_FOUND: something is sealed, but its key is not here. */
-static enum err find_kek(struct trust *t, struct vault *v, struct error *e)
+static enum err find_kek(struct trust *t, struct vault *v, bool keep, struct error *e)
 {
     bool fresh = false;
     enum err err = read_kek(t, &v->kek, e);
@@ -222,8 +223,66 @@ static enum err find_kek(struct trust *t, struct vault *v, struct error *e)
     err = is_new(t, &fresh, e);
     if (err)
         return err;
-    return fresh ? make_kek(t, &v->kek, e)
-                 : error_set(e, ERR_NOT_FOUND, "the key of what is sealed is missing");
+    if (!fresh)
+        return error_set(e, ERR_NOT_FOUND, "the key of what is sealed is missing");
+    if (keep)
+        return make_kek(t, &v->kek, e);
+    v->kek = seal_key_new();
+    return OK;
+}
+
+/* --- with a token --- */
+
+/* The wrapped key of the store; absent: there is none. */
+static enum err read_root(struct trust *t, struct arena *a, struct str *wrapped, struct error *e)
+{
+    struct store_rows rows;
+    struct store_conn *c = store_read(t->store, e);
+    *wrapped = STR_NONE;
+    if (!c)
+        return e->code;
+    store_query(c, &rows, "SELECT wrapped FROM vault_root WHERE one = 1", SV_EMPTY);
+    if (store_next(&rows))
+        *wrapped = str_dup(a, store_blob(&rows, 0));
+    enum err err = store_end(&rows, e);
+    store_read_done(c);
+    return err;
+}
+
+/* Another process may have been first. */
+static enum err write_root(struct store_conn *c, void *wrapped, struct error *e)
+{
+    return store_exec(c,
+                      "INSERT INTO vault_root(one, wrapped) VALUES (1, $1)"
+                      " ON CONFLICT (one) DO NOTHING",
+                      SV(SV_BLOB(*(struct str *)wrapped)), NULL, e);
+}
+
+/* The key that is there, or a new one, goes under the token's. */
+static enum err begin_root(struct trust *t, struct vault *v, struct arena *a, struct str *wrapped,
+                           struct error *e)
+{
+    enum err err = find_kek(t, v, false, e);
+    if (!err)
+        err = token_wrap(a, &t->options.token, &v->kek, wrapped, e);
+    if (!err)
+        err = store_write(t->store, write_root, wrapped, e);
+    if (!err)
+        log_event(LOG_INFO, "trust.vault_key_wrapped", LOG_Z("token", t->options.token.token));
+    return err ? err : read_root(t, a, wrapped, e);
+}
+
+static enum err unwrap_kek(struct trust *t, struct vault *v, struct error *e)
+{
+    struct arena a = ARENA_INIT;
+    struct str wrapped;
+    enum err err = read_root(t, &a, &wrapped, e);
+    if (!err && !wrapped.p)
+        err = begin_root(t, v, &a, &wrapped, e);
+    if (!err)
+        err = token_unwrap(&t->options.token, wrapped, &v->kek, e);
+    arena_release(&a);
+    return err;
 }
 
 struct vault *vault_open(struct trust *t, struct error *e)
@@ -231,9 +290,12 @@ struct vault *vault_open(struct trust *t, struct error *e)
     struct vault *v = calloc(1, sizeof(*v));
     if (!v)
         abort();
-    enum err err = find_kek(t, v, e);
-    if (err == ERR_NOT_FOUND) {
-        log_event(LOG_ERROR, "trust.vault_key_missing", LOG_Z("folder", t->data_dir));
+    bool token = token_is_set(&t->options.token);
+    enum err err = token ? unwrap_kek(t, v, e) : find_kek(t, v, true, e);
+    if (err == ERR_NOT_FOUND || (token && err == ERR_UNAVAILABLE)) {
+        log_event(LOG_ERROR, "trust.vault_key_missing", LOG_Z("folder", t->data_dir),
+                  LOG_Z("reason", e->text));
+        seal_key_wipe(&v->kek);
         return v;
     }
     v->open = true;

@@ -102,7 +102,7 @@ enum err webauthn_created(struct arena *a, const struct webauthn_asked *asked,
                           struct error *e)
 {
     const struct cbor *object;
-    struct auth_data data;
+    struct auth_data data = {0};
     struct jose_key *k;
     enum err err = client_data_check(a, answer->client_data, S("webauthn.create"), asked, e);
     if (!err)
@@ -156,7 +156,7 @@ enum err webauthn_asserted(struct arena *a, const struct webauthn_asked *asked,
                            const struct webauthn_answer *answer, struct webauthn_credential *now,
                            struct error *e)
 {
-    struct auth_data data;
+    struct auth_data data = {0};
     struct jose_key *k;
     enum err err = owner_check(asked, kept, answer, e);
     if (!err)

@@ -20,6 +20,14 @@ struct card_options {
     int64_t reload_s; /* pause between looks whether a list has changed */
 };
 
+/* A key in a PKCS#11 token that wraps the vault's. */
+struct token_options {
+    const char *module; /* path of the shared library; "": none */
+    const char *token;  /* labels */
+    const char *key;
+    const char *pin;
+};
+
 struct trust_options {
     const char *log_origin; /* name of the log, as checkpoints carry it */
     const char *log_key;    /* secret key of the log; "": a file in the data folder */
@@ -31,6 +39,7 @@ struct trust_options {
     int64_t attempts_per_name, attempts_per_address; /* before it takes waiting */
     int64_t attempts_lock_max_s;                     /* the longest wait */
     struct card_options card;
+    struct token_options token;
 };
 extern const struct config_table trust_config;
 extern const struct store_module trust_module; /* migrations of all tables of trust */
