@@ -17,8 +17,8 @@ import { browser, form, makeClient, makeKey, proof, random, sha256, startCityWit
 const AAL1 = 1, AAL2 = 4 | 16;
 const folder = mkdtempSync(path.join(tmpdir(), 'marugoto-oidc-'));
 const args = ['--allow-private', '--oidc.sweep_ms=200'];
-let city = await startCityWithPeople([AAL1, AAL2, AAL1, AAL2, AAL1, AAL1], { data: folder, args });
-const [weak, strong, leaver, second, mover, typist] = city.people;
+let city = await startCityWithPeople([AAL1, AAL2, AAL1, AAL2, AAL1, AAL1, `${AAL2}+operator`], { data: folder, args });
+const [weak, strong, leaver, second, mover, typist, staff] = city.people;
 const key = await makeKey(), dpopKey = await makeKey(), otherKey = await makeKey();
 const back = 'http://127.0.0.1/back';
 const web = { redirect_uris: [back], sandbox: true, scope: 'openid offline_access api', grant_types: ['authorization_code', 'refresh_token'], consent: 'none', token_endpoint_auth_method: 'client_secret_post' };
@@ -416,7 +416,21 @@ test('consent: no means no', async () => {
     const end = await me.go('/oidc/authorize/decide', { method: 'POST', params: { ...fields(page.text), answer: 'no' } });
     assert.deepEqual([end.params.get('error'), end.params.get('state'), end.params.get('iss')], ['access_denied', params.state, city.url]);
     assert.equal((await authorize(rp, second, { prompt: 'none' })).error, 'consent_required');
+    const evil = await makeClient(city, { ...web, consent: 'ask', client_name: '<script>alert(1)</script>' });
+    assert.ok((await me.go(`/oidc/authorize?${query(request(evil).params)}`)).text.includes('&lt;script&gt;'));
     assert.equal((await me.go('/en/consent?interaction=x')).status, 404);
+});
+
+test('shared data: a person\'s token counts as the key of their role, for whoever has that role', async () => {
+    const rp = await makeClient(city, { ...web, scope: 'openid link' });
+    const away = (token) => ({ 'X-Forwarded-For': '203.0.113.9', Authorization: `Bearer ${token}` });
+    const make = (n, token) => city.request('POST', '/ngsi-ld/v1/entities', { body: { id: `urn:ngsi-ld:Shelter:role-${n}`, type: 'Shelter' }, headers: away(token) });
+    const [{ access_token: operator }, { access_token: resident }] = [await signIn(rp, staff, { scope: 'openid link' }), await signIn(rp, strong, { scope: 'openid link' })];
+    assert.equal((await city.post('/link/v1/keys', { name: 'role:operator', policies: ['writer'] })).status, 201);
+    assert.equal((await make(1, operator)).status, 201);
+    assert.equal((await make(2, resident)).status, 403);
+    assert.equal((await city.delete('/link/v1/keys/role:operator')).status, 204);
+    assert.equal((await make(3, operator)).status, 403);
 });
 
 test('sign-out: tokens of the session end in the same moment, those for longer stay', async () => {

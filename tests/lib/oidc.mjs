@@ -11,7 +11,7 @@ import * as jose from 'jose';
 import { bin, startCity } from './city.mjs';
 
 // A city with invented residents who are signed in: city.people[i] has { account, session, cookie }. amr: a
-// number of methods (trust/session.h) for each.
+// number of methods (trust/session.h) for each, or '1+operator' with a role.
 export async function startCityWithPeople(amr, options = {}) {
     const data = options.data ?? mkdtempSync(path.join(tmpdir(), 'marugoto-oidc-'));
     const seed = (store) => {

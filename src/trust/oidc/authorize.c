@@ -383,6 +383,7 @@ static enum http_answer take_answer(struct call *c, struct store_conn *conn)
     enum http_answer answer = HTTP_DONE;
     struct error e = {0};
     struct str said = call_param(c, "answer"), token = call_param(c, "token");
+    bool same = true;
     struct asking *q = resume(c, conn, &answer);
     if (!q)
         return answer;
@@ -394,6 +395,10 @@ static enum http_answer take_answer(struct call *c, struct store_conn *conn)
         return stop(c, 403, "this form is not yours, or it is too old");
     if (q->s.acr < q->z.acr || wants_proof(c, q))
         return lead_on(c, q, false, true);
+    if (is_asked_for(c, q, &same, &e))
+        return stop_error(c, &e);
+    if (!same)
+        return redirect_error(c, &q->z, "login_required", "somebody else is signed in");
     if (!str_eq(said, S("yes")))
         return deny(c, q);
     q->remember = !q->z.details && !q->z.device.p;
@@ -414,10 +419,10 @@ enum err oidc_question(struct oidc *o, struct store_conn *conn, struct request *
                      .now = clock_now(o->trust->clock),
                      .issuer = oidc_issuer(o, req)};
     enum err err = request_load(&c, conn, REQUEST_INTERACTION, interaction, &z, e);
-    if (!err && (!c.client || (!z.device.p && authz_target(&c, &z)) || authz_check(&c, &z, &text)))
-        err = error_set(e, ERR_NOT_FOUND, "there is no such request, or it is over");
     if (err)
         return err;
+    if (!c.client || (!z.device.p && authz_target(&c, &z)) || authz_check(&c, &z, &text))
+        return error_set(e, ERR_NOT_FOUND, "there is no such request, or it is over");
     int64_t life = c.client->grants & GRANT_REFRESH ? o->options->refresh_s : o->options->access_s;
     *out = (struct oidc_question){
         .client = c.client->name,

@@ -92,7 +92,7 @@ enum err oidc_client_change(struct trust *t, struct arena *a, struct str id,
                             const struct json *metadata, struct str actor,
                             struct oidc_client_made *out, struct error *e)
 {
-    struct oidc_client old;
+    struct oidc_client old = {0};
     struct putting p = {.trust = t, .id = id, .actor = actor};
     struct str named = json_text(json_get(metadata, S("client_id")));
     *out = (struct oidc_client_made){0};
@@ -122,7 +122,7 @@ enum err oidc_client_change(struct trust *t, struct arena *a, struct str id,
 enum err oidc_client_secret(struct trust *t, struct arena *a, struct str id, struct str actor,
                             struct str *secret, struct error *e)
 {
-    struct oidc_client old;
+    struct oidc_client old = {0};
     struct putting p = {.trust = t, .id = id, .actor = actor};
     enum err err = read_doc(t, a, id, &old, e);
     if (!err && !has_secret(old.doc))

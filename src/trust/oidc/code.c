@@ -216,7 +216,7 @@ static bool narrow(struct call *c, struct issue *i)
 enum http_answer grant_refresh(struct call *c, struct store_conn *conn)
 {
     struct redeeming *r = ARENA_NEW(c->a, struct redeeming);
-    struct str shown = call_param(c, "refresh_token"), client, jkt;
+    struct str shown = call_param(c, "refresh_token"), client = STR_NONE, jkt = STR_NONE;
     struct error e = {0};
     if (!shown.p)
         return call_fail(c, 400, "invalid_request", "refresh_token is missing");

@@ -58,6 +58,11 @@ static const char *const sweeps[] = {
     "DELETE FROM oidc_grant WHERE n IN (SELECT n FROM oidc_grant WHERE expires < $1 LIMIT $2)",
 };
 
+/* What somebody agreed to goes with their account. */
+static const char forget_closed[] =
+    "DELETE FROM oidc_consent WHERE account IN (SELECT c.account FROM oidc_consent c"
+    " JOIN account a ON a.id = c.account WHERE a.state = $1)";
+
 struct sweep {
     struct oidc *o;
     int64_t most; /* rows that one of them deleted */
@@ -69,6 +74,7 @@ static enum err sweep(struct store_conn *c, void *ctx, struct error *e)
     int64_t now = clock_now(s->o->trust->clock), n = 0;
     enum err err = OK;
     s->most = 0;
+    err = store_exec(c, forget_closed, SV(SV_INT(ACCOUNT_CLOSED)), NULL, e);
     for (size_t i = 0; !err && i < sizeof(sweeps) / sizeof(sweeps[0]); i++) {
         err = store_exec(c, sweeps[i], SV(SV_INT(now), SV_INT(SWEEP_ROWS)), &n, e);
         s->most = n > s->most ? n : s->most;

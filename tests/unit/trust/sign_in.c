@@ -1,8 +1,8 @@
 /*
- * sign_in FOLDER STORE AMR...: makes an invented resident for each AMR (a number, see session.h) in
- * the city of that data folder and store, signed in by those methods, and prints the cookies, a
- * line each. For tests of what only needs somebody who is signed in; beside a city that serves only
- * on PostgreSQL.
+ * sign_in FOLDER STORE AMR[+ROLE]...: makes an invented resident for each AMR (a number, see
+ * session.h) in the city of that data folder and store, signed in by those methods and with that
+ * role, and prints the cookies, a line each. For tests of what only needs somebody who is signed
+ * in; beside a city that serves only on PostgreSQL.
  */
 #include "trust/oidc.h"
 #include <inttypes.h>
@@ -13,6 +13,7 @@ struct seed {
     struct trust *trust;
     struct arena arena;
     unsigned amr;
+    struct str role; /* absent: none */
     int number;
     struct session s;
     struct str secret;
@@ -37,6 +38,9 @@ static enum err apply(struct store_conn *c, void *ctx, struct error *e)
     s->s = (struct session){0};
     if (!err)
         err = account_create(s->trust, c, &n, &s->s.account, e);
+    struct role role = {s->role, S("test")};
+    if (!err && s->role.p)
+        err = account_give_role(s->trust, c, s->s.account, &role, 0, 0, e);
     return err ? err : session_start(s->trust, c, &s->arena, &s->s, s->amr, NULL, &s->secret, e);
 }
 
@@ -53,7 +57,9 @@ int main(int argc, char **argv)
     t.pool = pool_new(1, 10);
     int status = store_open(&t.store, &o, &clock_system, modules, 2, &e) || trust_start(&t, &e);
     for (int i = 3; !status && i < argc; i++) {
-        struct seed s = {.trust = &t, .amr = (unsigned)strtoul(argv[i], NULL, 10), .number = i};
+        char *end;
+        struct seed s = {.trust = &t, .amr = (unsigned)strtoul(argv[i], &end, 10), .number = i};
+        s.role = *end == '+' ? str_c(end + 1) : STR_NONE;
         status = store_write(t.store, apply, &s, &e) != OK;
         if (!status)
             printf("{\"account\":%" PRId64 ",\"session\":%" PRId64 ",\"cookie\":\"%" STR_F "\"}\n",
