@@ -424,6 +424,21 @@ test('evolutions of everywhere', async () => {
     const posted = await here.post('/temporal/entityOperations/query', { type: 'Query', entities: [{ type: 'Ferry' }], temporalQ: { timerel: 'after', timeAt: '2025-01-01T00:00:00Z' } });
     assert.deepEqual(posted.json.map((e) => e.id), [V('h1'), V('h2')], posted.text);
     for (const [where, id] of [[here, V('h1')], [there, V('h1')], [there, V('h2')]]) await where.delete(`/temporal/entities/${id}?local=true`);
+    // who cuts an evolution short says so; together it is complete where all are (clause 6.3.10)
+    const id = V('h9'), cut = (range, days, options) => { source.answer = () => [206, { id, type: 'Boat', speed: days.map((d) => prop(d * 10, at(d))), fuel: [prop(1, at(9))] }, { 'Content-Range': range }]; return get(`/temporal/entities/${id}?${options}`, 206); };
+    const r = await register(here, sourceUrl, { information: [{ entities: [{ type: 'Boat' }] }], operations: ['retrieveTemporal', 'queryTemporal'] });
+    assert.equal((await here.post('/temporal/entities?local=true', { id, type: 'Boat', speed: [1, 2, 3, 4, 5].map((d) => prop(d, at(d))) })).status, 201);
+    const forth = await cut('date-time 2026-01-01T00:00:00Z-2026-01-03T00:00:00Z/*', [2, 3], 'timerel=after&timeAt=2026-01-01T00:00:00Z');
+    assert.deepEqual(forth.json.speed.map((v) => v.value), [1, 2, 20, 3, 30]);
+    assert.deepEqual(forth.json.fuel, []);
+    assert.match(forth.headers.get('content-range'), /^date-time 2026-01-01T00:00:00(\.000)?Z-2026-01-03T00:00:00(\.000)?Z\/\*$/);
+    const back = await cut('date-time 2026-01-05T00:00:00Z-2026-01-04T00:00:00Z/3', [4, 5], 'lastN=3');
+    assert.ok(back.json.speed.every((v) => v.observedAt >= '2026-01-04'));
+    assert.match(back.headers.get('content-range'), /^date-time 2026-01-05T00:00:00\S*Z-2026-01-04T00:00:00\S*Z\/3$/);
+    source.answer = () => [206, { id, type: 'Boat', speed: [prop(9, at(9))] }, { 'Content-Range': 'bytes 0-1/2' }];
+    const odd = await get(`/temporal/entities/${id}`);
+    assert.deepEqual([odd.json.speed.length, odd.headers.get('ngsild-warning').slice(0, 4)], [5, '111 '], 'a part of which nobody can say what part it is');
+    await forget(here, r);
 });
 
 await run(async () => {

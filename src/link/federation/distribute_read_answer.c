@@ -6,6 +6,7 @@
  * A source does not know who reads. So what it answers passes the reader's own view here; as only
  * types and names are known of it, conditions of rules count against the reader.
  */
+#include "answer_range.h"
 #include "distribute_read.h"
 #include "link/access.h"
 #include "registration_impl.h"
@@ -26,6 +27,7 @@ struct answering {
     const struct ld_context **contexts; /* of the names that each source answers */
     struct str time;                    /* property that orders instances */
     int64_t last_n;                     /* 0: all */
+    struct answer_range range;          /* of evolutions that somebody cut */
 };
 
 /* --- names --- */
@@ -478,6 +480,8 @@ static void write_whole(const struct answering *x, const struct json *whole, boo
         buf_char(&b, '[');
     for (uint32_t i = 0; i < (one ? 1 : whole->n); i++) {
         struct json v = list[i];
+        if (x->range.cut)
+            v = answer_range_keep(c->arena, &x->range, x->time, &v);
         if (context && json_is(&v, JSON_OBJECT) && !json_get(&v, S("@context")))
             v = json_with(c->arena, &v, S("@context"), *context);
         if (i)
@@ -486,7 +490,9 @@ static void write_whole(const struct answering *x, const struct json *whole, boo
     }
     if (!one)
         buf_char(&b, ']');
-    api_answer_buf(c, 200, &b);
+    if (x->range.cut)
+        response_header(c->req, c->res, "Content-Range", answer_range_text(c->arena, &x->range));
+    api_answer_buf(c, x->range.cut ? 206 : 200, &b);
 }
 
 /* What is here has been answered: is there anything in it? */
@@ -503,6 +509,17 @@ static const struct json *what_is_here(const struct answering *x)
     return list;
 }
 
+/* A header of what is here: of several links the one to the next page. */
+static struct str said(const struct response *res, size_t from, const char *name)
+{
+    struct str out = STR_NONE;
+    for (size_t i = from; i < res->n_headers; i++)
+        if (str_eq_nocase(res->headers[i].name, str_c(name)) &&
+            (!out.p || str_find(res->headers[i].value, S("rel=\"next\"")) >= 0))
+            out = res->headers[i].value;
+    return out;
+}
+
 static enum http_answer answered(struct api *c, struct forward *f, size_t n, void *ctx)
 {
     struct answering *x = ctx;
@@ -513,17 +530,22 @@ static enum http_answer answered(struct api *c, struct forward *f, size_t n, voi
     c->ctx_then = x->ctx;
     x->here(c);
     const struct json *here = what_is_here(x), *whole = here;
+    answer_range_add(&x->range, said(res, n_headers, "Content-Range"));
+    struct str next = said(res, n_headers, "Link");
     bool any = false, usable = here || res->status == 404;
     bool single = x->kind == ANSWER_EVOLUTION && request_param(c->req, "id").p;
     for (size_t i = 0; i < n && usable; i++) {
         if (!forward_succeeded(&f[i]))
             continue;
-        f[i].invalid = !take(x, i, &f[i], &whole);
+        f[i].invalid = (f[i].status == 206 && !answer_range_add(&x->range, f[i].range)) ||
+                       !take(x, i, &f[i], &whole);
         any = any || !f[i].invalid;
     }
     bool empty = json_is(whole, JSON_ARRAY) && whole->n == 0;
     if (any && whole && !(single && empty)) {
         res->n_headers = n_headers;
+        if (str_find(next, S("rel=\"next\"")) >= 0)
+            response_header(c->req, res, "Link", next);
         write_whole(x, whole, single);
     }
     forward_warn(c, f, n);

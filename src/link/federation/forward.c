@@ -325,6 +325,7 @@ static void answered(void *ctx, const struct client_answer *answer)
     f->link = str_dup(a, answer->link);
     f->location = str_dup(a, client_answer_header(answer, "Location"));
     f->results_count = str_dup(a, client_answer_header(answer, "NGSILD-Results-Count"));
+    f->range = str_dup(a, client_answer_header(answer, "Content-Range"));
     f->entity_map = str_dup(a, client_answer_header(answer, "NGSILD-EntityMap"));
     struct link *l = s->group->link;
     note_outcome(l, f->reg, f);

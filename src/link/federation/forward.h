@@ -50,6 +50,7 @@ struct forward {
     struct str answer; /* body */
     struct str location, link;
     struct str results_count, entity_map; /* NGSILD-Results-Count, NGSILD-EntityMap */
+    struct str range;                     /* Content-Range */
 };
 
 /* What is taken over from the request that is the reason for the forwarding. */

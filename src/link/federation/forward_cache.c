@@ -65,6 +65,7 @@ static void copy_texts(struct arena *a, struct forward *to, const struct forward
     to->link = str_dup(a, from->link);
     to->results_count = str_dup(a, from->results_count);
     to->entity_map = str_dup(a, from->entity_map);
+    to->range = str_dup(a, from->range);
 }
 
 /* --- */
