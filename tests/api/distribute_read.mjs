@@ -424,6 +424,29 @@ test('evolutions of everywhere', async () => {
     const posted = await here.post('/temporal/entityOperations/query', { type: 'Query', entities: [{ type: 'Ferry' }], temporalQ: { timerel: 'after', timeAt: '2025-01-01T00:00:00Z' } });
     assert.deepEqual(posted.json.map((e) => e.id), [V('h1'), V('h2')], posted.text);
     for (const [where, id] of [[here, V('h1')], [there, V('h1')], [there, V('h2')]]) await where.delete(`/temporal/entities/${id}?local=true`);
+    // pages of everywhere: each entity once, whoever has it
+    for (const n of [1, 2, 3]) await evolve(here, V(`p${n}`), { speed: [prop(n, at(n))] });
+    for (const n of [3, 4, 5, 6]) await evolve(there, V(`p${n}`), { speed: [prop(n, at(n))] });
+    const pages = [];
+    for (let path = `/temporal/entities?type=Ferry&${time}&limit=2&count=true`; path;) {
+        const res = await get(path);
+        assert.equal(res.headers.get('ngsild-results-count'), '6');
+        pages.push(res.json.map((e) => e.id));
+        path = /<[^>]*(\/temporal[^>]*)>; rel="next"/.exec(res.headers.get('link') ?? '')?.[1];
+    }
+    assert.deepEqual(pages, [[V('p1'), V('p2')], [V('p3'), V('p4')], [V('p5'), V('p6')]]);
+    for (const [where, list] of [[here, [1, 2, 3]], [there, [3, 4, 5, 6]]]) for (const n of list) await where.delete(`/temporal/entities/${V(`p${n}`)}?local=true`);
+    // a source that gives its own page by page
+    const boats = await register(here, sourceUrl, { information: [{ entities: [{ type: 'Raft' }] }], operations: ['queryTemporal'] });
+    source.answer = (req) => {
+        const from = Number(new URL(req.url, 'http://x').searchParams.get('offset') ?? 0);
+        return [200, [from, from + 1].map((n) => ({ id: V(`r${n}`), type: 'Raft', speed: [prop(n, at(1))] })), from < 4 ? { Link: '<x>; rel="next"' } : {}];
+    };
+    const rafts = await get(`/temporal/entities?type=Raft&${time}`);
+    assert.deepEqual(rafts.json.map((e) => e.id), [0, 1, 2, 3, 4, 5].map((n) => V(`r${n}`)));
+    source.answer = () => [500, ''];
+    assert.deepEqual((await get(`/temporal/entities?type=Raft&${time}`)).json, []);
+    await forget(here, boats);
     // who cuts an evolution short says so; together it is complete where all are (clause 6.3.10)
     const id = V('h9'), cut = (range, days, options) => { source.answer = () => [206, { id, type: 'Boat', speed: days.map((d) => prop(d * 10, at(d))), fuel: [prop(1, at(9))] }, { 'Content-Range': range }]; return get(`/temporal/entities/${id}?${options}`, 206); };
     const r = await register(here, sourceUrl, { information: [{ entities: [{ type: 'Boat' }] }], operations: ['retrieveTemporal', 'queryTemporal'] });

@@ -355,7 +355,7 @@ static enum http_answer get_evolution(struct request *req, struct response *res,
     enum http_answer out;
     ask.types = r->types;
     ask_evolution(&r->view, &ask);
-    if (distribute_answer(&c, &ask, ANSWER_EVOLUTION, retrieve_run, r, &out))
+    if (distribute_answer(&c, &ask, ANSWER_EVOLUTION, NULL, retrieve_run, r, &out))
         return out;
     return api_slowly(&c, retrieve_run, r);
 }
@@ -368,6 +368,8 @@ struct evolution_query {
     struct temporal_view view;
     int64_t limit, offset, position;
     bool count;
+    struct answer_page page; /* of everywhere; limit, offset and count are its own then */
+    bool whole;              /* all that is here is wanted, for a page of everywhere */
     /* while running */
     struct store_conn *conn;
     int64_t tenant;
@@ -592,10 +594,9 @@ static enum err run_gone(struct evolution_query *x)
     return OK;
 }
 
-static void evolution_links(struct evolution_query *x)
+static void link_next(struct api *c, int64_t offset)
 {
-    struct api *c = x->c;
-    if (!x->more || !x->given || !str_eq(c->req->method, S("GET")))
+    if (!str_eq(c->req->method, S("GET")))
         return;
     struct buf url = BUF_INIT;
     struct str rest = c->req->query, field;
@@ -605,8 +606,7 @@ static void evolution_links(struct evolution_query *x)
             buf_str(&url, field);
             buf_char(&url, '&');
         }
-    buf_printf(&url, "offset=%lld>; rel=\"next\"; type=\"%s\"",
-               (long long)x->offset + (long long)x->given, c->type);
+    buf_printf(&url, "offset=%lld>; rel=\"next\"; type=\"%s\"", (long long)offset, c->type);
     response_header(c->req, c->res, "Link", buf_view(&url));
     buf_release(&url);
 }
@@ -703,7 +703,9 @@ static void query_run(struct api *c)
     if (x->count)
         response_header(c->req, c->res, "NGSILD-Results-Count",
                         str_printf(c->arena, "%llu", (unsigned long long)x->met));
-    evolution_links(x);
+    x->page.more = x->more;
+    if (x->more && x->given && !x->whole)
+        link_next(c, x->offset + (int64_t)x->given);
     if (x->cut.cut)
         content_range(c, &x->view, &x->cut);
     api_answer_buf(c, x->cut.cut ? 206 : 200, &x->out);
@@ -732,8 +734,19 @@ static bool read_order(struct api *c, struct evolution_query *x)
     return bad_time(c, "evolution is ordered by id, with local=true");
 }
 
-/* Sources are asked with the first page: what they add stands behind what is here. Several
- * selectors of a body are for this server alone. */
+/* All that is here, as far as a page may be long: the page of everywhere is cut afterwards. */
+static void query_whole_run(struct api *c)
+{
+    struct evolution_query *x = c->ctx_then;
+    x->whole = true;
+    x->limit = c->link->options.page_max;
+    x->offset = 0;
+    x->count = false;
+    query_run(c);
+}
+
+/* What sources add stands behind what is here, in order of ids. Several selectors of a body are for
+ * this server alone, and so are pages behind what can be put together. */
 static bool query_elsewhere(struct api *c, struct evolution_query *x, enum http_answer *out)
 {
     const struct entity_query *q = &x->select.query;
@@ -744,10 +757,14 @@ static bool query_elsewhere(struct api *c, struct evolution_query *x, enum http_
                           .csf = x->select.csf,
                           .geo = q->geo,
                           .scope = q->scope};
-    if (x->offset || x->select.local || x->select.n_any)
+    if (x->select.local || x->select.n_any || x->offset >= c->link->options.page_max)
         return false;
     ask_evolution(&x->view, &ask);
-    return distribute_answer(c, &ask, ANSWER_EVOLUTION, query_run, x, out);
+    x->page = (struct answer_page){.limit = x->limit,
+                                   .offset = x->offset,
+                                   .count = x->count,
+                                   .link = link_next};
+    return distribute_answer(c, &ask, ANSWER_EVOLUTION, &x->page, query_whole_run, x, out);
 }
 
 static enum http_answer query(struct api *c, struct evolution_query *x, const struct json *time)

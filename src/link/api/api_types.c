@@ -247,7 +247,7 @@ static enum http_answer get_type(struct request *req, struct response *res, void
         return c.answer;
     struct str iri = ld_expand(c.ctx, c.arena, request_param(req, "type"));
     struct reg_ask ask = {.op = REG_RETRIEVE_TYPE_INFO, .type_names = &iri, .n_type_names = 1};
-    if (distribute_answer(&c, &ask, ANSWER_DISCOVERY, type_run, NULL, &out))
+    if (distribute_answer(&c, &ask, ANSWER_DISCOVERY, NULL, type_run, NULL, &out))
         return out;
     return api_slowly(&c, type_run, NULL);
 }
@@ -310,7 +310,8 @@ static enum http_answer get_types(struct request *req, struct response *res, voi
         !api_bool(&c, "details", &details))
         return c.answer;
     struct reg_ask ask = {.op = details ? REG_RETRIEVE_TYPE_DETAILS : REG_RETRIEVE_TYPES};
-    if (distribute_answer(&c, &ask, ANSWER_DISCOVERY, details ? types_run : types_here, NULL, &out))
+    if (distribute_answer(&c, &ask, ANSWER_DISCOVERY, NULL, details ? types_run : types_here, NULL,
+                          &out))
         return out;
     if (details)
         return api_slowly(&c, types_run, NULL);
@@ -352,7 +353,7 @@ static enum http_answer get_attribute(struct request *req, struct response *res,
         return c.answer;
     struct str iri = ld_expand(c.ctx, c.arena, request_param(req, "attr"));
     struct reg_ask ask = {.op = REG_RETRIEVE_ATTR_TYPE_INFO, .attrs = &iri, .n_attrs = 1};
-    if (distribute_answer(&c, &ask, ANSWER_DISCOVERY, attr_run, NULL, &out))
+    if (distribute_answer(&c, &ask, ANSWER_DISCOVERY, NULL, attr_run, NULL, &out))
         return out;
     return api_slowly(&c, attr_run, NULL);
 }
@@ -393,7 +394,8 @@ static enum http_answer get_attributes(struct request *req, struct response *res
         !api_accept(&c, false) || !api_bool(&c, "details", &details))
         return c.answer;
     struct reg_ask ask = {.op = details ? REG_RETRIEVE_ATTR_TYPE_DETAILS : REG_RETRIEVE_ATTR_TYPES};
-    if (distribute_answer(&c, &ask, ANSWER_DISCOVERY, details ? attrs_run : attrs_here, NULL, &out))
+    if (distribute_answer(&c, &ask, ANSWER_DISCOVERY, NULL, details ? attrs_run : attrs_here, NULL,
+                          &out))
         return out;
     if (details)
         return api_slowly(&c, attrs_run, NULL);

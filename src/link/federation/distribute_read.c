@@ -13,7 +13,6 @@
 #include "entity_map.h"
 #include "link/access.h"
 #include "subscription_impl.h"
-#include <pthread.h>
 #include <stdlib.h>
 
 enum { PAGE = 1000, ENTITIES_MAX = 10000, ROUNDS_MAX = 24, URL_MAX = 6000, BYTES_MAX = 64 << 20 };
@@ -472,7 +471,7 @@ static enum err take_entity(struct distribute *d, size_t source, const struct js
     return OK;
 }
 
-static bool names_next(struct str link)
+bool distribute_names_next(struct str link)
 {
     return str_find(link, S("rel=\"next\"")) >= 0 || str_find(link, S("rel=next")) >= 0;
 }
@@ -501,7 +500,7 @@ static enum err take_answer(struct distribute *d, size_t source, const struct fo
         s->map = entity_map_address(f->entity_map);
     s->got += v->n;
     d->bytes += f->answer.n;
-    bool next = v->n && names_next(f->link);
+    bool next = v->n && distribute_names_next(f->link);
     s->more = next && s->got < ENTITIES_MAX && s->rounds < ROUNDS_MAX && d->bytes < BYTES_MAX;
     s->cut = next && !s->more;
     return OK;
@@ -594,39 +593,6 @@ static void find_doubts(struct distribute *d)
 
 static enum http_answer answered(struct api *c, struct forward *f, size_t n, void *ctx);
 
-struct patience {
-    pthread_mutex_t lock;
-    pthread_cond_t done;
-    bool over;
-};
-
-static void over(void *ctx)
-{
-    struct patience *p = ctx;
-    pthread_mutex_lock(&p->lock);
-    p->over = true;
-    pthread_cond_signal(&p->done);
-    pthread_mutex_unlock(&p->lock);
-}
-
-/* The network's own thread tells: no other thread of the pool is needed. */
-static void wait_for(struct distribute *d, struct forward *f, size_t n)
-{
-    struct patience p = {.over = false};
-    struct forward_cause cause;
-    pthread_mutex_init(&p.lock, NULL);
-    pthread_cond_init(&p.done, NULL);
-    forward_cause_of(d->c, &cause);
-    d->c->forward_until = cause.deadline;
-    forward_start(d->c->link, d->c->arena, &cause, f, n, over, &p);
-    pthread_mutex_lock(&p.lock);
-    while (!p.over)
-        pthread_cond_wait(&p.done, &p.lock);
-    pthread_mutex_unlock(&p.lock);
-    pthread_cond_destroy(&p.done);
-    pthread_mutex_destroy(&p.lock);
-}
-
 static enum http_answer ask_those(struct distribute *d,
                                   bool (*due)(const struct distribute_source *))
 {
@@ -640,7 +606,7 @@ static enum http_answer ask_those(struct distribute *d,
         }
     if (!d->wait)
         return forward_all(d->c, f, n, answered, d);
-    wait_for(d, f, n);
+    forward_wait(d->c, f, n);
     return answered(d->c, f, n, d); /* a few rounds deep, at most ROUNDS_MAX */
 }
 

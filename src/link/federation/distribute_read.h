@@ -129,14 +129,26 @@ enum distribute_answer_kind {
     ANSWER_DISCOVERY, /* of types and attributes: lists together, numbers added */
     ANSWER_EVOLUTION  /* of the temporal interface: instances together, in order of time */
 };
+/* Of a list of evolutions, which page is asked; here() gives them from the first on. */
+struct answer_page {
+    int64_t limit, offset;
+    bool count;
+    bool more;                                   /* here() has more than it gave */
+    void (*link)(struct api *c, int64_t offset); /* puts the link to the next page there */
+};
+
 /*
  * Does somebody else have a say in what the call asks? Then *out is what the handler returns:
  * here() fills the response on a pool thread as if nobody had, with ctx as ctx_then, and what the
- * sources answer to the same question is put into it. false: nobody, go on alone.
+ * sources answer to the same question is put into it. page: of a list, or NULL; it must live as
+ * long as the call. false: nobody, go on alone.
  */
 bool distribute_answer(struct api *c, const struct reg_ask *about, enum distribute_answer_kind kind,
-                       void (*here)(struct api *c), void *ctx, enum http_answer *out);
+                       const struct answer_page *page, void (*here)(struct api *c), void *ctx,
+                       enum http_answer *out);
 
+/* Is there a next page, says a Link header? */
+bool distribute_names_next(struct str link);
 /* "?" or "&", name, "=" and the value encoded, unless that is empty. */
 void distribute_param(struct buf *b, const char *name, struct str value);
 /* IRIs in the terms of a context, joined by ','. */

@@ -12,7 +12,7 @@
 #include "registration_impl.h"
 #include <stdlib.h>
 
-enum { MERGE_DEPTH = 6, LIST_MAX = 100000 };
+enum { MERGE_DEPTH = 6, LIST_MAX = 100000, PAGE = 1000, PAGES_MAX = 24 };
 
 #define ATTRIBUTES "/ngsi-ld/v1/attributes"
 
@@ -28,6 +28,7 @@ struct answering {
     struct str time;                    /* property that orders instances */
     int64_t last_n;                     /* 0: all */
     struct answer_range range;          /* of evolutions that somebody cut */
+    const struct answer_page *page;     /* NULL: there are none */
 };
 
 /* --- names --- */
@@ -469,6 +470,30 @@ static bool take(const struct answering *x, size_t i, const struct forward *f,
 
 /* --- the answer --- */
 
+static int by_id(const void *p, const void *q)
+{
+    return str_cmp(json_text(json_get(p, S("id"))), json_text(json_get(q, S("id"))));
+}
+
+/* The page of all; n_here of them are from here. */
+static struct json page_of(const struct answering *x, const struct json *all, size_t n_here)
+{
+    struct arena *a = x->c->arena;
+    const struct answer_page *p = x->page;
+    struct json *items = ARENA_ARRAY(a, struct json, (size_t)all->n + 1);
+    size_t n = all->n, from = p->offset < (int64_t)n ? (size_t)p->offset : n;
+    size_t rest = n - from, given = p->limit < (int64_t)rest ? (size_t)p->limit : rest;
+    if (n)
+        memcpy(items, all->items, n * sizeof(*items));
+    if (n > n_here)
+        qsort(items + n_here, n - n_here, sizeof(*items), by_id);
+    if (p->count)
+        response_header(x->c->req, x->c->res, "NGSILD-Results-Count", str_printf(a, "%zu", n));
+    if (given < rest && given)
+        p->link(x->c, p->offset + (int64_t)given);
+    return json_v_array(items + from, given);
+}
+
 static void write_whole(const struct answering *x, const struct json *whole, bool single)
 {
     struct api *c = x->c;
@@ -509,15 +534,50 @@ static const struct json *what_is_here(const struct answering *x)
     return list;
 }
 
-/* A header of what is here: of several links the one to the next page. */
+/* A header of what is here. */
 static struct str said(const struct response *res, size_t from, const char *name)
 {
-    struct str out = STR_NONE;
     for (size_t i = from; i < res->n_headers; i++)
-        if (str_eq_nocase(res->headers[i].name, str_c(name)) &&
-            (!out.p || str_find(res->headers[i].value, S("rel=\"next\"")) >= 0))
-            out = res->headers[i].value;
-    return out;
+        if (str_eq_nocase(res->headers[i].name, str_c(name)))
+            return res->headers[i].value;
+    return STR_NONE;
+}
+
+static bool take_answer(struct answering *x, size_t i, struct forward *f, const struct json **whole)
+{
+    f->invalid =
+        (f->status == 206 && !answer_range_add(&x->range, f->range)) || !take(x, i, f, whole);
+    return !f->invalid;
+}
+
+static struct forward request_of(const struct answering *x, size_t i);
+
+/* The pages that a source has behind its first one. */
+static void take_pages(struct answering *x, size_t i, const struct forward *first,
+                       const struct json **whole)
+{
+    struct forward f = *first;
+    struct arena *a = x->c->arena;
+    int64_t got = 0;
+    for (int k = 0; k < PAGES_MAX; k++) {
+        const struct json *v = json_parse(a, f.answer, &JSON_DEFAULT, NULL);
+        if (!json_is(v, JSON_ARRAY) || !v->n || !distribute_names_next(f.link))
+            return;
+        got += v->n;
+        struct buf target = BUF_INIT;
+        f = request_of(x, i);
+        buf_str(&target, f.target);
+        distribute_param(&target, "limit", str_printf(a, "%d", PAGE));
+        distribute_param(&target, "offset", str_printf(a, "%lld", (long long)got));
+        f.target = buf_dup(&target, a);
+        buf_release(&target);
+        forward_wait(x->c, &f, 1);
+        bool good = forward_succeeded(&f) && take_answer(x, i, &f, whole);
+        forward_warn(x->c, &f, 1);
+        if (!good)
+            return;
+    }
+    forward_warn_cut(x->c, x->parts.v[i].reg);
 }
 
 static enum http_answer answered(struct api *c, struct forward *f, size_t n, void *ctx)
@@ -531,21 +591,26 @@ static enum http_answer answered(struct api *c, struct forward *f, size_t n, voi
     x->here(c);
     const struct json *here = what_is_here(x), *whole = here;
     answer_range_add(&x->range, said(res, n_headers, "Content-Range"));
-    struct str next = said(res, n_headers, "Link");
-    bool any = false, usable = here || res->status == 404;
+    bool any = false, usable = here || res->status == 404, paged = x->page && here;
     bool single = x->kind == ANSWER_EVOLUTION && request_param(c->req, "id").p;
+    if (paged) /* its page is made anew */
+        res->n_headers = n_headers;
     for (size_t i = 0; i < n && usable; i++) {
         if (!forward_succeeded(&f[i]))
             continue;
-        f[i].invalid = (f[i].status == 206 && !answer_range_add(&x->range, f[i].range)) ||
-                       !take(x, i, &f[i], &whole);
-        any = any || !f[i].invalid;
+        if (take_answer(x, i, &f[i], &whole)) {
+            any = true;
+            if (paged)
+                take_pages(x, i, &f[i], &whole);
+        }
     }
     bool empty = json_is(whole, JSON_ARRAY) && whole->n == 0;
-    if (any && whole && !(single && empty)) {
+    struct json part;
+    if (paged) {
+        part = page_of(x, whole, here->n);
+        write_whole(x, &part, single);
+    } else if (any && whole && !(single && empty)) {
         res->n_headers = n_headers;
-        if (str_find(next, S("rel=\"next\"")) >= 0)
-            response_header(c->req, res, "Link", next);
         write_whole(x, whole, single);
     }
     forward_warn(c, f, n);
@@ -690,7 +755,8 @@ static struct str time_property(struct api *c)
 }
 
 bool distribute_answer(struct api *c, const struct reg_ask *about, enum distribute_answer_kind kind,
-                       void (*here)(struct api *c), void *ctx, enum http_answer *out)
+                       const struct answer_page *page, void (*here)(struct api *c), void *ctx,
+                       enum http_answer *out)
 {
     struct reg_ask ask = *about;
     struct error e = {0};
@@ -703,7 +769,7 @@ bool distribute_answer(struct api *c, const struct reg_ask *about, enum distribu
     if (err || !registrations_any(c->link->registrations, ask.tenant))
         return false; /* here() says what is wrong */
     struct answering *x = ARENA_NEW(c->arena, struct answering);
-    *x = (struct answering){.c = c, .kind = kind, .here = here, .ctx = ctx};
+    *x = (struct answering){.c = c, .kind = kind, .page = page, .here = here, .ctx = ctx};
     ask.via = request_header_all(c->req, "Via");
     ask.now = clock_now(c->link->clock);
     if (registrations_match(c->link->registrations, c->arena, &ask, &x->parts, &e)) {

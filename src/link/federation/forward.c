@@ -500,6 +500,38 @@ enum http_answer forward_all(struct api *c, struct forward *f, size_t n,
     return HTTP_LATER;
 }
 
+struct patience {
+    pthread_mutex_t lock;
+    pthread_cond_t done;
+    bool over;
+};
+
+static void over(void *ctx)
+{
+    struct patience *p = ctx;
+    pthread_mutex_lock(&p->lock);
+    p->over = true;
+    pthread_cond_signal(&p->done);
+    pthread_mutex_unlock(&p->lock);
+}
+
+void forward_wait(struct api *c, struct forward *f, size_t n)
+{
+    struct patience p = {.over = false};
+    struct forward_cause cause;
+    pthread_mutex_init(&p.lock, NULL);
+    pthread_cond_init(&p.done, NULL);
+    forward_cause_of(c, &cause);
+    c->forward_until = cause.deadline;
+    forward_start(c->link, c->arena, &cause, f, n, over, &p);
+    pthread_mutex_lock(&p.lock);
+    while (!p.over)
+        pthread_cond_wait(&p.done, &p.lock);
+    pthread_mutex_unlock(&p.lock);
+    pthread_cond_destroy(&p.done);
+    pthread_mutex_destroy(&p.lock);
+}
+
 /* --- what came of it --- */
 
 bool forward_succeeded(const struct forward *f)

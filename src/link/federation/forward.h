@@ -84,6 +84,10 @@ enum http_answer forward_all(struct api *c, struct forward *f, size_t n,
                                                       void *ctx),
                              void *ctx);
 
+/* The same for somebody on a pool thread who waits: no other thread of the pool is needed. Hold no
+ * reader meanwhile. */
+void forward_wait(struct api *c, struct forward *f, size_t n);
+
 /* 2xx with a usable answer. */
 bool forward_succeeded(const struct forward *f);
 /*
