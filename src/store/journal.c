@@ -421,6 +421,25 @@ enum err journal_read(struct store_conn *c, int64_t tenant, int64_t after, size_
     return store_end(&r, e);
 }
 
+enum err journal_hash(struct store_conn *c, int64_t tenant, int64_t seq, struct hash *out,
+                      struct error *e)
+{
+    struct store_rows r;
+    bool found = false;
+    *out = (struct hash){{0}};
+    if (seq == 0)
+        return OK;
+    store_query(c, &r,
+                "SELECT hash FROM journal WHERE pos = $1 UNION ALL SELECT anchor_hash"
+                " FROM journal_tenant WHERE tenant = $2 AND anchor_seq = $3",
+                SV(SV_INT(tenant << JOURNAL_SEQ_BITS | seq), SV_INT(tenant), SV_INT(seq)));
+    if (store_next(&r))
+        found = to_hash(store_blob(&r, 0), out);
+    enum err err = store_end(&r, e);
+    return err || found ? err
+                        : error_set(e, ERR_NOT_FOUND, "journal: row %" PRId64 " is not kept", seq);
+}
+
 enum err journal_trim(struct store_conn *c, int64_t tenant, int64_t upto, struct error *e)
 {
     struct range range;

@@ -102,6 +102,11 @@ test('an entity that comes into the part brings its past', async () => {
     await ok(city.patch(`${entities}/${gauge(1)}`, { scope: '/east' }), 204);
     await together(city, node, '?scope=/east');
     assert.deepEqual(await values(node, gauge(1), 'level'), [1, 2, 3]);
+    await ok(node.patch(`${entities}/${gauge(1)}`, { scope: ['/east', '/south'] }), 204);
+    await together(city, node, '?scope=/east');
+    const scopes = async (side) => (await side.get(`${temporal}/${gauge(1)}?attrs=scope,level`)).json.scope.map(({ value, observedAt }) => [value, observedAt]);
+    assert.equal((await scopes(city)).length, 3);
+    assert.deepEqual(await scopes(node), await scopes(city));
     for (const one of [node, city]) await one.stop();
 });
 

@@ -16,7 +16,8 @@
  * carries it on to other nodes. Nothing new: nothing is written.
  */
 #include "entity_impl.h"
-#include "link/history.h"
+#include "evolution.h"
+#include "history_impl.h"
 #include "sync.h"
 
 struct late { /* a value for the history alone */
@@ -35,6 +36,8 @@ struct join {
     const struct json *head;   /* in effect after the join; NULL: not there */
     sync_rows rows;            /* to be written */
     VEC(struct late) lates;
+    bool again;  /* it may tell what is in the history already: a whole state may, and to a store
+                  * that was renamed (rename.c) everything */
     size_t news; /* events that were not known */
     struct entity_delta delta;
     struct error *e;
@@ -68,6 +71,22 @@ static bool same_seen(const struct sync_register *x, const struct sync_register 
     return same;
 }
 
+/* An event that was not known may be in the history all the same. */
+static enum err in_history(struct join *j, const struct sync_part *part, const struct json *value,
+                           bool *known)
+{
+    struct past_row row = {.attr = part->attr, .dataset = part->dataset, .name.maker = S("")};
+    *known = false;
+    if (!j->again || !j->eid || !part->attr.p || !value)
+        return OK;
+    datetime_parse(json_text(json_get(value, S("modifiedAt"))), &row.name.changed);
+    row.name.made = row.name.changed;
+    datetime_parse(json_text(json_get(value, S("observedAt"))), &row.name.made);
+    enum err err = history_settle(j->c, j->e);
+    return err ? err
+               : evolution_has(j->c, j->eid, &row, json_to_text(j->arena, value), known, j->e);
+}
+
 /* The part's register joined with ours; *was is ours before. */
 static enum err join_part(struct join *j, const struct sync_part *part, struct sync_row *row,
                           const struct json **was)
@@ -85,11 +104,16 @@ static enum err join_part(struct join *j, const struct sync_part *part, struct s
         if (sync_has_seen(&old, &v->dot))
             continue;
         j->news++;
-        bool effect = row->reg.values.n && same_dot(&row->reg.values.v[0].dot, &v->dot);
-        if (part->attr.p && v->value && !(effect && j->head))
+        bool effect = row->reg.values.n && same_dot(&row->reg.values.v[0].dot, &v->dot), told;
+        if ((err = in_history(j, part, v->value, &told)))
+            return err;
+        if (told && effect)
+            row->known = true;
+        if (!told && part->attr.p && v->value && !(effect && j->head))
             *vec_push(j->arena, &j->lates) = (struct late){part->attr, part->dataset, v->value};
     }
-    row->known = row->reg.values.n && sync_has_seen(&old, &row->reg.values.v[0].dot);
+    if (row->reg.values.n && sync_has_seen(&old, &row->reg.values.v[0].dot))
+        row->known = true;
     if (!same_seen(&old, &row->reg))
         *vec_push(j->arena, &j->rows) = *row;
     return OK;
@@ -339,6 +363,7 @@ enum err sync_apply(struct sync *s, struct store_conn *c, struct arena *a, int64
                      .tenant = tenant,
                      .now = clock_now(s->link->clock),
                      .piece = p,
+                     .again = origin.p && (!origin_seq || atomic_load(&s->restamped)),
                      .e = e};
     enum err err = open_entity(&j);
     if (!err)

@@ -1,4 +1,5 @@
 /* "Here I am": who the city is, how far each is, what must be copied. See edge.c. */
+#include "core/log.h"
 #include "edge_impl.h"
 #include <stdio.h>
 
@@ -8,6 +9,16 @@ struct own { /* what our store knows */
     bool same_part;
 };
 
+/* The city that we were with last. */
+static enum err last_city(struct edge *g, struct store_conn *c, struct error *e)
+{
+    struct store_rows r;
+    store_query(c, &r, "SELECT node FROM sync_node WHERE name = 'upstream'", SV_EMPTY);
+    if (store_next(&r) && sync_node_ok(store_text(&r, 0)))
+        snprintf(g->city, sizeof(g->city), "%" STR_F, STR_A(store_text(&r, 0)));
+    return store_end(&r, e);
+}
+
 static enum err make_tenant(struct store_conn *c, void *ctx, struct error *e)
 {
     struct edge *g = ctx;
@@ -15,7 +26,7 @@ static enum err make_tenant(struct store_conn *c, void *ctx, struct error *e)
                             &g->tenant, e);
 }
 
-static enum err look_at_own(struct edge *g, struct own *out, struct error *e)
+static enum err look_at_own(struct edge *g, struct arena *a, struct own *out, struct error *e)
 {
     struct store_rows r;
     struct store_conn *c = store_read(g->sync->link->store, e);
@@ -23,8 +34,10 @@ static enum err look_at_own(struct edge *g, struct own *out, struct error *e)
         return e->code;
     *out = (struct own){0};
     enum err err = journal_range(c, g->tenant, &out->oldest, &out->newest, e);
+    if (!err && !g->city[0])
+        err = last_city(g, c, e);
     if (!err && g->city[0])
-        err = cursor_read(c, g->tenant, str_c(g->city), &out->cursor, e);
+        err = cursor_read(c, a, g->tenant, str_c(g->city), &out->cursor, e);
     if (!err) {
         store_query(c, &r, "SELECT part FROM sync_node WHERE name = 'upstream' AND node = $1",
                     SV(SV_TEXT(str_c(g->city))));
@@ -56,6 +69,9 @@ static const struct json *send_greeting(struct edge *g, struct arena *a, const s
     json_w_kstr(&w, S("node"), sync_node(g->sync));
     json_w_ki64(&w, S("newest"), own->newest);
     json_w_ki64(&w, S("received"), own->cursor.received);
+    json_w_ki64(&w, S("acked"), own->cursor.acked);
+    if (own->cursor.mark.p)
+        json_w_kstr(&w, S("mark"), own->cursor.mark);
     json_w_kstr(&w, S("types"), g->part.types);
     json_w_kstr(&w, S("scope"), g->part.scope);
     json_w_kstr(&w, S("area"), g->part.area);
@@ -66,6 +82,37 @@ static const struct json *send_greeting(struct edge *g, struct arena *a, const s
     return answer;
 }
 
+/* Is what the city took of our journal still what stands in it? */
+static enum err still_ours(struct edge *g, const struct json *answer, const struct own *own,
+                           bool *ours, struct error *e)
+{
+    struct arena a = ARENA_INIT;
+    struct str told = json_text(json_get(answer, S("mark"))), mark = STR_NONE;
+    int64_t received = edge_number(answer, "received");
+    const struct json *taken = json_get(answer, S("taken"));
+    *ours = received <= own->newest && !json_is(taken, JSON_TRUE);
+    enum err err = OK;
+    if (*ours && told.n) {
+        struct store_conn *c = store_read(g->sync->link->store, e);
+        err = c ? sync_mark(c, &a, g->tenant, received, &mark, e) : e->code;
+        if (c)
+            store_read_done(c);
+        *ours = !mark.p || str_eq(mark, told);
+    }
+    arena_release(&a);
+    return err;
+}
+
+/* Another id, and another session with it. */
+static enum err begin_anew(struct edge *g, const struct own *own, struct error *e)
+{
+    log_event(LOG_WARN, "edge.copy_found", LOG_Z("was", atomic_load(&g->sync->node)));
+    enum err err = sync_rename(g->sync, g->tenant, own->cursor.acked, e);
+    return err ? err
+               : error_set(e, ERR_UNAVAILABLE,
+                           "this store was restored or is a copy: it has a new id now");
+}
+
 enum err edge_greet(struct edge *g, struct error *e)
 {
     struct arena a = ARENA_INIT;
@@ -73,7 +120,7 @@ enum err edge_greet(struct edge *g, struct error *e)
     bool first = !g->city[0];
     enum err err = g->tenant ? OK : store_write(g->sync->link->store, make_tenant, g, e);
     if (!err)
-        err = look_at_own(g, &own, e);
+        err = look_at_own(g, &a, &own, e);
     if (!err)
         edge_lag_set(g, own.newest);
     int64_t before = clock_now(g->sync->link->clock);
@@ -85,17 +132,25 @@ enum err edge_greet(struct edge *g, struct error *e)
         arena_release(&a);
         return err ? err : e->code;
     }
+    bool ours = true;
+    err = still_ours(g, answer, &own, &ours, e);
+    if (!err && !ours)
+        err = begin_anew(g, &own, e);
+    if (err) {
+        arena_release(&a);
+        return err;
+    }
     measure_clock(g, answer, before);
     bool other = !str_eq(city, str_c(g->city));
     snprintf(g->city, sizeof(g->city), "%" STR_F, STR_A(city));
     if (other) /* positions are those of this city from here on */
-        err = look_at_own(g, &own, e);
+        err = look_at_own(g, &a, &own, e);
     g->city_newest = edge_number(answer, "newest");
     g->sent = edge_number(answer, "received");
     g->received = own.cursor.received;
     g->copy = !own.cursor.known || !own.same_part ||
-              g->received + 1 < edge_number(answer, "oldest") || g->received > g->city_newest ||
-              g->sent + 1 < own.oldest;
+              g->received + 1 < edge_number(answer, "oldest") ||
+              json_is(json_get(answer, S("back")), JSON_TRUE) || g->sent + 1 < own.oldest;
     if (g->sent + 1 < own.oldest) /* written before this was an edge */
         g->sent = own.oldest - 1;
     if (first || other)
@@ -116,10 +171,16 @@ static enum err write_position(struct store_conn *c, void *ctx, struct error *e)
 {
     const struct position *p = ctx;
     struct edge *g = p->g;
+    struct arena a = ARENA_INIT;
+    struct cursor was;
+    enum err err = cursor_read(c, &a, g->tenant, str_c(g->city), &was, e);
     struct cursor cursor = {.received = p->received,
+                            .mark = was.received == p->received ? was.mark : STR_NONE,
                             .acked = g->sent,
                             .contact = clock_now(g->sync->link->clock)};
-    enum err err = cursor_write(c, g->tenant, str_c(g->city), &cursor, e);
+    if (!err)
+        err = cursor_write(c, g->tenant, str_c(g->city), &cursor, e);
+    arena_release(&a);
     if (err)
         return err;
     return store_exec(c,
@@ -139,13 +200,16 @@ enum err edge_position_write(struct edge *g, int64_t received, struct error *e)
 static enum err keep_contact(struct store_conn *c, void *ctx, struct error *e)
 {
     struct edge *g = ctx;
+    struct arena a = ARENA_INIT;
     struct cursor cursor;
-    enum err err = cursor_read(c, g->tenant, str_c(g->city), &cursor, e);
-    if (err || (cursor.known && cursor.acked == g->sent))
-        return err;
-    cursor.acked = g->sent;
-    cursor.contact = clock_now(g->sync->link->clock);
-    return cursor_write(c, g->tenant, str_c(g->city), &cursor, e);
+    enum err err = cursor_read(c, &a, g->tenant, str_c(g->city), &cursor, e);
+    if (!err && !(cursor.known && cursor.acked == g->sent)) {
+        cursor.acked = g->sent;
+        cursor.contact = clock_now(g->sync->link->clock);
+        err = cursor_write(c, g->tenant, str_c(g->city), &cursor, e);
+    }
+    arena_release(&a);
+    return err;
 }
 
 enum err edge_contact_write(struct edge *g, struct error *e)

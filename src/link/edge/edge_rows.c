@@ -55,9 +55,9 @@ enum err edge_pull(struct edge *g, bool *more, struct error *e)
 {
     struct arena a = ARENA_INIT;
     struct feed_message m = {0};
-    struct str path =
-        str_printf(&a, "/link/v1/sync/changes?node=%s&after=%lld&bytes=%lld%" STR_F, g->sync->node,
-                   (long long)g->received, (long long)g->batch, STR_A(g->params));
+    struct str path = str_printf(&a, "/link/v1/sync/changes?node=%s&after=%lld&bytes=%lld%" STR_F,
+                                 atomic_load(&g->sync->node), (long long)g->received,
+                                 (long long)g->batch, STR_A(g->params));
     const struct json *answer = edge_ask(g, &a, "GET", path, STR_NONE, NULL, e);
     enum err err = answer ? feed_parse(&a, answer, &m, e) : e->code;
     if (!err && m.upto > g->received)

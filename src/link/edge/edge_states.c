@@ -50,7 +50,7 @@ enum err edge_compare(struct edge *g, struct edge_digests *d, struct error *e)
         return err;
     struct str path =
         str_printf(&d->arena, "/link/v1/sync/digest?packed=1&node=%s&since=%lld%" STR_F,
-                   g->sync->node, (long long)since, STR_A(g->params));
+                   atomic_load(&g->sync->node), (long long)since, STR_A(g->params));
     d->city = edge_ask(g, &d->arena, "GET", path, STR_NONE, NULL, e);
     if (!d->city)
         return e->code;

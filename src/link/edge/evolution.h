@@ -112,6 +112,11 @@ enum err evolution_read(struct arena *a, const struct json *v, struct evolution_
 enum err evolution_take(struct sync *s, int64_t tenant, const struct evolution_list *list,
                         struct str from, size_t *news, struct error *e);
 
+/* Was the instance that an attribute's change left written as evolution, or is it there? hist is
+ * settled (history_impl.h). value: its JSON. */
+enum err evolution_has(struct store_conn *c, int64_t eid, const struct past_row *row,
+                       struct str value, bool *known, struct error *e);
+
 /* Types of an entity that is not there (any more), as far as they are known; NULL. */
 enum err evolution_types(struct store_conn *c, struct arena *a, int64_t eid,
                          const struct json **types, struct error *e);

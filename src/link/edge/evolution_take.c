@@ -64,21 +64,20 @@ static int64_t seq_of(const struct evolution_row *x, struct str value)
     return (int64_t)(UINT64_C(1) << 51 | v >> 13);
 }
 
-/* Was the instance written as evolution, or is it there? hist is settled. */
-static enum err is_known(struct store_conn *c, int64_t eid, const struct evolution_row *x,
-                         struct str value, bool *known, struct error *e)
+enum err evolution_has(struct store_conn *c, int64_t eid, const struct past_row *row,
+                       struct str value, bool *known, struct error *e)
 {
-    int64_t n = 0, attr = key_of(0, 'a', x->row.attr);
-    int64_t dataset = x->row.dataset.p ? key_of(0, 'd', x->row.dataset) : 0;
+    int64_t n = 0, attr = key_of(0, 'a', row->attr);
+    int64_t dataset = row->dataset.p ? key_of(0, 'd', row->dataset) : 0;
     enum err err = store_get_int(
         c, &n,
         "SELECT (SELECT count(*) FROM sync_past WHERE eid = $1 AND attr = $2 AND dataset = $3"
         " AND made = $4 AND changed = $5 AND maker = '') + (SELECT count(*) FROM hist"
         " WHERE eid = $6 AND attr = $7 AND dataset = $8 AND t = $9 AND modified = $10"
         " AND value = $11)",
-        SV(SV_INT(eid), SV_INT(attr), SV_INT(dataset), SV_INT(x->row.name.made),
-           SV_INT(x->row.name.changed), SV_INT(eid), SV_INT(attr), SV_INT(dataset),
-           SV_INT(x->row.name.made), SV_INT(x->row.name.changed), SV_TEXT(value)),
+        SV(SV_INT(eid), SV_INT(attr), SV_INT(dataset), SV_INT(row->name.made),
+           SV_INT(row->name.changed), SV_INT(eid), SV_INT(attr), SV_INT(dataset),
+           SV_INT(row->name.made), SV_INT(row->name.changed), SV_TEXT(value)),
         e);
     *known = n > 0;
     return err;
@@ -94,7 +93,7 @@ static enum err add_left(struct taking *t, struct store_conn *c, struct arena *a
     datetime_parse(json_text(json_get(x->row.value, S("observedAt"))), &at);
     if (at != x->row.name.made)
         return error_set(e, ERR_INVALID, "an instance with another's name");
-    enum err err = is_known(c, eid, x, value, &known, e);
+    enum err err = evolution_has(c, eid, &x->row, value, &known, e);
     if (err || known)
         return err;
     t->news++;

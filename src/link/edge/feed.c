@@ -1,19 +1,27 @@
 #include "feed.h"
+#include "crypto/hash.h"
 
 enum { SCAN_ROWS = 5000 };
 
 /* --- cursors --- */
 
-enum err cursor_read(struct store_conn *c, int64_t tenant, struct str node, struct cursor *out,
-                     struct error *e)
+enum err cursor_read(struct store_conn *c, struct arena *a, int64_t tenant, struct str node,
+                     struct cursor *out, struct error *e)
 {
     struct store_rows r;
     *out = (struct cursor){0};
     store_query(c, &r,
-                "SELECT received, acked, contact FROM sync_cursor WHERE tenant = $1 AND node = $2",
+                "SELECT received, acked, contact, mark FROM sync_cursor"
+                " WHERE tenant = $1 AND node = $2",
                 SV(SV_INT(tenant), SV_TEXT(node)));
-    if (store_next(&r))
-        *out = (struct cursor){store_int(&r, 0), store_int(&r, 1), store_int(&r, 2), true};
+    if (store_next(&r)) {
+        *out = (struct cursor){.received = store_int(&r, 0),
+                               .acked = store_int(&r, 1),
+                               .contact = store_int(&r, 2),
+                               .known = true};
+        if (!store_is_null(&r, 3))
+            out->mark = str_dup(a, store_text(&r, 3));
+    }
     return store_end(&r, e);
 }
 
@@ -21,13 +29,26 @@ enum err cursor_write(struct store_conn *c, int64_t tenant, struct str node,
                       const struct cursor *cursor, struct error *e)
 {
     return store_exec(c,
-                      "INSERT INTO sync_cursor(tenant, node, received, acked, contact)"
-                      " VALUES ($1, $2, $3, $4, $5) ON CONFLICT(tenant, node) DO UPDATE SET"
+                      "INSERT INTO sync_cursor(tenant, node, received, acked, contact, mark)"
+                      " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT(tenant, node) DO UPDATE SET"
                       " received = excluded.received, acked = excluded.acked,"
-                      " contact = excluded.contact",
+                      " contact = excluded.contact, mark = excluded.mark",
                       SV(SV_INT(tenant), SV_TEXT(node), SV_INT(cursor->received),
-                         SV_INT(cursor->acked), SV_INT(cursor->contact)),
+                         SV_INT(cursor->acked), SV_INT(cursor->contact), SV_TEXT(cursor->mark)),
                       NULL, e);
+}
+
+enum err sync_mark(struct store_conn *c, struct arena *a, int64_t tenant, int64_t seq,
+                   struct str *out, struct error *e)
+{
+    struct hash hash;
+    struct error why;
+    enum err err = journal_hash(c, tenant, seq, &hash, &why);
+    *out = STR_NONE;
+    if (err)
+        return err == ERR_NOT_FOUND ? OK : error_set(e, err, "%s", why.text);
+    *out = hex_encode(a, str_n((const char *)hash.b, HASH_BYTES));
+    return OK;
 }
 
 /* --- reading the journal --- */
@@ -144,6 +165,10 @@ static struct str piece_text(struct str body)
 static void put_entity(struct reading *r, const struct journal_row *row)
 {
     const struct part *part = r->f->part;
+    if (!r->f->to.p && row->seq <= atomic_load(&r->f->sync->restamped)) {
+        put_state(r, row);
+        return;
+    }
     struct str text = !part || part_all(part) ? piece_text(row->body) : STR_NONE;
     if (text.p) {
         put_row(r, row, text);
@@ -175,6 +200,10 @@ static void put_kept(struct reading *r, const struct journal_row *row)
     const struct part *part = r->f->part;
     struct entity_row now;
     bool wanted = true;
+    if (!r->f->to.p && row->seq <= atomic_load(&r->f->sync->restamped)) {
+        put_state(r, row);
+        return;
+    }
     if (part && !part_all(part) &&
         repo_get(r->c, &r->arena, r->f->tenant, row->key, &now, NULL) == OK)
         wanted = part_holds(part, json_parse(&r->arena, now.doc, &JSON_DEFAULT, NULL));
@@ -238,14 +267,20 @@ enum err feed_read(struct feed *f, struct store_conn *c, struct buf *out, struct
     int64_t oldest;
     f->upto = f->after;
     f->rows = 0;
-    buf_printf(out, "{\"node\":\"%s\",\"rows\":[", f->sync->node);
+    buf_printf(out, "{\"node\":\"%s\",\"rows\":[", atomic_load(&f->sync->node));
     r.began = out->n;
     enum err err = journal_range(c, f->tenant, &oldest, &f->newest, e);
     if (!err)
         err = journal_read(c, f->tenant, f->after, SCAN_ROWS, take_row, &r, e);
     if (!err)
         err = r.err;
-    buf_printf(out, "],\"upto\":%lld,\"newest\":%lld}", (long long)f->upto, (long long)f->newest);
+    struct str mark = STR_NONE;
+    if (!err)
+        err = sync_mark(c, &r.arena, f->tenant, f->upto, &mark, e);
+    buf_printf(out, "],\"upto\":%lld,\"newest\":%lld", (long long)f->upto, (long long)f->newest);
+    if (mark.p)
+        buf_printf(out, ",\"mark\":\"%" STR_F "\"", STR_A(mark));
+    buf_char(out, '}');
     arena_release(&r.arena);
     return err;
 }
@@ -257,7 +292,8 @@ enum err states_write(struct sync *s, struct store_conn *c, int64_t tenant, cons
     int64_t oldest, newest = 0;
     enum err err = journal_range(c, tenant, &oldest, &newest, e);
     size_t written = 0;
-    buf_printf(out, "{\"node\":\"%s\",\"newest\":%lld,\"rows\":[", s->node, (long long)newest);
+    buf_printf(out, "{\"node\":\"%s\",\"newest\":%lld,\"rows\":[", atomic_load(&s->node),
+               (long long)newest);
     for (size_t i = 0; !err && i < n; i++) {
         struct sync_piece piece;
         err = sync_state(s, c, &a, tenant, ids[i], &piece, e);
@@ -293,6 +329,7 @@ enum err feed_parse(struct arena *a, const struct json *v, struct feed_message *
         out->upto = 0;
     if (!json_i64(json_get(v, S("newest")), &out->newest))
         out->newest = 0;
+    out->mark = json_text(json_get(v, S("mark")));
     for (uint32_t i = 0; i < rows->n; i++) {
         const struct json *row = &rows->items[i], *origin = json_get(row, S("o"));
         struct feed_row *one = vec_push(a, &out->rows);
@@ -302,7 +339,10 @@ enum err feed_parse(struct arena *a, const struct json *v, struct feed_message *
         if (!sync_node_ok(one->origin) || one->seq < 0)
             return error_set(e, ERR_INVALID, "row %u: no origin or sequence", i);
         const struct json *past = json_get(row, S("h"));
-        out->whole = out->whole || json_get(row, S("whole"));
+        if (json_get(row, S("whole"))) {
+            out->whole = true;
+            one->seq = 0;
+        }
         one->is_past = past != NULL;
         enum err err = past ? past_read(a, past, &one->past, e)
                             : sync_piece_read(a, json_get(row, S("p")), &one->piece, e);
@@ -325,7 +365,7 @@ static enum err take(struct store_conn *c, void *ctx, struct error *e)
     struct str actor = str_printf(&a, "node:%" STR_F, STR_A(t->m->node));
     struct arena scratch = ARENA_INIT;
     struct cursor cursor;
-    enum err err = cursor_read(c, t->tenant, t->m->node, &cursor, e);
+    enum err err = cursor_read(c, &a, t->tenant, t->m->node, &cursor, e);
     for (size_t i = 0; !err && i < t->m->rows.n; i++) {
         const struct feed_row *row = &t->m->rows.v[i];
         struct past_from from = {row->origin, row->seq, actor};
@@ -338,6 +378,7 @@ static enum err take(struct store_conn *c, void *ctx, struct error *e)
     }
     if (!err && t->m->upto) {
         cursor.received = t->m->upto;
+        cursor.mark = t->m->mark;
         cursor.contact = clock_now(t->sync->link->clock);
         err = cursor_write(c, t->tenant, t->m->node, &cursor, e);
     }

@@ -1,7 +1,7 @@
 /*
  * feed.h - changes as messages: what the journal has for another node, and taking what came.
  *
- *     {"node": sender, "upto": seq, "newest": seq,
+ *     {"node": sender, "upto": seq, "mark": hash of its journal up to there, "newest": seq,
  *      "rows": [{"s": seq, "o": node?, "p": PIECE}, ...], "want": [...]?}
  *
  * rows are in the order of the sender's journal and cover all of it up to "upto" that concerns the
@@ -41,13 +41,18 @@ struct feed_row {
 struct feed_message {
     struct str node;
     int64_t upto, newest;
-    bool whole; /* some row is so */
+    struct str mark; /* hash of the sender's journal at `upto`, hexadecimal; absent */
+    bool whole;      /* some row is so */
     VEC(struct feed_row) rows;
 };
 
 /* Checks the whole; texts point into v. */
 enum err feed_parse(struct arena *a, const struct json *v, struct feed_message *out,
                     struct error *e);
+
+/* The hash of our journal at a row, hexadecimal; absent when that is not kept. */
+enum err sync_mark(struct store_conn *c, struct arena *a, int64_t tenant, int64_t seq,
+                   struct str *out, struct error *e);
 
 /* Apply a message in one change and note how far it goes (upto 0: it is no part of the journal). */
 enum err feed_take(struct sync *s, int64_t tenant, const struct feed_message *m, struct error *e);
@@ -63,10 +68,11 @@ enum err states_write(struct sync *s, struct store_conn *c, int64_t tenant, cons
 /* What is known of another node; zeros when nothing is. */
 struct cursor {
     int64_t received, acked, contact;
+    struct str mark; /* hash of its journal at `received`, hexadecimal; absent: not known */
     bool known;
 };
-enum err cursor_read(struct store_conn *c, int64_t tenant, struct str node, struct cursor *out,
-                     struct error *e);
+enum err cursor_read(struct store_conn *c, struct arena *a, int64_t tenant, struct str node,
+                     struct cursor *out, struct error *e);
 enum err cursor_write(struct store_conn *c, int64_t tenant, struct str node,
                       const struct cursor *cursor, struct error *e);
 

@@ -68,6 +68,46 @@ enum err nodes_find(struct store_conn *c, struct arena *a, struct str token, str
     return err;
 }
 
+enum err nodes_id(struct store_conn *c, struct str name, struct str node, enum node_id *out,
+                  struct error *e)
+{
+    struct store_rows r;
+    bool mine = false, others = false, had = false;
+    store_query(c, &r,
+                "SELECT name, node, 0 FROM sync_node WHERE token <> '' AND (node = $1 OR name = $2)"
+                " UNION ALL SELECT name, node, 1 FROM sync_former WHERE node = $3",
+                SV(SV_TEXT(node), SV_TEXT(name), SV_TEXT(node)));
+    *out = NODE_SAME;
+    while (store_next(&r)) {
+        bool named = str_eq(store_text(&r, 0), name), former = store_int(&r, 2) == 1;
+        bool is = !store_is_null(&r, 1) && str_eq(store_text(&r, 1), node);
+        if (named && former)
+            *out = NODE_FORMER;
+        mine = mine || (named && is && !former);
+        others = others || (!named && is);
+        had = had || (named && !former && !store_is_null(&r, 1));
+    }
+    if (*out != NODE_FORMER && others)
+        *out = NODE_TAKEN;
+    else if (*out != NODE_FORMER && had && !mine)
+        *out = NODE_OTHER;
+    return store_end(&r, e);
+}
+
+enum err nodes_replace(struct store_conn *c, struct str name, int64_t now, struct error *e)
+{
+    enum err err = store_exec(c,
+                              "INSERT INTO sync_former(node, name, at) SELECT node, name, $1"
+                              " FROM sync_node WHERE name = $2 ON CONFLICT(node) DO NOTHING",
+                              SV(SV_INT(now), SV_TEXT(name)), NULL, e);
+    if (err)
+        return err;
+    return store_exec(c,
+                      "DELETE FROM sync_cursor WHERE node IN"
+                      " (SELECT node FROM sync_node WHERE name = $1)",
+                      SV(SV_TEXT(name)), NULL, e);
+}
+
 enum err nodes_note(struct store_conn *c, struct str name, struct str node, struct str part,
                     struct error *e)
 {

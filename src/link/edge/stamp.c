@@ -348,6 +348,13 @@ int64_t sync_instant(const struct sync_put *p, const struct attr_change *ch, int
     return datetime_parse(json_text(json_get(ch->after, S("modifiedAt"))), &at) ? at : p->at;
 }
 
+int64_t sync_scope_instant(const struct sync_put *p, int64_t now)
+{
+    if (!p->remote)
+        return now;
+    return p->origin.p && !p->origin_seq ? 0 : p->at; /* a whole state has no instant */
+}
+
 bool sync_is_known(const struct sync_put *p, const struct attr_change *ch)
 {
     for (size_t i = 0; p->remote && i < p->rows.n; i++)

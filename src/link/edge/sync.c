@@ -7,7 +7,6 @@
 #include "edge.h"
 #include "nodes.h"
 #include <stdlib.h>
-#include <string.h>
 
 static const struct config_key keys[] = {
     CONFIG_BOOL("edge.on", struct edge_options, on, "false",
@@ -69,17 +68,16 @@ void sync_hear(struct sync *s, int64_t now, int64_t hlc)
 static enum err read_self(struct sync *s, struct store_conn *c, struct error *e)
 {
     struct store_rows r;
-    store_query(c, &r, "SELECT node FROM sync_self", SV_EMPTY);
+    store_query(c, &r, "SELECT node, restamped FROM sync_self", SV_EMPTY);
     if (store_next(&r) && sync_node_ok(store_text(&r, 0))) {
-        struct str node = store_text(&r, 0);
-        memcpy(s->node, node.p, node.n);
-        s->node[node.n] = '\0';
+        atomic_store(&s->restamped, store_int(&r, 1));
+        atomic_store(&s->node, str_dup(&s->ids, store_text(&r, 0)).p);
         atomic_store(&s->on, true);
     }
     return store_end(&r, e);
 }
 
-static enum err look_for_self(struct sync *s, struct error *e)
+enum err sync_look(struct sync *s, struct error *e)
 {
     struct store_conn *c = store_read(s->link->store, e);
     if (!c)
@@ -89,16 +87,55 @@ static enum err look_for_self(struct sync *s, struct error *e)
     return err;
 }
 
+struct str sync_new_id(struct arena *a)
+{
+    unsigned char bytes[6];
+    random_bytes(bytes, sizeof(bytes));
+    return hex_encode(a, str_n((const char *)bytes, sizeof(bytes)));
+}
+
+/* ctx: the id that is not good any more; "": there was none. */
 static enum err make_self(struct store_conn *c, void *ctx, struct error *e)
 {
     struct arena a = ARENA_INIT;
-    unsigned char bytes[6];
-    (void)ctx;
-    random_bytes(bytes, sizeof(bytes));
-    struct str node = hex_encode(&a, str_n((const char *)bytes, sizeof(bytes)));
-    enum err err =
-        store_exec(c, "INSERT INTO sync_self(one, node) VALUES (1, $1) ON CONFLICT(one) DO NOTHING",
-                   SV(SV_TEXT(node)), NULL, e);
+    enum err err = store_exec(c,
+                              "INSERT INTO sync_self(one, node, restamped) VALUES (1, $1, 0)"
+                              " ON CONFLICT(one) DO UPDATE SET node = excluded.node"
+                              " WHERE sync_self.node = $2",
+                              SV(SV_TEXT(sync_new_id(&a)), SV_TEXT(str_c(ctx))), NULL, e);
+    arena_release(&a);
+    return err;
+}
+
+static enum err damaged_self(struct sync *s, struct arena *a, char **was, struct error *e)
+{
+    struct store_rows r;
+    struct store_conn *c = store_read(s->link->store, e);
+    if (!c)
+        return e->code;
+    *was = NULL;
+    store_query(c, &r, "SELECT node FROM sync_self", SV_EMPTY);
+    if (store_next(&r))
+        *was = str_z(a, store_text(&r, 0));
+    enum err err = store_end(&r, e);
+    store_read_done(c);
+    return err;
+}
+
+/* What is there is no id: another one takes its place. */
+static enum err mend_self(struct sync *s, struct error *e)
+{
+    struct arena a = ARENA_INIT;
+    char *was;
+    enum err err = damaged_self(s, &a, &was, e);
+    if (!err && was) {
+        log_event(LOG_ERROR, "sync.id_damaged", LOG_Z("now", "this node has a new id"));
+        err = store_write(s->link->store, make_self, was, e);
+    }
+    if (!err)
+        err = sync_look(s, e);
+    if (!err && !atomic_load(&s->on))
+        err = error_set(e, ERR_CORRUPT, "the id of this node cannot be read");
     arena_release(&a);
     return err;
 }
@@ -107,8 +144,11 @@ enum err sync_begin(struct sync *s, struct error *e)
 {
     if (atomic_load(&s->on))
         return OK;
-    enum err err = store_write(s->link->store, make_self, NULL, e);
-    return err ? err : look_for_self(s, e);
+    char none[] = "";
+    enum err err = store_write(s->link->store, make_self, none, e);
+    if (!err)
+        err = sync_look(s, e);
+    return err || atomic_load(&s->on) ? err : mend_self(s, e);
 }
 
 /* --- nodes --- */
@@ -208,7 +248,7 @@ static void look_again(void *ctx)
     struct sync *s = ctx;
     struct error e = {0};
     if (!atomic_load(&s->on) && is_shared(s))
-        look_for_self(s, &e);
+        sync_look(s, &e);
     if (atomic_load(&s->on) && !s->link->edge.on)
         measure_silence(s, &e);
     if (e.code)
@@ -221,8 +261,10 @@ struct sync *sync_new(struct link *l, struct error *e)
     if (!s)
         abort();
     s->link = l;
+    atomic_store(&s->node, "");
     pthread_mutex_init(&s->lock, NULL);
-    if (look_for_self(s, e) || (l->edge.on && sync_begin(s, e))) {
+    if (sync_look(s, e) || (l->edge.on && sync_begin(s, e))) {
+        arena_release(&s->ids);
         pthread_mutex_destroy(&s->lock);
         free(s);
         return NULL;
@@ -256,6 +298,7 @@ void sync_free(struct sync *s)
     if (s->link->pool)
         pool_never(s->link->pool, look_again, s);
     digest_forget(s);
+    arena_release(&s->ids);
     pthread_mutex_destroy(&s->lock);
     free(s);
 }

@@ -17,6 +17,11 @@
  *      effect.
  *   6. A journal row with a piece is the whole of its change. One without (written before 2. ended)
  *      is replaced by the state of its entity.
+ *   7. An id is that of one journal. Each side remembers the hash of the other's journal up to
+ * where it took it (journal.h) and tells it at each session; who finds another hash there in its
+ * own was restored from a backup or is one of two copies. A node then takes a new id, and its city
+ *      lets nobody in any more who comes with the one that it had. When it is the city's journal
+ *      that went back, states and evolution are compared.
  *
  * The clock is a hybrid logical clock in one number of microseconds: the machine's clock (on an
  * edge corrected by what it last measured against the city's), but always above the last one given
@@ -39,11 +44,13 @@ struct edge;
 
 struct sync {
     struct link *link;
-    atomic_bool on;                 /* registers are kept; never ends once begun */
-    char node[SYNC_NODE_BYTES + 1]; /* this node's id; set before on */
-    int64_t hlc;                    /* last one given out or taken; writer thread only */
-    atomic_int_fast64_t offset_us;  /* city's clock - ours; 0 in a city */
-    struct edge *edge;              /* NULL in a city */
+    atomic_bool on;                /* registers are kept; never ends once begun */
+    _Atomic(const char *) node;    /* this node's id; "" until on */
+    struct arena ids;              /* all that it was */
+    atomic_int_fast64_t restamped; /* own journal rows up to here have pieces of another id */
+    int64_t hlc;                   /* last one given out or taken; writer thread only */
+    atomic_int_fast64_t offset_us; /* city's clock - ours; 0 in a city */
+    struct edge *edge;             /* NULL in a city */
     atomic_int_fast64_t
         since;            /* of an edge: where its city compares evolution from; 0: not known */
     pthread_mutex_t lock; /* of the next two */
@@ -53,11 +60,18 @@ struct sync {
 
 static inline struct str sync_node(const struct sync *s)
 {
-    return str_c(s->node);
+    return str_c(atomic_load(&s->node));
 }
 
 /* Begin to keep registers; waits for the writer. */
 enum err sync_begin(struct sync *s, struct error *e);
+/* An id that nobody has; in the arena. */
+struct str sync_new_id(struct arena *a);
+/* Take note of the id on disk, if there is a good one. */
+enum err sync_look(struct sync *s, struct error *e);
+/* rename.c: take another id, because the one it has is somebody else's as well; the city took our
+ * journal up to acked. Waits for the writer. */
+enum err sync_rename(struct sync *s, int64_t tenant, int64_t acked, struct error *e);
 /* The next clock, above a given one. Writer thread only. */
 int64_t sync_tick(struct sync *s, int64_t now, int64_t above);
 /* Take note of another node's clock. Writer thread only. */

@@ -148,10 +148,36 @@ void call_answer_packed(struct call *c, struct buf *b)
 
 struct greeting {
     struct call *call;
-    int64_t their_newest, their_received;
+    int64_t their_newest, their_received, their_acked;
+    struct str their_mark; /* of our journal where they took it to */
+    enum node_id id;
     struct cursor cursor;
     int64_t oldest, newest;
+    bool back; /* our journal is not the one that they know */
 };
+
+/* Is what they took of our journal still there? */
+static enum err compare_mark(struct store_conn *conn, struct greeting *g, struct error *e)
+{
+    struct call *c = g->call;
+    struct str own;
+    g->back = g->their_received > g->newest;
+    if (g->back || !g->their_mark.n)
+        return OK;
+    enum err err = sync_mark(conn, c->arena, c->tenant, g->their_received, &own, e);
+    g->back = !err && own.p && !str_eq(own, g->their_mark);
+    return err;
+}
+
+/* What it lost was under another id, but what it remembers as taken was taken. */
+static enum err replace(struct store_conn *conn, struct greeting *g, int64_t now, struct error *e)
+{
+    struct call *c = g->call;
+    enum err err = nodes_replace(conn, c->name, now, e);
+    if (!err && !g->cursor.known)
+        g->cursor.received = g->their_acked < g->their_newest ? g->their_acked : g->their_newest;
+    return err;
+}
 
 static enum err greet(struct store_conn *conn, void *ctx, struct error *e)
 {
@@ -160,15 +186,24 @@ static enum err greet(struct store_conn *conn, void *ctx, struct error *e)
     int64_t now = clock_now(c->sync->link->clock);
     enum err err = repo_tenant_make(conn, c->tenant_name, now, &c->tenant, e);
     if (!err)
+        err = nodes_id(conn, c->name, c->node, &g->id, e);
+    if (err || g->id == NODE_TAKEN)
+        return err;
+    if (g->id == NODE_FORMER)
+        return error_set(e, ERR_CONFLICT,
+                         "a copy of this node has come in its place: enrol one of them anew, under"
+                         " a name of its own");
+    err = cursor_read(conn, c->arena, c->tenant, c->node, &g->cursor, e);
+    if (!err && g->id == NODE_OTHER)
+        err = replace(conn, g, now, e);
+    if (!err)
         err = nodes_note(conn, c->name, c->node, c->part.key, e);
     if (!err)
-        err = cursor_read(conn, c->tenant, c->node, &g->cursor, e);
-    if (!err)
         err = journal_range(conn, c->tenant, &g->oldest, &g->newest, e);
+    if (!err)
+        err = compare_mark(conn, g, e);
     if (err)
         return err;
-    if (g->cursor.received > g->their_newest) /* it lost what it had sent */
-        g->cursor.received = g->their_newest;
     g->cursor.acked = g->their_received;
     g->cursor.contact = now;
     return cursor_write(conn, c->tenant, c->node, &g->cursor, e);
@@ -180,6 +215,9 @@ static enum err session(struct call *c, struct error *e)
     if (!json_i64(json_get(c->body, S("newest")), &g.their_newest) ||
         !json_i64(json_get(c->body, S("received")), &g.their_received))
         return error_set(e, ERR_INVALID, "newest and received are needed");
+    if (!json_i64(json_get(c->body, S("acked")), &g.their_acked))
+        g.their_acked = 0;
+    g.their_mark = json_text(json_get(c->body, S("mark")));
     if (str_eq(c->node, sync_node(c->sync)))
         return error_set(e, ERR_CONFLICT, "the node has this city's own id: a copy of its store?");
     enum err err = store_write(c->sync->link->store, greet, &g, e);
@@ -192,7 +230,11 @@ static enum err session(struct call *c, struct error *e)
     json_w_kstr(&w, S("node"), sync_node(c->sync));
     json_w_kstr(&w, S("name"), c->name);
     json_w_ki64(&w, S("time"), clock_now(c->sync->link->clock));
+    json_w_kbool(&w, S("taken"), g.id == NODE_TAKEN);
+    json_w_kbool(&w, S("back"), g.back);
     json_w_ki64(&w, S("received"), g.cursor.received);
+    if (g.cursor.mark.p)
+        json_w_kstr(&w, S("mark"), g.cursor.mark);
     json_w_ki64(&w, S("oldest"), g.oldest);
     json_w_ki64(&w, S("newest"), g.newest);
     json_w_end(&w);
@@ -472,7 +514,7 @@ static enum err give_nodes(struct call *c, struct error *e)
     if (!conn)
         return e->code;
     json_w_object(&l.w);
-    if (c->sync->node[0])
+    if (sync_node(c->sync).n)
         json_w_kstr(&l.w, S("node"), sync_node(c->sync));
     if (c->sync->edge)
         edge_write(c->sync->edge, &l.w);

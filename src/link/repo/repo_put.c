@@ -376,9 +376,10 @@ enum err repo_put(struct store_conn *c, const struct repo_put *p, int64_t *seq, 
         int64_t at = p->sync ? sync_instant(p->sync, ch, p->now) : p->now;
         err = history_record(c, eid, ch, at, j.seq, &scratch, e);
     }
-    if (err == OK && p->options->history)
+    int64_t scoped = p->sync ? sync_scope_instant(p->sync, p->now) : p->now;
+    if (err == OK && p->options->history && scoped)
         err = history_scope(c, eid, json_get(p->before, S("scope")), json_get(after, S("scope")),
-                            p->now, j.seq, &scratch, e);
+                            scoped, j.seq, &scratch, e);
     buf_release(&scratch);
     if (seq)
         *seq = j.seq;

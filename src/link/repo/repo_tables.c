@@ -145,6 +145,17 @@ static const char tables_snapshot_status[] =
     " PRIMARY KEY(eid, attr, dataset, made, changed, maker))" TAIL ";"                             \
     "CREATE INDEX sync_past_seq ON sync_past(eid, attr, dataset, seq);"
 
+/*
+ * Copies of one node are told apart by their journals. sync_cursor.mark: the hash of the other's
+ * journal where it was taken to, in hexadecimal. sync_self.restamped: see edge/rename.c.
+ * sync_former: ids that a name had before, and that nobody may come with any more.
+ */
+static const char tables_sync_marks[] =
+    "ALTER TABLE sync_cursor ADD COLUMN mark {text};"
+    "ALTER TABLE sync_self ADD COLUMN restamped {int} NOT NULL DEFAULT 0;"
+    "CREATE TABLE sync_former(node {text} NOT NULL PRIMARY KEY, name {text} NOT NULL,"
+    " at {int} NOT NULL);";
+
 static const struct store_migration migrations[] = {
     {1, "entities, indexes, history, contexts, subscriptions", tables_1,
      INDEX_TABLES("INTEGER", "REAL", "TEXT", " WITHOUT ROWID"),
@@ -165,6 +176,7 @@ static const struct store_migration migrations[] = {
     {13, "evolution of several nodes", "", SYNC_PAST("INTEGER", " WITHOUT ROWID"),
      SYNC_PAST("BIGINT", "")},
     {14, "status of snapshots", tables_snapshot_status, NULL, NULL},
+    {15, "copies of nodes", tables_sync_marks, NULL, NULL},
 };
 
 const struct store_module link_module = {"link", migrations,

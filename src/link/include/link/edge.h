@@ -60,6 +60,8 @@ enum err sync_stamp(struct store_conn *c, const struct repo_put *p, struct error
 struct str sync_journal(const struct sync_put *p, struct journal_row *row);
 /* When the change of an instance was made: here now, or where it came from. */
 int64_t sync_instant(const struct sync_put *p, const struct attr_change *ch, int64_t now);
+/* The same of scopes; 0: when is not known, their evolution comes by itself (edge/evolution.h). */
+int64_t sync_scope_instant(const struct sync_put *p, int64_t now);
 /* Has the change's value entered the history before? It does so once. */
 bool sync_is_known(const struct sync_put *p, const struct attr_change *ch);
 /* After the entity's row: writes the registers. */

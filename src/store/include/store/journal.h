@@ -10,6 +10,7 @@
 #ifndef STORE_JOURNAL_H
 #define STORE_JOURNAL_H
 
+#include "crypto/hash.h"
 #include "store/store.h"
 
 enum { JOURNAL_SEQ_BITS = 40 }; /* row key = tenant << 40 | seq */
@@ -39,6 +40,11 @@ enum err journal_read(struct store_conn *c, int64_t tenant, int64_t after, size_
 /* Newest and oldest seq that are kept; 0 and 1 for an empty journal. */
 enum err journal_range(struct store_conn *c, int64_t tenant, int64_t *oldest, int64_t *newest,
                        struct error *e);
+
+/* The hash of a row, or of the last trimmed one; ERR_NOT_FOUND for one that is not kept, or is to
+ * come. Seq 0, before the first row, has zeros. */
+enum err journal_hash(struct store_conn *c, int64_t tenant, int64_t seq, struct hash *out,
+                      struct error *e);
 
 /* Drop rows up to and with seq, inside apply(). */
 enum err journal_trim(struct store_conn *c, int64_t tenant, int64_t upto, struct error *e);
