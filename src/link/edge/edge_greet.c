@@ -51,8 +51,10 @@ static enum err look_at_own(struct edge *g, struct arena *a, struct own *out, st
 static void measure_clock(struct edge *g, const struct json *answer, int64_t before)
 {
     int64_t after = clock_now(g->sync->link->clock), city = edge_number(answer, "time");
-    int64_t offset = city - (before + (after - before) / 2);
-    atomic_store(&g->sync->offset_us, offset);
+    int64_t half = (after - before) / 2, offset = city - (before + half);
+    int64_t error = offset - atomic_load(&g->sync->offset_us);
+    if (error < -half || error > half) /* else what we have is as good as what was measured */
+        atomic_store(&g->sync->offset_us, offset);
     pthread_mutex_lock(&g->lock);
     g->status.offset_us = offset;
     struct str name = json_text(json_get(answer, S("name")));
