@@ -65,6 +65,8 @@ static const struct config_key keys[] = {
                "pause between heartbeats of live streams, seconds"),
     CONFIG_INT("link.journal_hours", struct link_options, journal_hours, 168, 1, 876000,
                "hours for which changes are kept for followers: notifications, streams"),
+    CONFIG_INT("link.trim_s", struct link_options, trim_s, 60, 1, 86400,
+               "pause between looks for changes that are kept long enough"),
     CONFIG_BOOL("link.access_deny", struct link_options, access_deny, "false",
                 "nothing is open to read or write without a policy that allows it"),
     CONFIG_BOOL("link.tenants_auto", struct link_options, tenants_auto, "true",

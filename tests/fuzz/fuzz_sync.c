@@ -92,9 +92,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (v && feed_parse(&a, v, &m, &e) == OK)
         for (size_t i = 0; i < m.rows.n; i++) {
-            if (m.rows.v[i].is_past)
+            if (m.rows.v[i].kind == FEED_PAST)
                 check_past(&a, &m.rows.v[i].past);
-            else
+            else if (m.rows.v[i].kind == FEED_PIECE)
                 check_piece(&a, &m.rows.v[i].piece);
         }
     arena_release(&a);

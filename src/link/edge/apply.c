@@ -333,7 +333,7 @@ static enum err write_kept(struct join *j, struct sync_put *put, struct str acto
     if (!err && j->news)
         err = journal_append(j->c, &row, j->e);
     *seq = row.seq;
-    return err ? err : sync_record(j->c, put, j->eid, j->e);
+    return err ? err : sync_record(j->c, put, j->eid, *seq, j->e);
 }
 
 static enum err write_lates(struct join *j, const struct sync_put *put, int64_t seq)
@@ -351,6 +351,26 @@ static enum err write_lates(struct join *j, const struct sync_put *put, int64_t 
     }
     buf_release(&scratch);
     return err;
+}
+
+/* What was worked out goes to disk. */
+static enum err write_all(struct join *j, struct str origin, int64_t origin_seq, struct str actor)
+{
+    struct buf text = BUF_INIT;
+    struct sync_put put = {.sync = j->sync,
+                           .remote = true,
+                           .origin = origin,
+                           .origin_seq = origin_seq,
+                           .at = j->piece->at};
+    sync_piece_write(j->arena, &text, j->piece);
+    put.piece = buf_dup(&text, j->arena);
+    buf_release(&text);
+    put.rows.v = j->rows.v;
+    put.rows.n = j->rows.n;
+    int64_t seq = 0;
+    bool seen = j->head ? j->delta.after != j->before : j->before != NULL;
+    enum err err = seen ? write_seen(j, &put, actor, &seq) : write_kept(j, &put, actor, &seq);
+    return err ? err : write_lates(j, &put, seq);
 }
 
 enum err sync_apply(struct sync *s, struct store_conn *c, struct arena *a, int64_t tenant,
@@ -373,16 +393,69 @@ enum err sync_apply(struct sync *s, struct store_conn *c, struct arena *a, int64
     if (err || !j.rows.n)
         return err;
     work_out(&j);
-    struct buf text = BUF_INIT;
-    struct sync_put put = {
-        .sync = s, .remote = true, .origin = origin, .origin_seq = origin_seq, .at = p->at};
-    sync_piece_write(a, &text, p);
-    put.piece = buf_dup(&text, a);
-    buf_release(&text);
-    put.rows.v = j.rows.v;
-    put.rows.n = j.rows.n;
-    int64_t seq = 0;
-    bool seen = j.head ? j.delta.after != j.before : j.before != NULL;
-    err = seen ? write_seen(&j, &put, actor, &seq) : write_kept(&j, &put, actor, &seq);
-    return err ? err : write_lates(&j, &put, seq);
+    return write_all(&j, origin, origin_seq, actor);
+}
+
+/* --- replacing --- */
+
+/* Registers that the state does not have go, and what they show. */
+static enum err drop_others(struct join *j)
+{
+    sync_rows old = VEC_INIT;
+    if (!j->eid)
+        return OK;
+    enum err err = sync_load_all(j->sync, j->c, j->arena, j->eid, j->before, &old, j->e);
+    for (size_t i = 0; !err && i < old.n; i++) {
+        const struct sync_row *row = &old.v[i];
+        if (row->attr.p && !is_joined(j, row) && j->before && j->head)
+            note(j, row->attr, row->dataset, sync_effect(&row->reg), NULL);
+    }
+    return err ? err
+               : store_exec(j->c, "DELETE FROM sync_register WHERE eid = $1", SV(SV_INT(j->eid)),
+                            NULL, j->e);
+}
+
+static enum err take_part(struct join *j, const struct sync_part *part)
+{
+    struct sync_row row;
+    enum err err = sync_load(j->sync, j->c, j->arena, j->eid, j->before, part->attr, part->dataset,
+                             &row, j->e);
+    if (err)
+        return err;
+    const struct json *was = sync_effect(&row.reg), *is = sync_effect(&part->reg);
+    bool same = was == is || (was && is && json_equal(was, is, true));
+    row.known = part->reg.values.n && sync_has_seen(&row.reg, &part->reg.values.v[0].dot);
+    row.reg = part->reg;
+    row.aside = j->head ? NULL : part->attr.p ? is : was ? was : row.aside;
+    if (part->attr.p && j->before && j->head && !same)
+        note(j, part->attr, part->dataset, was, is);
+    *vec_push(j->arena, &j->rows) = row;
+    return OK;
+}
+
+enum err sync_replace(struct sync *s, struct store_conn *c, struct arena *a, int64_t tenant,
+                      const struct sync_piece *p, struct str origin, struct str actor,
+                      struct error *e)
+{
+    struct join j = {.sync = s,
+                     .c = c,
+                     .arena = a,
+                     .tenant = tenant,
+                     .now = clock_now(s->link->clock),
+                     .piece = p,
+                     .again = true,
+                     .e = e};
+    enum err err = open_entity(&j);
+    j.head = NULL;
+    for (size_t i = 0; i < p->parts.n; i++)
+        if (!p->parts.v[i].attr.p)
+            j.head = sync_effect(&p->parts.v[i].reg);
+    for (size_t i = 0; !err && i < p->parts.n; i++)
+        err = take_part(&j, &p->parts.v[i]);
+    if (!err)
+        err = drop_others(&j);
+    if (err || (!j.rows.n && !j.before))
+        return err;
+    work_out(&j);
+    return write_all(&j, origin, 0, actor);
 }

@@ -7,6 +7,7 @@
  * chosen stays in the history.
  */
 #include "api.h"
+#include "evolution.h"
 #include "link/access.h"
 #include "sync.h"
 
@@ -195,6 +196,25 @@ static bool choose(const struct decision *d, struct arena *a, const struct sync_
     return str_eq(d->key, S("deleted"));
 }
 
+/* Of an entity whose deletion is forgotten (trim.h) the types are known still. */
+static enum err known_head(struct store_conn *c, struct arena *a, int64_t eid, int64_t now,
+                           const struct json **out, struct error *e)
+{
+    const struct json *types = NULL;
+    enum err err = evolution_types(c, a, eid, &types, e);
+    if (!err && !types)
+        err = error_set(e, ERR_CONFLICT, "nothing is known of the entity that was deleted");
+    if (err)
+        return err;
+    struct json_member *m = ARENA_ARRAY(a, struct json_member, 2);
+    m[0] = json_m(S("type"), *types);
+    m[1] = json_m(S("createdAt"), json_v_str(datetime_text(a, now)));
+    struct json *head = ARENA_NEW(a, struct json);
+    *head = json_v_object(m, 2);
+    *out = head;
+    return OK;
+}
+
 static enum err write_decision(struct decision *d, struct store_conn *c, struct arena *a,
                                const struct found *f, struct error *e)
 {
@@ -213,7 +233,7 @@ static enum err write_decision(struct decision *d, struct store_conn *c, struct 
     if (!doc && f->attr.p && value) { /* what is chosen needs its entity */
         err = sync_load(d->sync, c, a, f->place.eid, NULL, STR_NONE, STR_NONE, &head, e);
         if (!err && !head.aside)
-            err = error_set(e, ERR_CONFLICT, "nothing is known of the entity that was deleted");
+            err = known_head(c, a, f->place.eid, now, &head.aside, e);
         if (err)
             return err;
         decide_part(d, a, now, &head, head.aside, &piece);

@@ -3,10 +3,14 @@
 #include "edge_impl.h"
 #include <stdio.h>
 
+/* In place of a part's key, while what is here may be gone in the city. */
+#define FRESH "fresh"
+
 struct own { /* what our store knows */
     int64_t oldest, newest;
     struct cursor cursor; /* of the city */
     bool same_part;
+    bool fresh; /* a fresh copy was begun and is not whole */
 };
 
 /* The city that we were with last. */
@@ -41,7 +45,9 @@ static enum err look_at_own(struct edge *g, struct arena *a, struct own *out, st
     if (!err) {
         store_query(c, &r, "SELECT part FROM sync_node WHERE name = 'upstream' AND node = $1",
                     SV(SV_TEXT(str_c(g->city))));
-        out->same_part = store_next(&r) && str_eq(store_text(&r, 0), g->part.key);
+        bool any = store_next(&r);
+        out->same_part = any && str_eq(store_text(&r, 0), g->part.key);
+        out->fresh = any && str_eq(store_text(&r, 0), S(FRESH));
         err = store_end(&r, e);
     }
     store_read_done(c);
@@ -153,6 +159,11 @@ enum err edge_greet(struct edge *g, struct error *e)
     g->copy = !own.cursor.known || !own.same_part ||
               g->received + 1 < edge_number(answer, "oldest") ||
               json_is(json_get(answer, S("back")), JSON_TRUE) || g->sent + 1 < own.oldest;
+    /* Of what was written before this was an edge the city knows nothing: such a store does not
+     * take the city's word for what is gone. */
+    g->fresh = (own.fresh || json_is(json_get(answer, S("fresh")), JSON_TRUE)) &&
+               g->sent + 1 >= own.oldest;
+    g->copy = g->copy || g->fresh;
     if (g->sent + 1 < own.oldest) /* written before this was an edge */
         g->sent = own.oldest - 1;
     if (first || other)
@@ -217,4 +228,16 @@ static enum err keep_contact(struct store_conn *c, void *ctx, struct error *e)
 enum err edge_contact_write(struct edge *g, struct error *e)
 {
     return store_write(g->sync->link->store, keep_contact, g, e);
+}
+
+static enum err note_fresh(struct store_conn *c, void *ctx, struct error *e)
+{
+    (void)ctx;
+    return store_exec(c, "UPDATE sync_node SET part = $1 WHERE name = 'upstream'",
+                      SV(SV_TEXT(S(FRESH))), NULL, e);
+}
+
+enum err edge_fresh_write(struct edge *g, struct error *e)
+{
+    return store_write(g->sync->link->store, note_fresh, g, e);
 }

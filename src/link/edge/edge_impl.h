@@ -34,6 +34,7 @@ struct edge {
     size_t batch;         /* bytes of a message now: fewer after one that did not come through */
     int repairs;          /* in a row, after which the digests differed still */
     bool copy;            /* states must be exchanged first */
+    bool fresh;           /* and the city's taken for ours (trim.h) */
 };
 
 /* --- edge_line.c: waiting, what is told to others, requests --- */
@@ -117,6 +118,8 @@ enum err edge_pull_upto(struct edge *g, int64_t upto, struct error *e);
 enum err edge_copy(struct edge *g, struct error *e);
 /* How far the city's journal was taken, and which part of it. */
 enum err edge_position_write(struct edge *g, int64_t received, struct error *e);
+/* A fresh copy begins: if it breaks off the next session begins it again. */
+enum err edge_fresh_write(struct edge *g, struct error *e);
 /* The city's word on how far it has ours, for retention. */
 enum err edge_contact_write(struct edge *g, struct error *e);
 

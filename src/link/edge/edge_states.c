@@ -210,6 +210,59 @@ enum err edge_pull_upto(struct edge *g, int64_t upto, struct error *e)
     return err;
 }
 
+/* --- the city's states for ours --- */
+
+struct replacement {
+    struct edge *g;
+    const struct feed_message *m; /* NULL: */
+    const int64_t *gone;          /* rows of entities that the city has not got */
+    size_t n_gone;
+    struct arena arena;
+    struct map unsent; /* ids of what was changed here and is not sent */
+};
+
+static bool note_unsent(void *ctx, const struct journal_row *row)
+{
+    struct replacement *x = ctx;
+    if (!row->origin.p && !map_get(&x->unsent, row->key))
+        map_put(&x->unsent, str_dup(&x->arena, row->key), x);
+    return true;
+}
+
+static enum err apply_replacement(struct store_conn *c, void *ctx, struct error *e)
+{
+    struct replacement *x = ctx;
+    struct edge *g = x->g;
+    struct arena a = ARENA_INIT;
+    struct str actor = str_printf(&x->arena, "node:%s", g->city);
+    enum err err = journal_read(c, g->tenant, g->sent, SIZE_MAX / 2, note_unsent, x, e);
+    for (size_t i = 0; !err && x->m && i < x->m->rows.n; i++) {
+        const struct feed_row *row = &x->m->rows.v[i];
+        if (row->kind == FEED_PIECE && !map_get(&x->unsent, row->piece.id))
+            err = sync_replace(g->sync, c, &a, g->tenant, &row->piece, str_c(g->city), actor, e);
+        arena_reset(&a);
+    }
+    for (size_t i = 0; !err && i < x->n_gone; i++) {
+        struct sync_piece none = {.id = digest_entity(c, &a, x->gone[i]),
+                                  .at = clock_now(g->sync->link->clock)};
+        if (none.id.p && !map_get(&x->unsent, none.id))
+            err = sync_replace(g->sync, c, &a, g->tenant, &none, str_c(g->city), actor, e);
+        arena_reset(&a);
+    }
+    arena_release(&a);
+    return err;
+}
+
+static enum err replace_states(struct edge *g, const struct feed_message *m, const int64_t *gone,
+                               size_t n_gone, struct error *e)
+{
+    struct replacement x = {.g = g, .m = m, .gone = gone, .n_gone = n_gone};
+    enum err err = store_write(g->sync->link->store, apply_replacement, &x, e);
+    map_release(&x.unsent);
+    arena_release(&x.arena);
+    return err;
+}
+
 /* Our states of some entities, theirs of some: both sides join what they get. */
 static enum err swap(struct edge *g, const int64_t *send, size_t n_send, const struct str *want,
                      size_t n_want, struct error *e)
@@ -250,7 +303,7 @@ static enum err swap(struct edge *g, const int64_t *send, size_t n_send, const s
         err = edge_pull_upto(g, m.newest, e);
     m.upto = 0;
     if (!err && m.rows.n && !edge_stopping(g))
-        err = feed_take(g->sync, g->tenant, &m, e);
+        err = g->fresh ? replace_states(g, &m, NULL, 0, e) : feed_take(g->sync, g->tenant, &m, e);
     buf_release(&b);
     arena_release(&a);
     return err;
@@ -288,16 +341,21 @@ static enum err swap_all(struct difference *d, struct error *e)
 static enum err swap_differing(void *ctx, const struct edge_entity *v, size_t n, struct error *e)
 {
     struct difference *d = ctx;
+    struct edge *g = d->g;
+    VEC(int64_t) gone = VEC_INIT;
     d->want.n = d->send.n = 0;
     for (size_t i = 0; i < n; i++) {
         if (v[i].same_state)
             continue;
-        if (v[i].here)
+        if (v[i].here && g->fresh && !v[i].there)
+            *vec_push(&d->arena, &gone) = v[i].eid;
+        else if (v[i].here && !g->fresh)
             *vec_push(&d->arena, &d->send) = v[i].eid;
         else
             *vec_push(&d->arena, &d->want) = v[i].hash;
     }
-    return swap_all(d, e);
+    enum err err = gone.n ? replace_states(g, NULL, gone.v, gone.n, e) : OK;
+    return err ? err : swap_all(d, e);
 }
 
 enum err edge_repair(struct edge *g, struct error *e)
@@ -313,6 +371,34 @@ enum err edge_repair(struct edge *g, struct error *e)
     return err;
 }
 
+enum { FRESH_ROUNDS = 20 };
+
+/*
+ * What is here may be gone in the city, and forgotten: its states are taken for ours, after all
+ * that was written here has been sent. What is written here meanwhile is left for the next round.
+ */
+static enum err copy_afresh(struct edge *g, struct error *e)
+{
+    enum err err = edge_fresh_write(g, e);
+    bool same = false;
+    for (int i = 0; !err && !same && i < FRESH_ROUNDS && !edge_stopping(g); i++) {
+        struct edge_digests d = {.arena = ARENA_INIT};
+        bool more = true;
+        while (!err && more && !edge_stopping(g))
+            err = edge_push(g, &more, e);
+        if (!err)
+            err = edge_repair(g, e);
+        if (!err)
+            err = edge_compare(g, &d, e);
+        same = !err && d.same_states;
+        arena_release(&d.arena);
+    }
+    if (!err && !same && !edge_stopping(g))
+        err = error_set(e, ERR_UNAVAILABLE, "a fresh copy does not come to an end");
+    g->fresh = err != OK;
+    return err;
+}
+
 /*
  * The city's journal counts from where it was when the session began; what it holds of before comes
  * as states. If this breaks off the part is not noted, and the next session begins again. The past
@@ -320,9 +406,10 @@ enum err edge_repair(struct edge *g, struct error *e)
  */
 enum err edge_copy(struct edge *g, struct error *e)
 {
-    log_event(LOG_INFO, "edge.copy", LOG_Z("city", g->city), LOG_I("received", g->received));
+    log_event(LOG_INFO, "edge.copy", LOG_Z("city", g->city), LOG_I("received", g->received),
+              LOG_I("fresh", g->fresh));
     g->received = g->city_newest;
-    enum err err = edge_repair(g, e);
+    enum err err = g->fresh ? copy_afresh(g, e) : edge_repair(g, e);
     if (err || edge_stopping(g))
         return err;
     err = edge_position_write(g, g->received, e);

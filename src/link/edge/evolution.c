@@ -6,6 +6,7 @@
 #include "history_impl.h"
 #include "history_keep.h"
 #include "keys.h"
+#include "trim.h"
 #include <stdlib.h>
 
 /* --- from when on --- */
@@ -27,13 +28,17 @@ int64_t evolution_wanted(const struct sync *s)
 enum err evolution_since(struct sync *s, struct store_conn *c, int64_t tenant, int64_t asked,
                          int64_t *since, struct error *e)
 {
-    int64_t kept;
+    int64_t kept, seq, past;
     *since = asked;
     if (asked >= EVOLUTION_NONE || !s->link->options.history) {
         *since = EVOLUTION_NONE;
         return OK;
     }
     enum err err = history_kept_since(s->link, c, tenant, &kept, e);
+    if (!err)
+        err = trim_horizon(c, tenant, &seq, &past, e);
+    if (!err && past > kept)
+        kept = past;
     if (err)
         return err;
     if (kept > 0 && day_of(kept + DAY_US - 1) > *since)

@@ -257,6 +257,8 @@ static bool take_row(void *ctx, const struct journal_row *row)
         put_kept(r, row);
     else if (str_eq(row->topic, S("history")))
         put_past(r, row);
+    else if (str_eq(row->topic, S("trim")) && r->f->to.p)
+        put_member(r, row, "t", row->body);
     arena_reset(&r->arena);
     return r->err == OK;
 }
@@ -343,9 +345,11 @@ enum err feed_parse(struct arena *a, const struct json *v, struct feed_message *
             out->whole = true;
             one->seq = 0;
         }
-        one->is_past = past != NULL;
-        enum err err = past ? past_read(a, past, &one->past, e)
-                            : sync_piece_read(a, json_get(row, S("p")), &one->piece, e);
+        const struct json *trim = json_get(row, S("t"));
+        one->kind = past ? FEED_PAST : trim ? FEED_TRIM : FEED_PIECE;
+        enum err err = past   ? past_read(a, past, &one->past, e)
+                       : trim ? trim_read(a, trim, &one->trim, e)
+                              : sync_piece_read(a, json_get(row, S("p")), &one->piece, e);
         if (err)
             return err;
     }
@@ -358,6 +362,23 @@ struct taking {
     const struct feed_message *m;
 };
 
+/* A city forgets for itself alone: what a node tells of that is passed over. */
+static enum err take_row_in(const struct taking *t, struct store_conn *c, struct arena *a,
+                            const struct feed_row *row, struct str actor, struct error *e)
+{
+    struct past_from from = {row->origin, row->seq, actor};
+    bool changed;
+    switch (row->kind) {
+    case FEED_PAST:
+        return past_apply(t->sync, c, a, t->tenant, &row->past, &from, &changed, e);
+    case FEED_TRIM:
+        return t->sync->link->edge.on ? trim_apply(c, a, t->tenant, &row->trim, e) : OK;
+    case FEED_PIECE:
+        break;
+    }
+    return sync_apply(t->sync, c, a, t->tenant, &row->piece, row->origin, row->seq, actor, e);
+}
+
 static enum err take(struct store_conn *c, void *ctx, struct error *e)
 {
     const struct taking *t = ctx;
@@ -368,12 +389,7 @@ static enum err take(struct store_conn *c, void *ctx, struct error *e)
     enum err err = cursor_read(c, &a, t->tenant, t->m->node, &cursor, e);
     for (size_t i = 0; !err && i < t->m->rows.n; i++) {
         const struct feed_row *row = &t->m->rows.v[i];
-        struct past_from from = {row->origin, row->seq, actor};
-        bool changed;
-        err = row->is_past
-                  ? past_apply(t->sync, c, &scratch, t->tenant, &row->past, &from, &changed, e)
-                  : sync_apply(t->sync, c, &scratch, t->tenant, &row->piece, row->origin, row->seq,
-                               actor, e);
+        err = take_row_in(t, c, &scratch, row, actor, e);
         arena_reset(&scratch);
     }
     if (!err && t->m->upto) {

@@ -6,8 +6,8 @@
  *
  * rows are in the order of the sender's journal and cover all of it up to "upto" that concerns the
  * receiver; "o" is the node that the change comes from when it is not the sender. A write of
- * evolution has "h" (past.h) in place of "p". "whole": true stands at the whole state of what
- * enters the receiver's part: it has a past that no row carries.
+ * evolution has "h" (past.h) in place of "p", what a city forgets "t" (trim.h). "whole": true
+ * stands at the whole state of what enters the receiver's part: it has a past that no row carries.
  */
 #ifndef LINK_EDGE_FEED_H
 #define LINK_EDGE_FEED_H
@@ -15,6 +15,7 @@
 #include "part.h"
 #include "past.h"
 #include "sync.h"
+#include "trim.h"
 
 struct feed {
     struct sync *sync;
@@ -33,9 +34,10 @@ enum err feed_read(struct feed *f, struct store_conn *c, struct buf *out, struct
 struct feed_row {
     int64_t seq;
     struct str origin;
+    enum { FEED_PIECE, FEED_PAST, FEED_TRIM } kind; /* which of the next it holds */
     struct sync_piece piece;
-    bool is_past; /* then it holds the change, not piece */
     struct past past;
+    struct trim_list trim;
 };
 
 struct feed_message {

@@ -70,7 +70,7 @@ static bool restamp(struct renaming *x, struct sync_register *reg)
 }
 
 static enum err restamp_entity(struct renaming *x, struct store_conn *c, struct str id,
-                               struct error *e)
+                               int64_t newest, struct error *e)
 {
     struct entity_row row;
     struct error why;
@@ -83,7 +83,7 @@ static enum err restamp_entity(struct renaming *x, struct store_conn *c, struct 
     err = sync_load_all(x->sync, c, &x->scratch, row.eid, doc, &rows, e);
     for (size_t i = 0; !err && i < rows.n; i++)
         if (restamp(x, &rows.v[i].reg))
-            err = sync_save(c, &x->scratch, row.eid, &rows.v[i], e);
+            err = sync_save(c, &x->scratch, row.eid, &rows.v[i], newest, e);
     arena_reset(&x->scratch);
     return err;
 }
@@ -95,7 +95,7 @@ static enum err apply(struct store_conn *c, void *ctx, struct error *e)
     int64_t newest = 0;
     enum err err = look(x, c, &newest, e);
     while (!err && map_next(&x->keys, &it))
-        err = restamp_entity(x, c, it.key, e);
+        err = restamp_entity(x, c, it.key, newest, e);
     return err ? err
                : store_exec(c, "UPDATE sync_self SET node = $1, restamped = $2 WHERE node = $3",
                             SV(SV_TEXT(x->now), SV_INT(newest), SV_TEXT(x->was)), NULL, e);

@@ -234,22 +234,25 @@ static struct str others_text(struct arena *a, const struct sync_register *reg)
 }
 
 enum err sync_save(struct store_conn *c, struct arena *a, int64_t eid, const struct sync_row *row,
-                   struct error *e)
+                   int64_t seq, struct error *e)
 {
     const struct sync_register *reg = &row->reg;
     const struct sync_dot *dot = &reg->values.v[0].dot;
+    bool gone = !reg->values.v[0].value || row->aside;
     bool itself = reg->seen.n == 1 && reg->seen.v[0].hlc == dot->hlc;
     return store_exec(
         c,
-        "INSERT INTO sync_register(eid, attr, dataset, " ROW_COLUMNS ")"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+        "INSERT INTO sync_register(eid, attr, dataset, " ROW_COLUMNS ", seq, gone)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
         " ON CONFLICT(eid, attr, dataset) DO UPDATE SET hlc = excluded.hlc, node = excluded.node,"
-        " seen = excluded.seen, others = excluded.others, value = excluded.value",
+        " seen = excluded.seen, others = excluded.others, value = excluded.value,"
+        " seq = CASE WHEN excluded.seq > sync_register.seq THEN excluded.seq"
+        " ELSE sync_register.seq END, gone = excluded.gone",
         SV(SV_INT(eid), SV_INT(attr_key(row->attr)), SV_INT(dataset_key(row->dataset)),
            SV_TEXT(row->attr.p ? row->attr : S("")), SV_TEXT(row->dataset), SV_INT(dot->hlc),
            SV_TEXT(dot->node), itself ? SV_NULL : SV_TEXT(sync_seen_text(a, reg)),
            SV_TEXT(others_text(a, reg)),
-           row->aside ? SV_TEXT(json_to_text(a, row->aside)) : SV_NULL),
+           row->aside ? SV_TEXT(json_to_text(a, row->aside)) : SV_NULL, SV_INT(seq), SV_INT(gone)),
         NULL, e);
 }
 
@@ -363,12 +366,13 @@ bool sync_is_known(const struct sync_put *p, const struct attr_change *ch)
     return false;
 }
 
-enum err sync_record(struct store_conn *c, const struct sync_put *p, int64_t eid, struct error *e)
+enum err sync_record(struct store_conn *c, const struct sync_put *p, int64_t eid, int64_t seq,
+                     struct error *e)
 {
     struct arena a = ARENA_INIT;
     enum err err = OK;
     for (size_t i = 0; !err && i < p->rows.n; i++)
-        err = sync_save(c, &a, eid, &p->rows.v[i], e);
+        err = sync_save(c, &a, eid, &p->rows.v[i], seq, e);
     arena_release(&a);
     return err;
 }

@@ -6,6 +6,7 @@
 #include "digest.h"
 #include "edge.h"
 #include "nodes.h"
+#include "trim.h"
 #include <stdlib.h>
 
 static const struct config_key keys[] = {
@@ -37,6 +38,8 @@ static const struct config_key keys[] = {
                "days of evolution that a node fetches and compares with the city; 0: none"),
     CONFIG_INT("edge.keep_hours", struct edge_options, keep_hours, 720, 1, 876000,
                "hours for which a city keeps changes for a node that does not come"),
+    CONFIG_INT("edge.trim_s", struct edge_options, trim_s, 600, 1, 86400,
+               "pause between looks for deletions that all nodes know and that can be forgotten"),
 };
 const struct config_table edge_config = {"edge", keys, sizeof(keys) / sizeof(keys[0])};
 
@@ -126,7 +129,7 @@ static enum err damaged_self(struct sync *s, struct arena *a, char **was, struct
 static enum err mend_self(struct sync *s, struct error *e)
 {
     struct arena a = ARENA_INIT;
-    char *was;
+    char *was = NULL;
     enum err err = damaged_self(s, &a, &was, e);
     if (!err && was) {
         log_event(LOG_ERROR, "sync.id_damaged", LOG_Z("now", "this node has a new id"));
@@ -255,6 +258,13 @@ static void look_again(void *ctx)
         log_event(LOG_WARN, "edge.look", LOG_Z("error", e.text));
 }
 
+static void trim(void *ctx)
+{
+    struct sync *s = ctx;
+    if (atomic_load(&s->on) && store_duty(s->link->store, "trim"))
+        trim_run(s);
+}
+
 struct sync *sync_new(struct link *l, struct error *e)
 {
     struct sync *s = calloc(1, sizeof(*s));
@@ -269,8 +279,11 @@ struct sync *sync_new(struct link *l, struct error *e)
         free(s);
         return NULL;
     }
-    if (l->pool)
+    if (l->pool) {
+        store_duty(l->store, "trim"); /* enter for it */
         pool_every(l->pool, LOOK_MS, look_again, s);
+        pool_every(l->pool, l->edge.trim_s * 1000, trim, s);
+    }
     return s;
 }
 
@@ -295,8 +308,10 @@ void sync_free(struct sync *s)
         return;
     if (s->edge)
         edge_free(s->edge);
-    if (s->link->pool)
+    if (s->link->pool) {
         pool_never(s->link->pool, look_again, s);
+        pool_never(s->link->pool, trim, s);
+    }
     digest_forget(s);
     arena_release(&s->ids);
     pthread_mutex_destroy(&s->lock);

@@ -110,8 +110,9 @@ typedef VEC(struct sync_row) sync_rows;
 /* All registers of an entity. */
 enum err sync_load_all(struct sync *s, struct store_conn *c, struct arena *a, int64_t eid,
                        const struct json *doc, sync_rows *out, struct error *e);
+/* seq: the journal row of the change. */
 enum err sync_save(struct store_conn *c, struct arena *a, int64_t eid, const struct sync_row *row,
-                   struct error *e);
+                   int64_t seq, struct error *e);
 /* The whole state of an entity as a piece. ERR_NOT_FOUND when there never was one. */
 enum err sync_state(struct sync *s, struct store_conn *c, struct arena *a, int64_t tenant,
                     struct str id, struct sync_piece *out, struct error *e);
@@ -122,5 +123,9 @@ enum err sync_state(struct sync *s, struct store_conn *c, struct arena *a, int64
 enum err sync_apply(struct sync *s, struct store_conn *c, struct arena *a, int64_t tenant,
                     const struct sync_piece *p, struct str origin, int64_t origin_seq,
                     struct str actor, struct error *e);
+/* Take a whole state for what is here, whatever that is; a piece without parts: nothing is left. */
+enum err sync_replace(struct sync *s, struct store_conn *c, struct arena *a, int64_t tenant,
+                      const struct sync_piece *p, struct str origin, struct str actor,
+                      struct error *e);
 
 #endif

@@ -23,6 +23,7 @@
 #include "nodes.h"
 #include "pack.h"
 #include "sync_call.h"
+#include "trim.h"
 
 static struct metric sessions =
     METRIC_COUNTER("marugoto_sync_sessions_total", "times that a node said where it is");
@@ -153,7 +154,8 @@ struct greeting {
     enum node_id id;
     struct cursor cursor;
     int64_t oldest, newest;
-    bool back; /* our journal is not the one that they know */
+    bool back;  /* our journal is not the one that they know */
+    bool fresh; /* they may hold what is deleted and forgotten here */
 };
 
 /* Is what they took of our journal still there? */
@@ -202,8 +204,12 @@ static enum err greet(struct store_conn *conn, void *ctx, struct error *e)
         err = journal_range(conn, c->tenant, &g->oldest, &g->newest, e);
     if (!err)
         err = compare_mark(conn, g, e);
+    int64_t trimmed = 0, past = 0;
+    if (!err)
+        err = trim_horizon(conn, c->tenant, &trimmed, &past, e);
     if (err)
         return err;
+    g->fresh = g->their_received > 0 && g->their_received < trimmed;
     g->cursor.acked = g->their_received;
     g->cursor.contact = now;
     return cursor_write(conn, c->tenant, c->node, &g->cursor, e);
@@ -232,6 +238,7 @@ static enum err session(struct call *c, struct error *e)
     json_w_ki64(&w, S("time"), clock_now(c->sync->link->clock));
     json_w_kbool(&w, S("taken"), g.id == NODE_TAKEN);
     json_w_kbool(&w, S("back"), g.back);
+    json_w_kbool(&w, S("fresh"), g.fresh);
     json_w_ki64(&w, S("received"), g.cursor.received);
     if (g.cursor.mark.p)
         json_w_kstr(&w, S("mark"), g.cursor.mark);

@@ -368,7 +368,7 @@ enum err repo_put(struct store_conn *c, const struct repo_put *p, int64_t *seq, 
     if (err == OK)
         err = remember_names(c, p, e);
     if (err == OK && p->sync)
-        err = sync_record(c, p->sync, eid, e);
+        err = sync_record(c, p->sync, eid, j.seq, e);
     for (size_t i = 0; err == OK && p->options->history && i < p->delta->changes.n; i++) {
         const struct attr_change *ch = &p->delta->changes.v[i];
         if (p->sync && sync_is_known(p->sync, ch))

@@ -156,6 +156,20 @@ static const char tables_sync_marks[] =
     "CREATE TABLE sync_former(node {text} NOT NULL PRIMARY KEY, name {text} NOT NULL,"
     " at {int} NOT NULL);";
 
+/*
+ * Tombstones that nobody needs, see edge/trim.h. sync_register.seq: the journal row of its last
+ * change; gone: nothing of it is shown. Of what was written before nobody knows when: it counts as
+ * written now.
+ */
+static const char tables_sync_trim[] =
+    "ALTER TABLE sync_register ADD COLUMN seq {int} NOT NULL DEFAULT 0;"
+    "ALTER TABLE sync_register ADD COLUMN gone {int} NOT NULL DEFAULT 0;"
+    "UPDATE sync_register SET seq = coalesce((SELECT max(head_seq) FROM journal_tenant), 0),"
+    " gone = CASE WHEN value IS NOT NULL THEN 1 ELSE 0 END;"
+    "CREATE INDEX sync_gone ON sync_register(seq) WHERE gone = 1;"
+    "CREATE TABLE sync_trim(tenant {int} NOT NULL PRIMARY KEY, seq {int} NOT NULL,"
+    " past {int} NOT NULL);";
+
 static const struct store_migration migrations[] = {
     {1, "entities, indexes, history, contexts, subscriptions", tables_1,
      INDEX_TABLES("INTEGER", "REAL", "TEXT", " WITHOUT ROWID"),
@@ -177,6 +191,7 @@ static const struct store_migration migrations[] = {
      SYNC_PAST("BIGINT", "")},
     {14, "status of snapshots", tables_snapshot_status, NULL, NULL},
     {15, "copies of nodes", tables_sync_marks, NULL, NULL},
+    {16, "tombstones of nodes", tables_sync_trim, NULL, NULL},
 };
 
 const struct store_module link_module = {"link", migrations,

@@ -1,15 +1,15 @@
 /*
- * How long the journal is kept. Once a minute rows older than link.journal_hours are trimmed, a few
- * thousand in one change so that no other write waits long. Who follows the journal from a position
- * that is gone is told so: a subscription shows the gap and sends everything afresh, a stream gets
- * "reset". What another node still has to fetch stays (link/edge.h). History and entities are not
- * touched. Of several processes on one store one has the duty.
+ * How long the journal is kept. Every link.trim_s rows older than link.journal_hours are trimmed, a
+ * few thousand in one change so that no other write waits long. Who follows the journal from a
+ * position that is gone is told so: a subscription shows the gap and sends everything afresh, a
+ * stream gets "reset". What another node still has to fetch stays (link/edge.h). History and
+ * entities are not touched. Of several processes on one store one has the duty.
  */
 #include "retention.h"
 #include "core/log.h"
 #include "link/edge.h"
 
-enum { EVERY_MS = 60000, ROWS_A_CHANGE = 2000, ROWS_A_RUN = 100000 };
+enum { ROWS_A_CHANGE = 2000, ROWS_A_RUN = 100000 };
 
 struct trim {
     int64_t tenant, upto;
@@ -103,7 +103,7 @@ static void job(void *ctx)
 void retention_start(struct link *l)
 {
     store_duty(l->store, "retention"); /* enter for it */
-    pool_every(l->pool, EVERY_MS, job, l);
+    pool_every(l->pool, l->options.trim_s * 1000, job, l);
 }
 
 void retention_stop(struct link *l)

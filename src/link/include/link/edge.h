@@ -31,6 +31,7 @@ struct edge_options {
     int64_t drift_s;      /* a clock further ahead than this does not move ours */
     int64_t past_days;    /* evolution that is fetched and compared; 0: none */
     int64_t keep_hours;   /* how long a city keeps changes for a node that does not come */
+    int64_t trim_s;       /* pause between looks for tombstones that nobody needs */
 };
 extern const struct config_table edge_config;
 
@@ -64,8 +65,9 @@ int64_t sync_instant(const struct sync_put *p, const struct attr_change *ch, int
 int64_t sync_scope_instant(const struct sync_put *p, int64_t now);
 /* Has the change's value entered the history before? It does so once. */
 bool sync_is_known(const struct sync_put *p, const struct attr_change *ch);
-/* After the entity's row: writes the registers. */
-enum err sync_record(struct store_conn *c, const struct sync_put *p, int64_t eid, struct error *e);
+/* After the entity's row: writes the registers; seq: the journal row. */
+enum err sync_record(struct store_conn *c, const struct sync_put *p, int64_t eid, int64_t seq,
+                     struct error *e);
 
 /* --- of the temporal interface: writes of evolution, for other nodes (edge/past.h) --- */
 

@@ -35,6 +35,7 @@ struct link_options {
     int64_t notify_refusals;    /* refusals that set a subscription aside; 0: never */
     int64_t stream_heartbeat_s;
     int64_t journal_hours;     /* journal rows older than this are trimmed */
+    int64_t trim_s;            /* pause between looks for such rows */
     bool access_deny;          /* nothing is open without a policy that allows it */
     bool tenants_auto;         /* writing to an unknown tenant makes it */
     const char *public_url;    /* how others reach this server; "" derives it from requests */
