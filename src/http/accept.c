@@ -191,6 +191,26 @@ static bool answer_options(struct exchange *x, const struct route_match *m)
     return false;
 }
 
+/* A page is found with slashes behind its address too, but has one address only. (RFC 9110 section
+ * 15.4.9: the method stays.) "//" at the start would name a host. */
+static bool without_slash(struct exchange *x, struct route_match *m)
+{
+    struct request *req = &x->req;
+    struct str path = req->path;
+    while (path.n > 1 && str_ends(path, S("/")))
+        path.n--;
+    if (path.n == req->path.n || path.n < 2 || path.p[1] == '/' ||
+        !(str_eq(req->method, S("GET")) || str_eq(req->method, S("HEAD"))) ||
+        router_match(x->server->router, &x->arena, req->method, path, m) != ROUTE_FOUND ||
+        (m->route->flags & (ROUTE_HIDDEN | ROUTE_PUBLIC_CORS)) != ROUTE_HIDDEN)
+        return false;
+    response_empty(&x->res, 308);
+    response_header(req, &x->res, "Location",
+                    str_printf(&x->arena, "%" STR_F "%s%" STR_F, STR_A(path),
+                               req->query.n ? "?" : "", STR_A(req->query)));
+    return true;
+}
+
 static bool find_route(struct exchange *x)
 {
     struct request *req = &x->req;
@@ -220,6 +240,8 @@ static bool find_route(struct exchange *x)
         }
         return refuse(x, 400, "the path is malformed");
     case ROUTE_NO_PATH:
+        if (without_slash(x, m))
+            return false;
         break;
     }
     return refuse(x, 404, "there is nothing at this address");

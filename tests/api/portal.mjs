@@ -34,6 +34,22 @@ test('every page answers with its language, no cache without asking, and 304', a
     }
 });
 
+test('slashes behind the address of a page lead to it, in every language; nowhere else', async () => {
+    const paths = ['', '/map', '/data', '/data/AED', '/e/urn:ngsi-ld:AED:1', '/about', '/now', '/console', '/console/import', '/console/nodes'];
+    for (const lang of ['ja', 'easy', 'en', 'zh', 'ko', 'vi', 'pt'])
+        for (const path of paths)
+            for (const slashes of ['/', '//']) {
+                const res = await city.get(`/${lang}${path}${slashes}?q=%E3%81%82&page=2`, html);
+                assert.equal(res.status, 308, `/${lang}${path}${slashes}`);
+                assert.equal(res.headers.get('location'), `/${lang}${path}?q=%E3%81%82&page=2`);
+            }
+    assert.equal((await city.request('HEAD', '/ja/', { headers: html })).status, 308);
+    assert.equal((await city.request('HEAD', '/ja/map/', { headers: html })).headers.get('location'), '/ja/map');
+    for (const path of ['//ja/', '/ja/nothing/', '//example.org/', '/ja//map/', '/metrics/', '/v2/entities/urn:x/'])
+        assert.notEqual((await city.get(path, html)).status, 308, path);
+    assert.equal((await city.post('/ja/console/import/', {})).status, 404);
+});
+
 test('what is not there is 404, for browsers a page, for programs a problem', async () => {
     for (const path of ['/xx', '/ja/nothing', '/ja/data/Nothing', '/ja/e/urn:none', '/ja/e/urn:none/panel', '/assets/..%2f..%2fpackage.json', '/assets/none.js', '/open/Nothing.csv']) {
         const page = await city.get(path, { ...html, 'Accept-Language': 'en' });
@@ -188,7 +204,7 @@ test('scripts and styles: kept for ever, compressed, typed', async () => {
 
 // --- the console's door ---
 
-const consolePages = ['', '/import', '/import/1', '/import/1/progress', '/sources', '/subscriptions', '/subscriptions/urn:x:1'];
+const consolePages = ['', '/import', '/import/1', '/import/1/progress', '/sources', '/subscriptions', '/subscriptions/urn:x:1', '/nodes', '/keys', '/policies'];
 
 test('this machine may enter; others are led to the login, whatever header they invent', async () => {
     for (const page of consolePages.filter((path) => !path.includes('1'))) assert.equal((await city.get(`/en/console${page}`, html)).status, 200, page);

@@ -50,7 +50,7 @@ await disagree();
 
 const pages = ['', 'map', 'data', 'data/EvacuationShelter', 'data/AED?q=%E5%BA%81%E8%88%8E', 'data/AED?q=xyzzy', 'data/GtfsStop?page=2',
     'e/urn:ngsi-ld:WeatherObserved:demo:01', 'e/urn:ngsi-ld:GtfsRoute:demo:1', 'e/urn:ngsi-ld:EvacuationShelter:test:2', 'about', 'nothing',
-    'console', 'console/import', report, 'console/sources', 'console/subscriptions', 'console/nodes', 'console/subscriptions/' + encodeURIComponent(subscription.headers.get('location').split('/').pop())];
+    'console', 'console/import', report, 'console/sources', 'console/subscriptions', 'console/nodes', 'console/keys', 'console/policies', 'console/subscriptions/' + encodeURIComponent(subscription.headers.get('location').split('/').pop())];
 
 for (const language of languages) {
     test(`${language}: ${pages.length} pages without a finding`, async () => {

@@ -142,7 +142,8 @@ test('without JavaScript everything but the map is there', () => withPage({ java
 
 test('at 320 px nothing but tables scrolls sideways, in any language', () => withPage({ viewport: { width: 320, height: 640 } }, async (page) => {
     for (const language of languages)
-        for (const path of ['', '/map', '/data', '/data/EvacuationShelter', '/e/urn:ngsi-ld:WeatherObserved:demo:01', '/about', '/console', '/console/import', '/nothing']) {
+        for (const path of ['', '/map', '/data', '/data/EvacuationShelter', '/e/urn:ngsi-ld:WeatherObserved:demo:01', '/about', '/console', '/console/import', '/console/sources',
+            '/console/subscriptions', '/console/nodes', '/console/keys', '/console/policies', '/nothing']) {
             await page.goto(`${city.url}/${language}${path}`);
             const width = await page.evaluate(() => document.documentElement.scrollWidth);
             assert.ok(width <= 320, `/${language}${path} is ${width} px wide`);
@@ -157,7 +158,8 @@ test('on paper: no menus, no buttons, the table whole', () => withPage({}, async
 }));
 
 test('pages obey their own content policy: no inline script or style anywhere', async () => {
-    for (const path of ['', '/map', '/data/AED', '/e/urn:ngsi-ld:WeatherObserved:demo:01', '/console/import', '/nothing']) {
+    for (const path of ['', '/map', '/data/AED', '/e/urn:ngsi-ld:WeatherObserved:demo:01', '/console/import', '/console/subscriptions',
+        '/console/nodes', '/console/keys', '/console/policies', '/nothing']) {
         const { text, headers } = await city.get(`/ja${path}`, { Accept: 'text/html' });
         assert.match(headers.get('content-security-policy'), /script-src 'self'; style-src 'self'/);
         assert.doesNotMatch(text, /<style|<script(?![^>]+src=)|\sstyle=|\son\w+=/i, path);

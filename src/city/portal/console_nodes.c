@@ -10,6 +10,9 @@
 
 enum { CONFLICTS_SHOWN = 50 };
 
+/* A node that was not heard for so long is cut off, whatever the pause between its looks. */
+#define SILENT_US (10 * MINUTE_US)
+
 static void write_instant(struct page *p, struct str key, int64_t at)
 {
     if (at)
@@ -47,7 +50,7 @@ static void write_upstream(struct page *p)
 
 struct node_list {
     struct page *page;
-    int64_t newest, n;
+    int64_t newest, n, now;
 };
 
 static void write_node(void *ctx, const struct node_status *n)
@@ -59,14 +62,18 @@ static void write_node(void *ctx, const struct node_status *n)
     json_w_kstr(&p->w, S("name"), n->name);
     write_instant(p, S("contact"), n->contact);
     write_instant(p, S("created"), n->created);
-    write_count(p, S("behind"), n->contact ? l->newest - n->acked : 0);
+    if (n->contact)
+        write_count(p, S("behind"), l->newest - n->acked);
+    if (n->contact && n->contact < l->now - SILENT_US)
+        json_w_kstr(&p->w, S("silent"), page_text(p, S("node.state.offline")));
     json_w_end(&p->w);
 }
 
 static enum err write_nodes(struct page *p, struct store_conn *c, struct error *e)
 {
-    struct node_list l = {.page = p};
+    struct node_list l = {.page = p, .now = clock_now(p->city->link->clock)};
     int64_t oldest;
+    struct edge_status upstream;
     enum err err = journal_range(c, PORTAL_TENANT, &oldest, &l.newest, e);
     json_w_key(&p->w, S("nodes"));
     json_w_array(&p->w);
@@ -74,6 +81,7 @@ static enum err write_nodes(struct page *p, struct store_conn *c, struct error *
         err = nodes_each(c, PORTAL_TENANT, write_node, &l, e);
     json_w_end(&p->w);
     json_w_kbool(&p->w, S("any"), l.n > 0);
+    json_w_kbool(&p->w, S("list"), l.n > 0 || !sync_upstream(p->city->link->sync, &upstream));
     return err;
 }
 
@@ -107,14 +115,34 @@ static void write_value(struct page *p, const struct conflict *x, const struct c
     if (v->node.p)
         json_w_kstr(&p->w, S("node"), v->name.p ? v->name : page_text(p, S("conflicts.here")));
     write_instant(p, S("at"), v->at);
+    int64_t observed; /* it, not the time of writing, says which is in effect */
+    if (datetime_parse(json_text(json_get(v->instance, S("observedAt"))), &observed))
+        write_instant(p, S("time"), observed);
     json_w_kbool(&p->w, S("effect"), v->in_effect);
     json_w_end(&p->w);
 }
 
 struct conflict_list {
     struct page *page;
+    struct store_conn *conn;
     int64_t n;
 };
+
+/* What people call it, and its page, while it is there. */
+static void write_entity(struct conflict_list *l, const struct conflict *x)
+{
+    struct page *p = l->page;
+    struct entity_row row;
+    json_w_kstr(&p->w, S("entity"), x->entity);
+    if (x->entity_deleted ||
+        repo_get(l->conn, p->arena, PORTAL_TENANT, x->entity, &row, NULL) != OK)
+        return;
+    const struct json *stored = json_parse(p->arena, row.doc, &JSON_DEFAULT, NULL);
+    if (stored)
+        json_w_kstr(&p->w, S("called"), look_name(p->arena, p->locale, stored));
+    json_w_kstr(&p->w, S("href"),
+                page_href(p, "e/%" STR_F, STR_A(url_encode(p->arena, x->entity))));
+}
 
 static bool write_conflict(void *ctx, const struct conflict *x)
 {
@@ -125,7 +153,7 @@ static bool write_conflict(void *ctx, const struct conflict *x)
         return false;
     json_w_object(&p->w);
     json_w_kstr(&p->w, S("id"), x->id);
-    json_w_kstr(&p->w, S("entity"), x->entity);
+    write_entity(l, x);
     if (x->attr.p)
         json_w_kstr(&p->w, S("attribute"),
                     look_attr_label(p->arena, p->locale, look_short(p->arena, x->attr)));
@@ -143,7 +171,7 @@ static bool write_conflict(void *ctx, const struct conflict *x)
 
 static enum err write_conflicts(struct page *p, struct store_conn *c, struct error *e)
 {
-    struct conflict_list l = {.page = p};
+    struct conflict_list l = {.page = p, .conn = c};
     json_w_key(&p->w, S("conflicts"));
     json_w_array(&p->w);
     enum err err = conflicts_each(p->city->link->sync, c, p->arena, PORTAL_TENANT, STR_NONE,

@@ -45,6 +45,9 @@ enum { RECORD_TENANT, RECORD_CONTEXT, RECORD_ENTITY, RECORD_V2_REGISTRATION = 8 
 extern const struct record_kind kinds[];
 extern const size_t n_kinds;
 
+/* The check that everything_restore() begins with, alone: for tests. */
+enum err everything_check(FILE *file, struct everything_report *out, struct error *e);
+
 size_t kind_columns(const struct record_kind *k);
 /* The rows of a chunk behind .at of x. */
 void kind_query(struct store_conn *c, struct store_rows *r, const struct everything *x);

@@ -293,6 +293,18 @@ static enum err check_all(struct restoring *x, struct error *e)
     return OK;
 }
 
+enum err everything_check(FILE *file, struct everything_report *out, struct error *e)
+{
+    *out = (struct everything_report){0};
+    struct restoring x = {.file = file, .report = out};
+    enum err err = check_all(&x, e);
+    out->records = x.records;
+    arena_release(&x.batch);
+    arena_release(&x.arena);
+    free(x.line);
+    return err;
+}
+
 /* --- is there room? --- */
 
 static enum err check_empty(struct store_conn *c, const struct tenant *t, struct error *e)
