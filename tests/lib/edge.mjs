@@ -8,11 +8,13 @@ import net from 'node:net';
 import { eventually, startCity } from './city.mjs';
 
 // A line to a port of this machine that can be cut: what is under way breaks off, what comes is
-// refused.
+// refused. rate: bytes a second that it carries, both directions together; 0: all.
 export class Line {
     whole = true;
     sockets = new Set();
     bytes = 0;
+    rate = 0;
+    free = 0; // when it has carried what it was given
 
     async open(port, at = 0) {
         this.to = port;
@@ -28,11 +30,25 @@ export class Line {
         const far = net.connect(this.to, '127.0.0.1');
         for (const [one, other] of [[near, far], [far, near]]) {
             this.sockets.add(one);
-            one.on('data', (piece) => { this.bytes += piece.length; });
-            one.pipe(other);
+            one.on('data', (piece) => this.carry(one, other, piece));
+            one.on('end', () => this.later(() => other.end()));
             one.on('error', () => other.destroy());
             one.on('close', () => { this.sockets.delete(one); other.destroy(); });
         }
+    }
+
+    later(act) {
+        const wait = this.free - Date.now();
+        if (wait > 0) setTimeout(act, wait);
+        else act();
+    }
+
+    carry(one, other, piece) {
+        this.bytes += piece.length;
+        if (!this.rate) return void other.write(piece);
+        one.pause();
+        this.free = Math.max(this.free, Date.now()) + piece.length * 1000 / this.rate;
+        this.later(() => { if (!other.destroyed) other.write(piece); one.resume(); });
     }
 
     cut() {
@@ -53,6 +69,7 @@ export async function startEdge(city, name, options = {}) {
     const enrolled = await city.post('/link/v1/sync/nodes', { name });
     if (enrolled.status !== 201) throw new Error(`${enrolled.status} ${enrolled.text}`);
     const line = await new Line().open(city.port);
+    line.rate = options.rate ?? 0;
     const args = ['--edge', '--upstream', line.url, `--edge.token=${enrolled.json.token}`, '--edge.poll_s=1',
         ...(options.args ?? [])];
     const node = await startCity({ ...options, args });

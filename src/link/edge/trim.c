@@ -3,8 +3,8 @@
 #include "core/log.h"
 #include "core/metrics.h"
 #include "evolution.h"
-#include "link/history.h"
 #include "keys.h"
+#include "link/history.h"
 
 enum { NAMES_A_CHANGE = 500, CHANGES_A_RUN = 200, PAST_A_CHANGE = 2000 };
 
