@@ -8,11 +8,25 @@ static const struct config_key keys[] = {
         "who may write without a token: loopback, private (networks), token (nobody), anyone"),
     CONFIG_SECRET("gate.token", struct gate_options, token, "",
                   "token that lets write from anywhere, sent as Authorization: Bearer"),
+    CONFIG_STR("gate.role_acr", struct gate_options, role_acr, "aal2",
+               "how a person must have signed in for the role in their token to count: aal1, aal2 "
+               "or aal3"),
 };
 const struct config_table gate_config = {"gate", keys, sizeof(keys) / sizeof(keys[0])};
 
+/* ACR_NONE: there is no such word. */
+static enum acr role_acr(const struct gate_options *o)
+{
+    for (enum acr acr = ACR_AAL1; acr <= ACR_AAL3; acr++)
+        if (!strcmp(o->role_acr, acr_name(acr)))
+            return acr;
+    return ACR_NONE;
+}
+
 enum err gate_check(const struct gate_options *o, struct error *e)
 {
+    if (!role_acr(o))
+        return error_set(e, ERR_INVALID, "gate.role_acr: no \"%s\"", o->role_acr);
     static const char *const words[] = {"loopback", "private", "token", "anyone"};
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
         if (!strcmp(o->writers, words[i]))
@@ -120,9 +134,23 @@ static bool refuse_token(struct trust *t, struct request *req, struct response *
     return false;
 }
 
+/* RFC 9470 section 3. */
+static bool ask_more(const struct gate_options *o, struct trust *t, struct request *req,
+                     struct response *res)
+{
+    struct error e = {0};
+    error_set(&e, ERR_UNAUTHENTICATED, "for this role a stronger sign-in is needed");
+    return refuse_token(t, req, res,
+                        str_printf(req->arena,
+                                   "Bearer error=\"insufficient_user_authentication\", "
+                                   "error_description=\"%s\", acr_values=\"%s\"",
+                                   e.text, o->role_acr),
+                        &e);
+}
+
 /* A token of the OpenID Provider. false: the response is filled. */
-static bool take_token(struct access *x, struct trust *t, struct request *req, struct response *res,
-                       struct access_who *who)
+static bool take_token(const struct gate_options *o, struct access *x, struct trust *t,
+                       struct request *req, struct response *res, struct access_who *who)
 {
     struct bearer b;
     struct str challenge = STR_NONE, names[NAMES_MAX];
@@ -145,6 +173,8 @@ static bool take_token(struct access *x, struct trust *t, struct request *req, s
                             &e);
     }
     access_identify_named(x, req, names, n, who);
+    if (who->kind == WHO_KEY && b.account && b.acr < role_acr(o))
+        return ask_more(o, t, req, res);
     return true;
 }
 
@@ -158,7 +188,7 @@ static bool identify(const struct gate_options *o, struct access *x, struct trus
         *who = (struct access_who){.kind = WHO_CITY, .actor = S("city")};
     else if (access_identify(x, req, who, &e))
         return refuse_key(req, res, &e);
-    if (who->kind == WHO_PUBLIC && !take_token(x, t, req, res, who))
+    if (who->kind == WHO_PUBLIC && !take_token(o, x, t, req, res, who))
         return false;
     if (who->kind == WHO_PUBLIC)
         who->manages = strcmp(o->writers, "token") && request_is_local(req);

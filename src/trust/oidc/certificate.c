@@ -9,8 +9,8 @@ enum { DER_BYTES_MAX = 16384, NAME_BYTES_MAX = 1024 };
 const struct certificate *certificate_of(struct oidc *o, struct request *req)
 {
     struct str header = request_proxy_header(req, "Client-Cert"), der;
-    (void)o;
-    if (header.n < 3 || header.p[0] != ':' || header.p[header.n - 1] != ':' ||
+    if (!o->options->certificates || header.n < 3 || header.p[0] != ':' ||
+        header.p[header.n - 1] != ':' ||
         !base64_decode(req->arena, str_sub(header, 1, header.n - 2), &der) || !der.n ||
         der.n > DER_BYTES_MAX)
         return NULL;

@@ -1,7 +1,8 @@
 /*
  * certificate.h - certificates of clients (RFC 8705), as a proxy in front that ended TLS hands them
- * on (RFC 9440: "Client-Cert: :BASE64:"). Only of proxies named in http.trusted_proxies; who it
- * lets in decides what it asks of certificates, the names are compared here.
+ * on (RFC 9440: "Client-Cert: :BASE64:"). Only of proxies named in http.trusted_proxies, and only
+ * where oidc.certificates says that they do. What they ask of certificates decides whom they let
+ * in; the names are compared here.
  */
 #ifndef TRUST_OIDC_CERTIFICATE_H
 #define TRUST_OIDC_CERTIFICATE_H

@@ -9,6 +9,9 @@ static const struct config_key keys[] = {
         "oidc.issuer", struct oidc_options, issuer, "",
         "address under which the city is an OpenID Provider, such as https://id.city.example "
         "without '/' at the end; it never changes. Empty: only this machine itself is served"),
+    CONFIG_BOOL("oidc.certificates", struct oidc_options, certificates, "false",
+                "the proxies of http.trusted_proxies end TLS, hand certificates of clients on in "
+                "Client-Cert (RFC 9440), and take that header away from everybody else"),
     CONFIG_INT("oidc.code_s", struct oidc_options, code_s, 60, 1, 60,
                "life of an authorization code, seconds"),
     CONFIG_INT("oidc.request_s", struct oidc_options, request_s, 90, 5, 599,

@@ -8,6 +8,7 @@
 
 struct oidc_options {
     const char *issuer; /* "https://id.city.example"; "": only this machine is served */
+    bool certificates;  /* the trusted proxies hand on certificates of clients */
     int64_t code_s;
     int64_t request_s;     /* a pushed request */
     int64_t interaction_s; /* signing in and consenting, together */
