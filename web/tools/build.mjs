@@ -13,7 +13,7 @@ const web = path.join(root, 'web');
 const dist = path.join(web, 'dist');
 const entries = [
     'styles/portal.css', 'styles/map.css', 'styles/chart.css',
-    'islands/site.ts', 'islands/map.ts', 'islands/chart.ts', 'islands/console.ts',
+    'islands/site.ts', 'islands/map.ts', 'islands/chart.ts', 'islands/console.ts', 'islands/passkey.ts',
 ];
 const packages = ['@digital-go-jp/design-tokens', 'maplibre-gl', 'uplot'];
 

@@ -11,7 +11,8 @@ const web = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const reference = 'ja';
 // arena_printf("fresh.%s", ...) and the like in src/city/portal
 const families = ['type.', 'attr.', 'value.', 'reason.', 'fresh.', 'figure.', 'shelter.', 'range.', 'error.', 'import.state.', 'subscription.',
-    'delivery.change.', 'delivery.order.', 'node.state.', 'keys.state.', 'keys.right.', 'keys.why.', 'keys.error.', 'consent.scope.'];
+    'delivery.change.', 'delivery.order.', 'node.state.', 'keys.state.', 'keys.right.', 'keys.why.', 'keys.error.', 'consent.scope.',
+    'wrong.', 'notice.', 'amr.', 'ial.', 'state.', 'delegation.', 'scope.'];
 
 function* files(dir, suffix) {
     for (const entry of readdirSync(dir, { withFileTypes: true })) {

@@ -83,8 +83,8 @@ static struct str origin(struct page *p)
 
 static void write_frame(struct page *p, const char *nav)
 {
-    static const char *const files[] = {"portal.css", "map.css",  "chart.css", "site.js",
-                                        "map.js",     "chart.js", "console.js"};
+    static const char *const files[] = {"portal.css", "map.css",  "chart.css",  "site.js",
+                                        "map.js",     "chart.js", "console.js", "passkey.js"};
     const struct frame_hooks *h = &p->frame->hooks;
     json_w_kstr(&p->w, S("lang"), p->locale->html);
     json_w_kstr(&p->w, S("tag"), p->locale->tag);
