@@ -188,7 +188,7 @@ enum err passkey_ask_create(struct trust *t, struct store_conn *c, struct arena 
                             const struct webauthn_rp *rp, int64_t account, struct str bound,
                             struct json_writer *w, struct error *e)
 {
-    struct webauthn_asked asked = {.rp = rp, .timeout_ms = TIMEOUT_MS};
+    struct webauthn_asked asked = {.rp = rp, .user_verification = true, .timeout_ms = TIMEOUT_MS};
     struct person p;
     enum err err = known_of(c, a, account, &asked.known, &asked.n_known, e);
     if (!err)
@@ -208,7 +208,7 @@ enum err passkey_ask_create(struct trust *t, struct store_conn *c, struct arena 
 enum err passkey_ask_get(struct trust *t, struct arena *a, const struct webauthn_rp *rp,
                          struct str bound, struct json_writer *w, struct error *e)
 {
-    struct webauthn_asked asked = {.rp = rp, .timeout_ms = TIMEOUT_MS};
+    struct webauthn_asked asked = {.rp = rp, .user_verification = true, .timeout_ms = TIMEOUT_MS};
     enum err err = make_challenge(t, a, "get", bound, &asked.challenge, e);
     if (!err)
         webauthn_options_get(w, &asked);
@@ -280,7 +280,7 @@ enum err passkey_created(struct trust *t, struct arena *a, const struct webauthn
                          const struct json *answer, struct error *e)
 {
     struct creating x = {.t = t, .a = a, .account = account};
-    struct webauthn_asked asked = {.rp = rp, .timeout_ms = TIMEOUT_MS};
+    struct webauthn_asked asked = {.rp = rp, .user_verification = true, .timeout_ms = TIMEOUT_MS};
     struct webauthn_answer got;
     if (!tidy_name(a, name, &x.name))
         return error_set(e, ERR_INVALID, "name");
@@ -341,8 +341,8 @@ static enum err apply_asserted(struct store_conn *c, void *ctx, struct error *e)
                          SV(SV_INT(id), SV_INT(now.sign_count), SV_INT(now.backed_up),
                             SV_INT(clock_now(x->t->clock))),
                          NULL, e);
-    unsigned amr = err || !now.user_verified ? AMR_PASSKEY : AMR_PASSKEY | AMR_USER;
-    return err ? err : proof_done(x->t, c, x->a, x->req, account, amr, x->out, e);
+    return err ? err
+               : proof_done(x->t, c, x->a, x->req, account, AMR_PASSKEY | AMR_USER, x->out, e);
 }
 
 enum err proof_passkey(struct trust *t, struct arena *a, struct request *req,
@@ -353,7 +353,7 @@ enum err proof_passkey(struct trust *t, struct arena *a, struct request *req,
     struct asserting x = {.t = t,
                           .a = a,
                           .req = req,
-                          .asked = {.rp = rp, .timeout_ms = TIMEOUT_MS},
+                          .asked = {.rp = rp, .user_verification = true, .timeout_ms = TIMEOUT_MS},
                           .got = &got,
                           .out = out};
     *out = (struct proof_result){0};

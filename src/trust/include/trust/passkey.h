@@ -6,8 +6,10 @@
  * what it is bound to (the browser's cookie), and one that was answered is remembered until it is
  * too old. So asking for one costs nothing, and nothing about an account can be learnt from it.
  *
- * What a passkey adds up to: AAL2 with user verification, else AAL1. AAL3 needs proof that the key
- * cannot leave its device; without attestation there is none, so no passkey is AAL3 here.
+ * The device must verify its user (fingerprint, face, PIN), at registering and at each sign-in: a
+ * passkey stands for both factors, AAL2, and signs in without a name, which browsers do with
+ * verification only. AAL3 needs proof that the key cannot leave its device; without attestation
+ * there is none, so no passkey is AAL3 here.
  */
 #ifndef TRUST_PASSKEY_H
 #define TRUST_PASSKEY_H
