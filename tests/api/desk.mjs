@@ -145,6 +145,29 @@ test('guardians: a minor\'s by their age, an adult\'s with a proof', async () =>
     assert.doesNotMatch(me.page, /name="action" value="end"/);
 });
 
+test('an operator uses the data console with their account, from elsewhere and with two factors', async () => {
+    // Behind a proxy that is not named this machine is far away; the console's pages are then for staff only.
+    const far = { Via: '1.1 x' };
+    const person = await register(city, 'operator-1', { name: '試験 操作' });
+    assert.equal((await person.open('/en/console', far)).status, 303); // signed in, but with one factor
+    const [ref] = await find(desk.chief, { by: 'login', value: 'operator-1' });
+    const given = await order(desk.chief, ref, { action: 'code', reason: 'set up' });
+    const set = await staff(city, codeOf(given.text));
+    await proveTwice(set, 'operator-1');
+    assert.equal((await set.open('/en/console', far)).status, 403);
+    const [again] = await find(desk.chief, { by: 'login', value: 'operator-1' });
+    assert.equal((await order(desk.chief, again, { action: 'give', role: 'operator' })).status, 200);
+    assert.equal((await set.open('/en/console', far)).status, 200);
+    await set.open('/en/console/keys', far);
+    const make = (csrf) => set.request('POST', '/en/console/keys', { form: { csrf, action: 'make', name: 'by-account' }, headers: far });
+    assert.equal((await make('')).status, 403);
+    assert.equal((await make(desk.chief.csrf())).status, 403);
+    await set.open('/en/console/keys', far);
+    assert.equal((await make(set.csrf())).status, 200);
+    assert.equal((await order(desk.chief, again, { action: 'take', role: 'operator' })).status, 200);
+    assert.equal((await set.open('/en/console', far)).status, 403);
+});
+
 await run(async () => {
     await city.stop();
     rmSync(data, { recursive: true, force: true });

@@ -390,6 +390,17 @@ static enum err may_order(struct desk *x, struct store_conn *conn, struct error 
     return err;
 }
 
+/* Shown whole: which is more than that they were found. */
+static enum err log_opened(struct desk *x, struct store_conn *conn, struct error *e)
+{
+    struct call *c = x->call;
+    struct json_member m[] = {json_m(S("event"), json_v_str(S("opened"))),
+                              json_m(S("by"), json_v_i64(c->page.arena, c->session.account))};
+    struct json v = json_v_object(m, 2);
+    return account_log(c->trust, conn, x->account, S("staff"), json_to_text(c->page.arena, &v),
+                       NULL, e);
+}
+
 static enum err apply_order(struct store_conn *conn, void *ctx, struct error *e)
 {
     struct desk *x = ctx;
@@ -414,7 +425,7 @@ static enum err apply_order(struct store_conn *conn, void *ctx, struct error *e)
         return delegation_end(c->trust, conn, int_field(c, "id"), c->session.account, true, e);
     if (str_eq(action, S("give")) || str_eq(action, S("take")))
         return change_role(x, conn, str_eq(action, S("give")), e);
-    return OK; /* only shown */
+    return action.n ? error_set(e, ERR_INVALID, "no such order") : log_opened(x, conn, e);
 }
 
 static void person_order(struct call *c)

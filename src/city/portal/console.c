@@ -2,6 +2,7 @@
 #include "core/log.h"
 #include "crypto/hash.h"
 #include "look.h"
+#include "trust/session.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,10 +52,34 @@ static bool session_valid(const struct console *c, struct arena *a, struct str c
 
 /* --- who may enter --- */
 
+/* The account that is signed in in this browser; id 0: none. *operates: it may use the console. */
+static struct session account_session(const struct portal *p, const struct request *req,
+                                      bool *operates)
+{
+    struct session s = {0};
+    const struct role *roles;
+    size_t n = 0;
+    struct error e = {0};
+    *operates = false;
+    struct store_conn *c = session_is_shown(req) ? store_read(p->city.store, &e) : NULL;
+    if (!c)
+        return s;
+    if (session_read(p->city.trust, c, req, &s, &e))
+        s = (struct session){0};
+    else if (!account_roles(c, req->arena, s.account, clock_now(p->city.clock), &roles, &n, &e))
+        *operates = s.acr >= ACR_AAL2 && role_is_among(roles, n, ROLE_OPERATOR);
+    store_read_done(c);
+    return s;
+}
+
 bool console_allows(const struct portal *p, const struct request *req)
 {
-    return request_is_local(req) ||
-           session_valid(p->console, req->arena, request_cookie(req, cookie_name), "staff");
+    bool operates;
+    if (request_is_local(req) ||
+        session_valid(p->console, req->arena, request_cookie(req, cookie_name), "staff"))
+        return true;
+    account_session(p, req, &operates);
+    return operates;
 }
 
 static struct str form_token(const struct console *c, struct arena *a, struct str cookie)
@@ -62,23 +87,44 @@ static struct str form_token(const struct console *c, struct arena *a, struct st
     return signature(c, a, S("form"), cookie);
 }
 
-/* The session that forms are bound to; a client on this machine gets one at its first page. */
-static struct str own_session(struct page *p)
+/* What forms are bound to: the console's cookie, or the session of an account. Absent: neither. */
+static struct str form_binding(struct page *p)
 {
     struct console *c = portal_of(p)->console;
     struct str cookie = request_cookie(p->req, cookie_name);
+    bool operates;
     if (session_valid(c, p->arena, cookie, "staff") || session_valid(c, p->arena, cookie, "local"))
         return cookie;
-    if (!request_is_local(p->req))
-        return STR_NONE;
-    cookie = session_make(c, p->arena, "local");
-    response_cookie(p->req, p->res, cookie_name, cookie, SESSION_S, false);
-    return cookie;
+    struct session s = account_session(portal_of(p), p->req, &operates);
+    return operates ? str_concat(p->arena, S("account."), s.form_key) : STR_NONE;
+}
+
+/* A client on this machine gets a cookie at its first page. */
+static struct str own_session(struct page *p)
+{
+    struct str bound = form_binding(p);
+    if (bound.p || !request_is_local(p->req))
+        return bound;
+    bound = session_make(portal_of(p)->console, p->arena, "local");
+    response_cookie(p->req, p->res, cookie_name, bound, SESSION_S, false);
+    return bound;
+}
+
+static struct str account_sign_in(struct page *p)
+{
+    return page_href(p, "sign-in?to=%" STR_F "&acr=aal2",
+                     STR_A(url_encode(p->arena, page_href(p, "console"))));
 }
 
 static void refuse(struct page *p)
 {
-    if (portal_of(p)->options->console_token[0] && str_eq(p->req->method, S("GET"))) {
+    bool operates, asks = str_eq(p->req->method, S("GET"));
+    struct session s = account_session(portal_of(p), p->req, &operates);
+    if (asks && s.id && s.acr < ACR_AAL2) {
+        page_go(p, account_sign_in(p));
+        return;
+    }
+    if (asks && !s.id && portal_of(p)->options->console_token[0]) {
         page_go(p, page_href(p, "console/login"));
         return;
     }
@@ -110,8 +156,8 @@ bool console_begin(struct page *p, struct portal *portal, struct request *req, s
 bool console_form_ok(struct page *p, struct str token)
 {
     struct console *c = portal_of(p)->console;
-    struct str cookie = request_cookie(p->req, cookie_name);
-    if (cookie.n && token.n && bytes_equal(token, form_token(c, p->arena, cookie)))
+    struct str bound = form_binding(p);
+    if (bound.n && token.n && bytes_equal(token, form_token(c, p->arena, bound)))
         return true;
     struct error e;
     error_set(&e, ERR_FORBIDDEN, "the form is no longer valid; open it again");
@@ -155,6 +201,7 @@ static enum http_answer get_login(struct request *req, struct response *res, voi
         return page_go(&p, page_href(&p, "console"));
     }
     json_w_kbool(&p.w, S("possible"), portal->options->console_token[0] != 0);
+    json_w_kstr(&p.w, S("account"), account_sign_in(&p));
     return page_send(&p, "login", S("login.title"));
 }
 
@@ -184,6 +231,7 @@ static enum http_answer post_login(struct request *req, struct response *res, vo
     p.status = 403;
     json_w_kbool(&p.w, S("possible"), token.n > 0);
     json_w_kbool(&p.w, S("wrong"), true);
+    json_w_kstr(&p.w, S("account"), account_sign_in(&p));
     return page_send(&p, "login", S("login.title"));
 }
 

@@ -1,13 +1,15 @@
 /*
  * console.h - the staff's data console: who may use it, its forms, its imports.
  *
- * There are no accounts yet, so the rule is short. Invariants:
+ * Invariants:
  *
  *   1. Nothing answers unless console_begin() said so: default deny.
  *   2. A client may enter when it is this machine itself (loopback address, no sign of a proxy, a
- *      loopback Host, so that no other site's name leads here), or when its cookie was issued for
- *      the operator's token.
- *   3. Every form carries a token that is bound to the cookie; a POST without it changes nothing.
+ *      loopback Host, so that no other site's name leads here), when its cookie was issued for
+ *      the operator's token, or when an account with the role "operator" is signed in with two
+ *      factors.
+ *   3. Every form carries a token that is bound to the cookie or to the account's session; a POST
+ *      without it changes nothing.
  *   4. Cookies are signed with a secret of this process: a restart ends all sessions.
  */
 #ifndef PORTAL_CONSOLE_H
