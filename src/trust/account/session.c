@@ -29,9 +29,9 @@ enum {
 enum acr acr_of(unsigned amr)
 {
     bool verified = amr & AMR_PASSKEY && amr & AMR_USER;
-    if (amr & AMR_CARD || (verified && amr & AMR_HARDWARE))
+    if ((amr & AMR_CARD && !(amr & AMR_UNCHECKED)) || (verified && amr & AMR_HARDWARE))
         return ACR_AAL3;
-    if (verified || (amr & AMR_PASSWORD && amr & (AMR_OTP | AMR_PASSKEY)))
+    if (verified || amr & AMR_CARD || (amr & AMR_PASSWORD && amr & (AMR_OTP | AMR_PASSKEY)))
         return ACR_AAL2;
     return amr & (AMR_PASSWORD | AMR_PASSKEY | AMR_DESK | AMR_FACE) ? ACR_AAL1 : ACR_NONE;
 }

@@ -6,6 +6,7 @@
  * in their time, no extension that is critical and that is not looked at here, none twice.
  */
 #include "card_impl.h"
+#include "trust/session.h"
 #include <openssl/err.h>
 #include <openssl/rsa.h>
 #include <time.h>
@@ -250,5 +251,10 @@ enum err card_certificate_check(struct card *c, struct arena *a, enum card_role 
 
 enum acr card_acr(enum card_status status)
 {
-    return status == CARD_GOOD ? ACR_AAL3 : status == CARD_UNKNOWN ? ACR_AAL2 : ACR_NONE;
+    return acr_of(card_amr(status));
+}
+
+unsigned card_amr(enum card_status status)
+{
+    return status == CARD_GOOD ? AMR_CARD : status == CARD_UNKNOWN ? AMR_CARD | AMR_UNCHECKED : 0;
 }

@@ -18,6 +18,8 @@ static void proofs_add_up(void **state)
     assert_int_equal(acr_of(AMR_PASSKEY | AMR_HARDWARE), ACR_AAL1);
     assert_int_equal(acr_of(AMR_PASSKEY | AMR_USER | AMR_HARDWARE), ACR_AAL3);
     assert_int_equal(acr_of(AMR_CARD), ACR_AAL3);
+    assert_int_equal(acr_of(AMR_CARD | AMR_UNCHECKED), ACR_AAL2);
+    assert_int_equal(acr_of(AMR_UNCHECKED), ACR_NONE);
     assert_string_equal(acr_name(ACR_AAL3), "aal3");
 }
 

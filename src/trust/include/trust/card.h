@@ -112,6 +112,8 @@ enum err card_ask(struct card *c, struct arena *a, struct client *http,
 /* What a proof with the authentication certificate is worth: AAL3 when it is known to be good, AAL2
  * (a card and its PIN, which may have been reported lost) when that is unknown. */
 enum acr card_acr(enum card_status status);
+/* The same for session_start(): methods of session.h. 0: it proves nothing. */
+unsigned card_amr(enum card_status status);
 
 /* --- signing in: a challenge --- */
 
@@ -173,7 +175,8 @@ struct card_ground {
  * it is linked to it already. ERR_EXISTS: it is somebody else's. CARD_FIRST is for an account
  * without a card: ERR_CONFLICT when it has one. The others put it in the place of the one before,
  * which is worth nothing from then on. ERR_FORBIDDEN: the ground does not hold (items that do not
- * agree, a signing certificate that is not known to be good, no staff).
+ * agree, a signing certificate that is not known to be good, no staff). Whether a card of unknown
+ * status may be linked is for the caller to say.
  */
 enum err card_link(struct trust *t, struct store_conn *c, struct arena *a, int64_t account,
                    const struct card_certificate *cert, const struct card_ground *why,

@@ -7,8 +7,9 @@
  * step-up gives it a new secret, so that one planted before is worth nothing after.
  *
  * How somebody proved who they are is in the session: the methods (amr, RFC 8176) and what they add
- * up to (acr): a password AAL1; a passkey with user verification, or a password and TOTP, AAL2;
- * the My Number Card with a known good certificate, or a passkey bound to its hardware, AAL3.
+ * up to (acr): a password AAL1; a passkey with user verification, a password and TOTP, or a My
+ * Number Card of which nobody knows whether it was revoked, AAL2; the My Number Card with a known
+ * good certificate, or a passkey bound to its hardware, AAL3.
  */
 #ifndef TRUST_SESSION_H
 #define TRUST_SESSION_H
@@ -16,14 +17,15 @@
 #include "trust/account.h"
 
 enum {
-    AMR_PASSWORD = 1, /* "pwd" */
-    AMR_OTP = 2,      /* "otp" */
-    AMR_PASSKEY = 4,  /* "swk", or "hwk" with AMR_HARDWARE */
-    AMR_HARDWARE = 8, /* the key cannot leave its device */
-    AMR_USER = 16,    /* "user": verified by the device */
-    AMR_CARD = 32,    /* "sc" */
-    AMR_FACE = 64,    /* "face" */
-    AMR_DESK = 128    /* staff saw them: no method of RFC 8176, not told to clients */
+    AMR_PASSWORD = 1,   /* "pwd" */
+    AMR_OTP = 2,        /* "otp" */
+    AMR_PASSKEY = 4,    /* "swk", or "hwk" with AMR_HARDWARE */
+    AMR_HARDWARE = 8,   /* the key cannot leave its device */
+    AMR_USER = 16,      /* "user": verified by the device */
+    AMR_CARD = 32,      /* "sc" */
+    AMR_FACE = 64,      /* "face" */
+    AMR_DESK = 128,     /* staff saw them: no method of RFC 8176, not told to clients */
+    AMR_UNCHECKED = 256 /* with AMR_CARD: whether it was revoked is not known; not told either */
 };
 enum acr acr_of(unsigned amr);
 const char *acr_name(enum acr acr); /* "aal1", "aal2", "aal3" */
