@@ -3,7 +3,7 @@
 // Every figure is a ratio of two things measured in the same run, one after the other in turns, so
 // that a noisy machine is noisy for both. Nothing here leaves loopback.
 import { spawn, spawnSync, execFile, execFileSync } from 'node:child_process';
-import { mkdtempSync, writeFileSync, rmSync, existsSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync, rmSync, existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { startCity, root } from '../tests/lib/city.mjs';
@@ -30,7 +30,7 @@ function wrkResult(url, out) {
         const [, n, of] = new RegExp(`${percent}%\\s+([\\d.]+)(us|ms|s)`).exec(out);
         return Number(n) * unit[of];
     };
-    return { rate: Number(/Requests\/sec:\s+([\d.]+)/.exec(out)[1]), p50: part(50), p99: part(99) };
+    return { rate: Number(/Requests\/sec:\s+([\d.]+)/.exec(out)[1]), requests: Number(/(\d+) requests in/.exec(out)[1]), p50: part(50), p99: part(99) };
 }
 
 // One wrk run; returns requests per second, p50 and p99 in ms. Fails on any answer that is not 2xx.
@@ -88,6 +88,13 @@ http { access_log off; sendfile on; tcp_nodelay on; default_type application/jso
 
 export function pin(city, cpus) {
     spawnSync('taskset', ['-a', '-p', '-c', cpus, String(city.pid)], { stdio: 'ignore' });
+}
+
+// Processor time that the server has used, microseconds: says what work costs on a machine that is busy.
+export function cpuTime(city) {
+    const stat = readFileSync(`/proc/${city.pid}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return (Number(fields[11]) + Number(fields[12])) * 10000;
 }
 
 const rows = [];
