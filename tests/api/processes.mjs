@@ -24,18 +24,19 @@ const sql = (city, text) => spawnSync('psql', ['-At', '-d', city.store, '-c', te
 const onDuty = (city, duty) => city.errors.split('\n').some((l) => l.includes('store.on_duty') && l.includes(duty));
 
 const subscription = (name) => `urn:ngsi-ld:Subscription:${name}`;
-const subscribe = async (city, name) => {
+const inTenant = (tenant) => ({ headers: tenant ? { 'NGSILD-Tenant': tenant } : {} });
+const subscribe = async (city, name, tenant) => {
     const res = await city.post('/ngsi-ld/v1/subscriptions', {
         id: subscription(name), type: 'Subscription', entities: [{ type: 'Counter' }],
         notification: { format: 'keyValues', endpoint: { uri: `${receiver.url}/${name}` } },
-    });
+    }, inTenant(tenant));
     assert.equal(res.status, 201, res.text);
 };
 const counter = (k) => `urn:ngsi-ld:Counter:${k}`;
-const set = async (city, k, v) => {
+const set = async (city, k, v, tenant) => {
     try {
         const res = await city.post('/ngsi-ld/v1/entityOperations/upsert?options=update',
-            [{ id: counter(k), type: 'Counter', v: { type: 'Property', value: v } }]);
+            [{ id: counter(k), type: 'Counter', v: { type: 'Property', value: v } }], inTenant(tenant));
         return res.status === 201 || res.status === 204;
     } catch { return false; }
 };
@@ -61,9 +62,10 @@ function check(got, acknowledged) {
     return repeats;
 }
 
-// A store that a killed process leaves behind has rows 1, 2, 3 ... and a chain that holds.
+// A store that a killed process leaves behind has rows 1, 2, 3 ... of each tenant and chains that hold.
 function checkJournal(city) {
-    assert.equal(sql(city, 'SELECT count(*) = max(pos & ((1::bigint << 40) - 1)) FROM journal WHERE pos >> 40 = 1'), 't');
+    assert.equal(sql(city, `SELECT bool_and(rows = last) FROM
+        (SELECT count(*) AS rows, max(pos & ((1::bigint << 40) - 1)) AS last FROM journal GROUP BY pos >> 40) t`), 't');
     const found = spawnSync(bin, ['check', '--data', city.dir, '--store', city.store], { encoding: 'utf8' });
     assert.equal(found.status, 0, found.stdout + found.stderr);
 }
@@ -103,7 +105,8 @@ test('who notified is killed: another takes over in seconds', async () => {
     await eventually(() => receiver.got('killed').some(({ body }) => body.data[0].v === 1), 20000);
     console.log(`# told by the other one after ${Date.now() - before} ms`);
     check(receiver.got('killed'), [[1, 0], [1, 1]]);
-    await eventually(() => ['notify', 'expiry', 'retention', 'freshness'].every((d) => onDuty(b, d)), 10000);
+    const duties = ['notify', 'expiry', 'retention', 'history', 'freshness', 'registrations', 'distribution', 'trust.log'];
+    await eventually(() => duties.every((d) => onDuty(b, d)), 10000);
     await b.end('SIGTERM');
 });
 
@@ -136,6 +139,54 @@ test('kill -9 at random while both write: nothing lost, nothing out of order, no
     }), 60000, 500);
     for (const name of names) repeats += check(receiver.got(name), acknowledged);
     console.log(`# ${acknowledged.length} changes, ${names.length} subscriptions, 8 kills: 0 lost, ${repeats} repeated`);
+    checkJournal(both[0]);
+    for (const city of both) await city.end('SIGTERM');
+});
+
+test('tenants side by side while processes and backends are killed: nothing lost, out of order or left out', async () => {
+    const both = await pair();
+    const tenants = ['', 'north', 'south'], name = (t) => `all${t}`;
+    const acknowledged = Object.fromEntries(tenants.map((t) => [t, []]));
+    for (const t of tenants) {
+        await eventually(() => set(both[0], 99, -1, t)); // makes the tenant
+        await subscribe(both[1], name(t), t);
+    }
+    let running = true, v = 0;
+    // Each counter is written through both processes, in turns, and each tenant by several at once.
+    const writers = [...Array(9).keys()].map(async (k) => {
+        const t = tenants[k % 3];
+        for (let i = k; running; i++) {
+            const value = v++;
+            if (await set(both[i % 2], k, value, t)) acknowledged[t].push([k, value]);
+            else await sleep(20);
+        }
+    });
+    let ended = 0;
+    for (let round = 0; round < 12; round++) {
+        await sleep(100 + Math.random() * 400);
+        if (round % 4 === 3) {
+            const i = round % 8 === 3 ? 0 : 1;
+            await both[i].kill();
+            both[i] = await start({ store: both[i].store });
+        } else {
+            ended += sql(both[0], `SELECT pg_terminate_backend(pid) FROM (SELECT pid FROM pg_stat_activity
+                WHERE datname = current_database() AND pid <> pg_backend_pid() AND (backend_xid IS NOT NULL OR query LIKE '%pg_logical_emit%')
+                ORDER BY random() LIMIT 1) x`) === 't';
+        }
+    }
+    running = false;
+    await Promise.all(writers);
+    assert.ok(ended > 0, 'no backend was ended');
+    let repeats = 0;
+    for (const t of tenants) {
+        assert.ok(acknowledged[t].length > 30, `only ${acknowledged[t].length} changes in "${t}"`);
+        const last = new Set(), told = () => new Set(receiver.got(name(t)).flatMap(({ body }) => body.data.map((e) => `${e.id} ${e.v}`)));
+        for (const [k, value] of acknowledged[t]) last.add(`${counter(k)} ${value}`);
+        await eventually(() => { const got = told(); return [...last].every((x) => got.has(x)); }, 60000, 500);
+        repeats += check(receiver.got(name(t)), acknowledged[t]);
+    }
+    const sum = Object.values(acknowledged).reduce((n, list) => n + list.length, 0);
+    console.log(`# ${sum} changes of 3 tenants, 3 processes killed, ${ended} writing backends ended: 0 lost, ${repeats} repeated`);
     checkJournal(both[0]);
     for (const city of both) await city.end('SIGTERM');
 });

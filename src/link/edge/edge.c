@@ -25,6 +25,8 @@
  *   TOGETHER   waits edge.poll_s or for an own        own row, or the pause is over -> CHANGES
  *              change; compares digests after each    digests differ although no row is left
  *              reconnection and each edge.verify_s    -> COPYING
+ *   STANDBY    another process on the same store      the duty is ours -> as OFFLINE
+ *              has the duty to exchange
  *   any        a request fails                        -> OFFLINE; the pause doubles each time
  */
 #include "core/log.h"
@@ -36,6 +38,7 @@ enum {
     PAUSE_FIRST_MS = 500,
     PAUSE_MAX_MS = 5000,
     REFUSED_MS = 30000,
+    STANDBY_MS = 500,
     REPAIRS = 5 /* in a row; then the digests are compared as seldom as any */
 };
 
@@ -138,6 +141,12 @@ static void *run(void *arg)
     int64_t pause = PAUSE_FIRST_MS;
     while (!edge_stopping(g)) {
         struct error e = {0};
+        if (!store_duty(g->sync->link->store, "edge")) {
+            edge_state_set(g, EDGE_STANDBY, "");
+            g->verify_after = 0;
+            edge_wait(g, STANDBY_MS, false);
+            continue;
+        }
         enum err err = session(g, &e);
         if (!err) {
             pause = PAUSE_FIRST_MS;

@@ -13,7 +13,8 @@ enum {
     OVERHEAD_BYTES = 500 /* of a request and its answer beside their bodies */
 };
 
-const char *const edge_state_names[] = {"offline", "refused", "copying", "changes", "together"};
+const char *const edge_state_names[] = {"offline", "refused",  "copying",
+                                        "changes", "together", "standby"};
 
 static struct metric waiting_rows =
     METRIC_GAUGE("marugoto_edge_waiting", "own journal rows that the city has not got yet");

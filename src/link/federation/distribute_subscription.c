@@ -3,6 +3,9 @@
  *
  * tick (pool, twice a second) -> is there anything new? -> pass: read all of one tenant, compare,
  * write new rows, send -> settled (pool): write down what came of it -> next tick
+ *
+ * Of several processes on one store one has the duty. Who gets it looks at everything; that a
+ * subscription was written by another one is heard with the hint that this gives.
  */
 #include "distribute_subscription.h"
 
@@ -24,6 +27,8 @@ struct remote_subs {
     pthread_mutex_t lock;
     pthread_cond_t quiet;
     bool dirty, busy, pending; /* pending: some copy is not as it should be */
+    bool strange;              /* another process may have written what base is */
+    int64_t term;              /* of the duty, 0: another process has it */
     int64_t seen;              /* change of registrations that was looked at */
     unsigned ticks;
     size_t turn;    /* tenant that is looked at first */
@@ -534,6 +539,46 @@ static void look(struct remote_subs *w, const char *base)
     pthread_mutex_unlock(&w->lock);
 }
 
+static const char duty[] = "distribution";
+
+static void load_base(struct remote_subs *w)
+{
+    struct store_rows r;
+    struct error e = {0};
+    const char *set = w->link->options.public_url;
+    struct store_conn *c = set[0] ? NULL : store_read(w->link->store, &e);
+    char base[sizeof(w->base)] = "";
+    snprintf(base, sizeof(base), "%s", set);
+    if (c) {
+        store_query(c, &r, "SELECT value FROM link_note WHERE name = 'base'", SV_EMPTY);
+        if (store_next(&r))
+            snprintf(base, sizeof(base), "%" STR_F, STR_A(store_text(&r, 0)));
+        store_end(&r, &e);
+        store_read_done(c);
+    }
+    pthread_mutex_lock(&w->lock);
+    if (base[0])
+        snprintf(w->base, sizeof(w->base), "%s", base);
+    pthread_mutex_unlock(&w->lock);
+}
+
+/* Is it ours to do? */
+static bool on_duty(struct remote_subs *w)
+{
+    int64_t term = store_duty(w->link->store, duty);
+    pthread_mutex_lock(&w->lock);
+    bool strange = term && (w->strange || term != w->term);
+    if (term != w->term)
+        w->dirty = true;
+    if (strange)
+        w->strange = false;
+    w->term = term;
+    pthread_mutex_unlock(&w->lock);
+    if (strange)
+        load_base(w);
+    return term != 0;
+}
+
 static int64_t newest_registration(struct remote_subs *w)
 {
     int64_t v = 0;
@@ -553,6 +598,8 @@ static void tick(void *ctx)
 {
     struct remote_subs *w = ctx;
     char base[sizeof(w->base)];
+    if (!on_duty(w))
+        return;
     int64_t newest = newest_registration(w);
     pthread_mutex_lock(&w->lock);
     snprintf(base, sizeof(base), "%s", w->base);
@@ -577,22 +624,6 @@ static enum err keep_base(struct store_conn *c, void *ctx, struct error *e)
                       "INSERT INTO link_note(name, value) VALUES ('base', $1)"
                       " ON CONFLICT(name) DO UPDATE SET value = excluded.value",
                       SV(SV_TEXT(str_c(ctx))), NULL, e);
-}
-
-static void load_base(struct remote_subs *w)
-{
-    struct store_rows r;
-    struct error e = {0};
-    const char *set = w->link->options.public_url;
-    struct store_conn *c = set[0] ? NULL : store_read(w->link->store, &e);
-    snprintf(w->base, sizeof(w->base), "%s", set);
-    if (!c)
-        return;
-    store_query(c, &r, "SELECT value FROM link_note WHERE name = 'base'", SV_EMPTY);
-    if (store_next(&r))
-        snprintf(w->base, sizeof(w->base), "%" STR_F, STR_A(store_text(&r, 0)));
-    store_end(&r, &e);
-    store_read_done(c);
 }
 
 static void save_base(void *ctx)
@@ -637,6 +668,16 @@ enum err remote_subs_via(struct store_conn *conn, struct api *c, int64_t tenant,
                       SV(SV_INT(tenant), SV_TEXT(id), SV_TEXT(via)), NULL, e);
 }
 
+/* On a thread of the store. */
+static void heard(void *ctx, struct str key)
+{
+    struct remote_subs *w = ctx;
+    (void)key;
+    pthread_mutex_lock(&w->lock);
+    w->dirty = w->strange = true;
+    pthread_mutex_unlock(&w->lock);
+}
+
 struct remote_subs *remote_subs_new(struct link *l)
 {
     struct remote_subs *w = calloc(1, sizeof(*w));
@@ -647,6 +688,8 @@ struct remote_subs *remote_subs_new(struct link *l)
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->quiet, NULL);
     load_base(w);
+    store_heed(l->store, sub_topic, heard, w);
+    store_duty(l->store, duty); /* enter for it */
     pool_every(l->pool, TICK_MS, tick, w);
     return w;
 }
@@ -656,6 +699,7 @@ void remote_subs_free(struct remote_subs *w)
     if (!w)
         return;
     pool_never(w->link->pool, tick, w);
+    store_unheed(w->link->store, heard, w);
     pthread_mutex_lock(&w->lock);
     while (w->busy)
         pthread_cond_wait(&w->quiet, &w->lock);

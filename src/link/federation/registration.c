@@ -360,9 +360,13 @@ static void count_job(void *ctx)
         log_event(LOG_WARN, "link.registration_counters", LOG_Z("error", e.text));
 }
 
+static const char duty[] = "registrations";
+
 static void expire_job(void *ctx)
 {
-    reg_expire(ctx);
+    struct registrations *r = ctx;
+    if (store_duty(r->link->store, duty))
+        reg_expire(r);
 }
 
 static void heard(void *ctx)
@@ -385,6 +389,7 @@ static void begin(struct registrations *r)
 {
     struct link *l = r->link;
     r->started = true;
+    store_duty(l->store, duty); /* enter for it */
     pool_every(l->pool, COUNTS_MS, count_job, r);
     pool_every(l->pool, EXPIRE_MS, expire_job, r);
     if (!r->shared)

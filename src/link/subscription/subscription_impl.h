@@ -608,5 +608,6 @@ enum err sub_tell_order(struct store_conn *c, int64_t tenant, struct str id, int
                         struct error *e);
 /* In the change that writes or deletes a subscription: tell other processes. */
 enum err sub_tell(struct store_conn *c, const struct sub_written *w, struct error *e);
+extern const char sub_topic[]; /* of that hint */
 
 #endif

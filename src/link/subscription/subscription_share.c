@@ -17,7 +17,8 @@
 
 enum { REFRESH_US = 1000000, REFRESH_IDLE_US = 10000000, HINTS_MAX = 10000 };
 
-static const char duty[] = "notify", topic[] = "subscription", order_topic[] = "delivery";
+const char sub_topic[] = "subscription";
+static const char duty[] = "notify", order_topic[] = "delivery";
 
 struct sub_hint {
     struct sub_hint *next;
@@ -50,7 +51,7 @@ enum err sub_tell(struct store_conn *c, const struct sub_written *w, struct erro
     struct arena a = ARENA_INIT;
     struct str key = str_printf(&a, "%lld %lld %d %" STR_F, (long long)w->tenant,
                                 (long long)w->cursor, w->wakes, STR_A(w->id));
-    enum err err = store_tell(c, topic, key, e);
+    enum err err = store_tell(c, sub_topic, key, e);
     arena_release(&a);
     return err;
 }
@@ -192,7 +193,7 @@ void sub_share_init(struct subscriptions *h)
 
 void sub_share_start(struct subscriptions *h)
 {
-    store_heed(h->link->store, topic, heard, h);
+    store_heed(h->link->store, sub_topic, heard, h);
     store_heed(h->link->store, order_topic, heard_order, h);
 }
 

@@ -145,11 +145,14 @@ enum err log_sign(struct audit_log *l, struct error *e)
     return store_write(l->trust->store, sign_head, l, e);
 }
 
+static const char duty[] = "trust.log";
+
+/* One of those that can does it for all. */
 static void sign_run(void *ctx)
 {
     struct audit_log *l = ctx;
     struct error e = {0};
-    if (l->key.signs && is_new(l, &e) && log_sign(l, &e))
+    if (l->key.signs && store_duty(l->trust->store, duty) && is_new(l, &e) && log_sign(l, &e))
         log_event(LOG_WARN, "trust.log_sign", LOG_Z("error", e.text));
 }
 
@@ -164,6 +167,8 @@ struct audit_log *log_open(struct trust *t, struct error *e)
     if (!err && l->key.signs) /* the empty log has a head too */
         err = log_sign(l, e);
     if (!err) {
+        if (l->key.signs)
+            store_duty(t->store, duty); /* enter for it */
         pool_every(t->pool, t->options.log_sign_ms, sign_run, l);
         return l;
     }

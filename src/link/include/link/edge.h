@@ -139,6 +139,7 @@ enum edge_state {
     EDGE_COPYING,  /* states are compared and exchanged */
     EDGE_CHANGES,  /* changes are exchanged */
     EDGE_TOGETHER, /* nothing is left to exchange */
+    EDGE_STANDBY,  /* another process on the same store exchanges */
 };
 extern const char *const edge_state_names[]; /* "offline", ... */
 
