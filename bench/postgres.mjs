@@ -7,7 +7,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { format, load, median, quick, report, startRelease, wrkAll } from './lib.mjs';
+import { format, load, median, quick, report, sensor, startRelease, wrkAll } from './lib.mjs';
 
 const server = process.env.MARUGOTO_TEST_PG;
 if (!server) {
@@ -66,6 +66,8 @@ async function rate(engine, processes, { tenants = 1, clients = 50 } = {}) {
     for (let t = 0; t < tenants; t++) {
         const headers = tenants > 1 ? { 'NGSILD-Tenant': `t${t}` } : {};
         await load({ post: (p, b) => cities[0].post(p, b, { headers }) }, 0, 1000);
+        for (const city of cities) // each has met the tenant
+            await city.post('/ngsi-ld/v1/entityOperations/upsert?options=update', [sensor(0)], { headers });
     }
     const cpu = () => [cities.reduce((sum, c) => sum + used(c.pid), 0), usedByServer()];
     const before = cpu(), started = Date.now();

@@ -90,7 +90,7 @@ static const struct config_key keys[] = {
     CONFIG_SIZE("link.forward_cache", struct link_options, forward_cache, "16m", 0, 1LL << 36,
                 "memory for answers that management.cacheDuration keeps; 0: none is kept"),
     CONFIG_INT("link.entity_maps", struct link_options, entity_maps, 1000, 1, 100000,
-               "entity maps kept in memory; the oldest go first"),
+               "entity maps that are kept; the oldest go first"),
     CONFIG_INT("link.entity_map_s", struct link_options, entity_map_s, 600, 1, 86400,
                "how long an entity map is kept unless the query asks otherwise, seconds"),
 };
@@ -126,7 +126,6 @@ enum err link_start(struct link *l, struct error *e)
     l->access = access_new(l, e);
     if (!l->access)
         goto failed;
-    l->entity_maps = entity_maps_new();
     l->shown = shown_new(l->options.shown);
     l->long_queries = long_queries_new(l->options.long_query_ms);
     l->tenants = tenants_new();
@@ -161,7 +160,6 @@ void link_stop(struct link *l)
     retention_stop(l);
     sync_free(l->sync);
     remote_subs_free(l->remote_subs);
-    entity_maps_free(l->entity_maps);
     imports_free(l->imports);
     store_unheed(l->store, forget_seen, l);
     shown_free(l->shown);

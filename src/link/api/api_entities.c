@@ -181,7 +181,10 @@ static enum http_answer answer_read(struct reading *r, struct distribute *d)
     }
     if (r->map.make) {
         struct entity_map_entry one = entity_map_entry(c->arena, r->id, r->row.doc.p != NULL, d);
-        entity_map_made(c, &r->map, &one, 1, d);
+        if (entity_map_made(c, &r->map, &one, 1, d, NULL, &e)) {
+            buf_release(&r->out);
+            return api_fail(c, &e);
+        }
     }
     api_answer_buf(c, 200, &r->out);
     if (r->join.kind == JOIN_NONE && !d) /* the version says nothing about others' parts */
@@ -189,8 +192,8 @@ static enum http_answer answer_read(struct reading *r, struct distribute *d)
     return HTTP_DONE;
 }
 
-/* Nobody else knows of the entity, but perhaps of what it links to. */
-static void answer_linked(struct api *c)
+/* Nobody else knows of the entity, but perhaps of what it links to; or a map is made. */
+static void read_slowly(struct api *c)
 {
     struct reading *r = c->ctx_then;
     r->c = r->join.c = c;
@@ -279,8 +282,14 @@ static enum http_answer read_entity(struct request *req, struct response *res, v
         }
         if (r.join.remote) {
             store_read_done(r.join.conn);
-            return api_slowly(&c, answer_linked, kept);
+            return api_slowly(&c, read_slowly, kept);
         }
+    }
+    if (r.map.make) {
+        struct reading *kept = ARENA_NEW(c.arena, struct reading);
+        store_read_done(r.join.conn);
+        *kept = r;
+        return api_slowly(&c, read_slowly, kept);
     }
     return answer_read(&r, NULL);
 }

@@ -463,7 +463,7 @@ static enum err note_all(struct page *p, struct store_conn *conn, int64_t tenant
         err = p->failed;
     }
     if (!err)
-        p->made = entity_map_made(p->c, &p->map, p->found.v, p->found.n, NULL);
+        err = entity_map_made(p->c, &p->map, p->found.v, p->found.n, NULL, &p->made, e);
     return err;
 }
 
@@ -571,7 +571,7 @@ static void query_whole(struct distribute *d)
             err = p->failed;
         }
         if (!err && p->map.make)
-            p->made = entity_map_made(c, &p->map, p->found.v, p->found.n, d);
+            err = entity_map_made(c, &p->map, p->found.v, p->found.n, d, &p->made, &e);
         end_page(p, p->met, err, &e);
     }
     distribute_end(d);

@@ -1,11 +1,14 @@
-/* Entity maps in memory, and /entityMaps/{id}. */
+/*
+ * Entity maps, and /entityMaps/{id}. They are rows, so that every process on the store knows them;
+ * making one is a change, thus work for the pool. What is over goes when the next one is made, and
+ * of the others the oldest while there are too many.
+ */
 #include "entity_map.h"
 
 #include "core/datetime.h"
 #include "crypto/hash.h"
 #include "link/access.h"
-#include <pthread.h>
-#include <stdlib.h>
+#include <string.h>
 
 #define PATH   "/ngsi-ld/v1/entityMaps/"
 #define PREFIX "urn:ngsi-ld:EntityMap:"
@@ -13,117 +16,167 @@
 enum { LIFETIME_MAX_S = 86400, ADDRESS_MAX = 1000 };
 
 struct kept {
-    struct arena arena;
-    struct str id, tenant;
-    struct str owner; /* actor; empty: nobody known */
-    int64_t expires;  /* instant */
-    struct entity_map_entry *v;
+    struct str id;
+    int64_t expires; /* instant */
+    const struct entity_map_entry *v;
     size_t n;
-    struct entity_map_link *links;
+    const struct entity_map_link *links;
     size_t n_links;
-    struct kept *next; /* older */
 };
 
-struct entity_maps {
-    pthread_mutex_t lock;
-    struct kept *newest;
-    size_t n, ids; /* maps; entities in all of them */
-};
+/* --- rows: doc is [[id, [source...], [type...]]...], links [registration, address, ...] --- */
 
-struct entity_maps *entity_maps_new(void)
+static void write_texts(struct json_writer *w, const struct str *v, size_t n)
 {
-    struct entity_maps *m = calloc(1, sizeof(*m));
-    if (!m)
-        abort();
-    pthread_mutex_init(&m->lock, NULL);
-    return m;
-}
-
-static void kept_free(struct kept *k)
-{
-    arena_release(&k->arena);
-    free(k);
-}
-
-void entity_maps_free(struct entity_maps *m)
-{
-    if (!m)
-        return;
-    for (struct kept *k = m->newest, *next; k; k = next) {
-        next = k->next;
-        kept_free(k);
-    }
-    pthread_mutex_destroy(&m->lock);
-    free(m);
-}
-
-/* --- all under the lock --- */
-
-static void drop(struct entity_maps *m, struct kept **at)
-{
-    struct kept *k = *at;
-    *at = k->next;
-    m->n--;
-    m->ids -= k->n;
-    kept_free(k);
-}
-
-/* What is over goes; then the oldest, until one more of n entities has room. */
-static void make_room(struct entity_maps *m, int64_t now, int64_t max, size_t n)
-{
-    for (struct kept **at = &m->newest; *at;)
-        if ((*at)->expires <= now)
-            drop(m, at);
-        else
-            at = &(*at)->next;
-    while (m->newest && ((int64_t)m->n >= max || m->ids + n > ENTITY_MAPS_IDS)) {
-        struct kept **at = &m->newest;
-        while ((*at)->next)
-            at = &(*at)->next;
-        drop(m, at);
-    }
-}
-
-/* The map, where it is there for the caller. */
-static struct kept **find(struct api *c, const struct access_view *v, struct str id)
-{
-    struct entity_maps *m = c->link->entity_maps;
-    const struct access_who *who = access_asks(c->req);
-    int64_t now = clock_now(c->link->clock);
-    for (struct kept **at = &m->newest; *at; at = &(*at)->next)
-        if (str_eq((*at)->id, id) && str_eq((*at)->tenant, c->tenant))
-            return (*at)->expires > now && access_owns(v, who, (*at)->owner) ? at : NULL;
-    return NULL;
-}
-
-static const struct str *copy_texts(struct arena *a, const struct str *v, size_t n)
-{
-    struct str *out = ARENA_ARRAY(a, struct str, n ? n : 1);
+    json_w_array(w);
     for (size_t i = 0; i < n; i++)
-        out[i] = str_dup(a, v[i]);
-    return out;
+        json_w_str(w, v[i]);
+    json_w_end(w);
 }
 
-static struct entity_map_entry *copy_entries(struct arena *a, const struct entity_map_entry *v,
-                                             size_t n)
+static struct str doc_of(struct arena *a, const struct entity_map_entry *v, size_t n)
 {
-    struct entity_map_entry *out = ARENA_ARRAY(a, struct entity_map_entry, n ? n : 1);
+    struct buf text = BUF_INIT;
+    struct json_writer w = json_writer(&text);
+    json_w_array(&w);
     for (size_t i = 0; i < n; i++) {
-        out[i] = v[i];
-        out[i].id = str_dup(a, v[i].id);
-        out[i].sources = copy_texts(a, v[i].sources, v[i].n_sources);
-        out[i].types = copy_texts(a, v[i].types, v[i].n_types);
+        json_w_array(&w);
+        json_w_str(&w, v[i].id);
+        write_texts(&w, v[i].sources, v[i].n_sources);
+        write_texts(&w, v[i].types, v[i].n_types);
+        json_w_end(&w);
     }
+    json_w_end(&w);
+    struct str doc = buf_dup(&text, a);
+    buf_release(&text);
+    return doc;
+}
+
+static const struct str *read_texts(struct arena *a, const struct json *v, size_t *n)
+{
+    *n = json_is(v, JSON_ARRAY) ? v->n : 0;
+    struct str *out = ARENA_ARRAY(a, struct str, *n + 1);
+    for (size_t i = 0; i < *n; i++)
+        out[i] = json_text(&v->items[i]);
     return out;
 }
 
-static struct entity_map_link *copy_links(struct arena *a, const struct entity_map_link *v,
-                                          size_t n)
+static enum err read_entries(struct arena *a, struct str doc, struct kept *k, struct error *e)
 {
-    struct entity_map_link *out = ARENA_ARRAY(a, struct entity_map_link, n ? n : 1);
-    for (size_t i = 0; i < n; i++)
-        out[i] = (struct entity_map_link){str_dup(a, v[i].reg), str_dup(a, v[i].address)};
+    const struct json *list = json_parse(a, doc, &JSON_DEFAULT, e);
+    if (!json_is(list, JSON_ARRAY))
+        return error_set(e, ERR_CORRUPT, "an entity map holds no list");
+    struct entity_map_entry *v = ARENA_ARRAY(a, struct entity_map_entry, list->n + 1);
+    for (uint32_t i = 0; i < list->n; i++) {
+        const struct json *x = &list->items[i];
+        if (!json_is(x, JSON_ARRAY) || x->n != 3)
+            return error_set(e, ERR_CORRUPT, "an entity map holds a broken entry");
+        v[i].id = json_text(&x->items[0]);
+        v[i].sources = read_texts(a, &x->items[1], &v[i].n_sources);
+        v[i].types = read_texts(a, &x->items[2], &v[i].n_types);
+    }
+    k->v = v;
+    k->n = list->n;
+    return OK;
+}
+
+static struct str tenant_of(const struct api *c)
+{
+    return c->tenant.n ? c->tenant : S("");
+}
+
+static struct str links_of(struct arena *a, const struct distribute *d)
+{
+    size_t sources = d ? d->n_sources : 0, n = 0;
+    struct str *texts = ARENA_ARRAY(a, struct str, 2 * sources + 1);
+    /* A source that has several parts of a query has a map of each: the first one is kept. */
+    for (size_t i = 0; i < sources; i++) {
+        struct str reg = d->sources[i].part->reg->id;
+        bool there = !d->sources[i].map.n;
+        for (size_t k = 0; !there && k < n; k += 2)
+            there = str_eq(texts[k], reg);
+        if (there)
+            continue;
+        texts[n++] = reg;
+        texts[n++] = d->sources[i].map;
+    }
+    struct buf text = BUF_INIT;
+    struct json_writer w = json_writer(&text);
+    write_texts(&w, texts, n);
+    struct str out = buf_dup(&text, a);
+    buf_release(&text);
     return out;
+}
+
+static enum err read_links(struct arena *a, struct str text, struct kept *k, struct error *e)
+{
+    size_t n = 0;
+    const struct json *list = json_parse(a, text, &JSON_DEFAULT, e);
+    const struct str *texts = read_texts(a, list, &n);
+    if (!json_is(list, JSON_ARRAY))
+        return error_set(e, ERR_CORRUPT, "an entity map holds no list of links");
+    struct entity_map_link *links = ARENA_ARRAY(a, struct entity_map_link, n / 2 + 1);
+    for (size_t i = 0; i < n / 2; i++)
+        links[i] = (struct entity_map_link){texts[2 * i], texts[2 * i + 1]};
+    k->links = links;
+    k->n_links = n / 2;
+    return OK;
+}
+
+/* The map, where it is there for the caller; without entries when k is NULL. */
+static enum err find(struct store_conn *conn, struct api *c, const struct access_view *view,
+                     struct str id, struct kept *k, struct error *e)
+{
+    struct store_rows r;
+    struct str doc = STR_NONE, links = STR_NONE;
+    bool there = false;
+    store_query(conn, &r,
+                "SELECT owner, expires, doc, links FROM entity_map WHERE id = $1 AND tenant = $2",
+                SV(SV_TEXT(id), SV_TEXT(tenant_of(c))));
+    if (store_next(&r)) {
+        there = store_int(&r, 1) > clock_now(c->link->clock) &&
+                access_owns(view, access_asks(c->req), store_text(&r, 0));
+        if (there && k) {
+            k->id = id;
+            k->expires = store_int(&r, 1);
+            doc = str_dup(c->arena, store_text(&r, 2));
+            links = str_dup(c->arena, store_text(&r, 3));
+        }
+    }
+    enum err err = store_end(&r, e);
+    if (!err && !there)
+        err = error_set(e, ERR_NOT_FOUND, "no entity map %" STR_F, STR_A(str_cut(id, 200)));
+    if (!err && k)
+        err = read_entries(c->arena, doc, k, e);
+    return err || !k ? err : read_links(c->arena, links, k, e);
+}
+
+struct making {
+    int64_t now, expires, most; /* most: maps that may be kept */
+    struct str id, tenant, owner, doc, links;
+    size_t n;
+};
+
+static enum err make(struct store_conn *conn, void *ctx, struct error *e)
+{
+    const struct making *m = ctx;
+    enum err err =
+        store_exec(conn, "DELETE FROM entity_map WHERE expires <= $1", SV(SV_INT(m->now)), NULL, e);
+    if (!err)
+        err = store_exec(conn,
+                         "INSERT INTO entity_map(id, tenant, owner, expires, ids, doc, links)"
+                         " VALUES ($1, $2, $3, $4, $5, $6, $7)",
+                         SV(SV_TEXT(m->id), SV_TEXT(m->tenant), SV_TEXT(m->owner),
+                            SV_INT(m->expires), SV_INT(m->n), SV_TEXT(m->doc), SV_TEXT(m->links)),
+                         NULL, e);
+    if (!err)
+        err = store_exec(conn,
+                         "DELETE FROM entity_map WHERE n IN (SELECT n FROM (SELECT n,"
+                         " count(*) OVER (ORDER BY n DESC) AS maps,"
+                         " sum(ids) OVER (ORDER BY n DESC) AS entities FROM entity_map) x"
+                         " WHERE maps > $1 OR entities > $2)",
+                         SV(SV_INT(m->most), SV_INT(ENTITY_MAPS_IDS)), NULL, e);
+    return err;
 }
 
 /* --- for queries --- */
@@ -195,7 +248,7 @@ static void add_text(struct arena *a, texts *list, struct str text)
     *vec_push(a, list) = text;
 }
 
-/* Under the lock: which registrations the map names, and their own maps. */
+/* Which registrations the map names, and their own maps. */
 static void use_sources(struct api *c, struct entity_map_use *use, const struct kept *k)
 {
     texts sources = VEC_INIT;
@@ -203,41 +256,46 @@ static void use_sources(struct api *c, struct entity_map_use *use, const struct 
         for (size_t s = 0; s < k->v[i].n_sources; s++)
             if (!str_eq(k->v[i].sources[s], S("@none")))
                 add_text(c->arena, &sources, k->v[i].sources[s]);
-    for (size_t i = 0; i < sources.n; i++)
-        sources.v[i] = str_dup(c->arena, sources.v[i]);
     use->sources = sources.v;
     use->n_sources = sources.n;
-    use->links = copy_links(c->arena, k->links, k->n_links);
+    use->links = k->links;
     use->n_links = k->n_links;
+}
+
+static enum err use_map(struct api *c, struct str id, struct entity_map_use *use, struct error *e)
+{
+    struct kept k;
+    const struct access_view *view = view_of(c);
+    struct store_conn *conn = store_read(c->link->store, e);
+    enum err err = conn ? find(conn, c, view, id, &k, e) : e->code;
+    if (conn)
+        store_read_done(conn);
+    use->given = !err;
+    use->make = use->make || err == ERR_NOT_FOUND;
+    if (err)
+        return err == ERR_NOT_FOUND ? OK : err;
+    struct str *ids = ARENA_ARRAY(c->arena, struct str, k.n + 1);
+    for (size_t i = 0; i < k.n; i++)
+        ids[i] = k.v[i].id;
+    use->make = false;
+    use->ids = ids;
+    use->n_ids = k.n;
+    use_sources(c, use, &k);
+    answer_header(c, id);
+    return OK;
 }
 
 bool entity_map_use(struct api *c, struct entity_map_use *use)
 {
     struct str header = request_header(c->req, "NGSILD-EntityMap");
+    struct error e = {0};
     *use = (struct entity_map_use){0};
     if (!api_bool(c, "entityMap", &use->make) || !take_lifetime(c, use))
         return false;
-    if (!header.n)
+    if (!header.n || !use_map(c, id_of_header(c->arena, header), use, &e))
         return true;
-    struct entity_maps *m = c->link->entity_maps;
-    struct str id = id_of_header(c->arena, header);
-    const struct access_view *view = view_of(c);
-    pthread_mutex_lock(&m->lock);
-    struct kept **at = find(c, view, id);
-    use->given = at != NULL;
-    use->make = !at;
-    if (at) {
-        struct str *ids = ARENA_ARRAY(c->arena, struct str, (*at)->n + 1);
-        for (size_t i = 0; i < (*at)->n; i++)
-            ids[i] = str_dup(c->arena, (*at)->v[i].id);
-        use->ids = ids;
-        use->n_ids = (*at)->n;
-        use_sources(c, use, *at);
-    }
-    pthread_mutex_unlock(&m->lock);
-    if (use->given)
-        answer_header(c, id);
-    return true;
+    api_fail(c, &e);
+    return false;
 }
 
 struct entity_map_entry entity_map_entry(struct arena *a, struct str id, bool here,
@@ -257,56 +315,31 @@ struct entity_map_entry entity_map_entry(struct arena *a, struct str id, bool he
     return (struct entity_map_entry){str_dup(a, id), sources.v, sources.n, types.v, types.n};
 }
 
-/* A source that has several parts of a query has a map of each: the first one is kept. */
-static void take_links(struct kept *k, const struct distribute *d)
+enum err entity_map_made(struct api *c, const struct entity_map_use *use,
+                         const struct entity_map_entry *v, size_t n, const struct distribute *d,
+                         struct str *id, struct error *e)
 {
-    size_t sources = d ? d->n_sources : 0;
-    k->links = ARENA_ARRAY(&k->arena, struct entity_map_link, sources + 1);
-    for (size_t i = 0; i < sources; i++) {
-        struct str reg = d->sources[i].part->reg->id;
-        bool there = !d->sources[i].map.n;
-        for (size_t j = 0; !there && j < k->n_links; j++)
-            there = str_eq(k->links[j].reg, reg);
-        if (!there)
-            k->links[k->n_links++] =
-                (struct entity_map_link){str_dup(&k->arena, reg),
-                                         str_dup(&k->arena, d->sources[i].map)};
-    }
-}
-
-struct str entity_map_made(struct api *c, const struct entity_map_use *use,
-                           const struct entity_map_entry *v, size_t n, const struct distribute *d)
-{
-    struct entity_maps *m = c->link->entity_maps;
-    int64_t now = clock_now(c->link->clock);
-    struct kept *k = calloc(1, sizeof(*k));
-    if (!k)
-        abort();
-    k->id = str_concat(&k->arena, S(PREFIX), uuid_v4(c->arena));
-    k->tenant = str_dup(&k->arena, c->tenant);
-    k->owner = str_dup(&k->arena, access_asks(c->req)->actor);
-    k->expires = now + use->lifetime_us;
-    k->v = copy_entries(&k->arena, v, n);
-    k->n = n;
-    take_links(k, d);
-    struct str id = str_dup(c->arena, k->id);
-    answer_header(c, id);
-    pthread_mutex_lock(&m->lock);
-    make_room(m, now, c->link->options.entity_maps, n);
-    k->next = m->newest;
-    m->newest = k;
-    m->n++;
-    m->ids += n;
-    pthread_mutex_unlock(&m->lock);
-    return id;
+    struct making m = {.now = clock_now(c->link->clock),
+                       .most = c->link->options.entity_maps,
+                       .id = str_concat(c->arena, S(PREFIX), uuid_v4(c->arena)),
+                       .tenant = tenant_of(c),
+                       .owner = access_asks(c->req)->actor,
+                       .doc = doc_of(c->arena, v, n),
+                       .links = links_of(c->arena, d),
+                       .n = n};
+    if (!m.owner.p)
+        m.owner = S("");
+    m.expires = m.now + use->lifetime_us;
+    enum err err = store_write(c->link->store, make, &m, e);
+    if (err)
+        return err;
+    answer_header(c, m.id);
+    if (id)
+        *id = m.id;
+    return OK;
 }
 
 /* --- /entityMaps/{id} (clause 6.32) --- */
-
-static enum http_answer unknown(struct api *c, struct str id)
-{
-    return api_fail_text(c, ERR_NOT_FOUND, "no entity map %" STR_F, STR_A(str_cut(id, 200)));
-}
 
 /* May the reader know of the entity? What is here is looked at; of what is elsewhere the types are
  * known. */
@@ -360,31 +393,21 @@ static void write_map(struct api *c, struct store_conn *conn, int64_t tenant, st
 
 void entity_map_answer(struct api *c, int status, struct str id)
 {
-    struct entity_maps *m = c->link->entity_maps;
     struct buf out = BUF_INIT;
-    struct kept copy;
+    struct kept k;
+    struct error e = {0};
     int64_t tenant;
     struct store_conn *conn = api_reader(c, &tenant);
     if (!conn)
         return;
-    pthread_mutex_lock(&m->lock);
-    struct kept **at = find(c, access_of(conn), id);
-    if (at) {
-        copy = (struct kept){.id = str_dup(c->arena, (*at)->id),
-                             .expires = (*at)->expires,
-                             .v = copy_entries(c->arena, (*at)->v, (*at)->n),
-                             .n = (*at)->n,
-                             .links = copy_links(c->arena, (*at)->links, (*at)->n_links),
-                             .n_links = (*at)->n_links};
-    }
-    pthread_mutex_unlock(&m->lock);
-    if (at)
-        write_map(c, conn, tenant, &out, &copy);
+    enum err err = find(conn, c, access_of(conn), id, &k, &e);
+    if (!err)
+        write_map(c, conn, tenant, &out, &k);
     store_read_done(conn);
-    if (at)
-        api_answer_buf(c, status, &out);
+    if (err)
+        api_fail(c, &e);
     else
-        unknown(c, id);
+        api_answer_buf(c, status, &out);
 }
 
 static void get_run(struct api *c)
@@ -456,72 +479,73 @@ static bool take_fragment(struct api *c, int64_t *expires, const struct json **e
     return true;
 }
 
-/* A map with other content takes the place of the one at hand. */
-static void replace_entries(struct entity_maps *m, struct kept **at,
-                            const struct entity_map_entry *v, size_t n)
+/* A change or the end of a map. */
+struct edit {
+    struct api *c;
+    const struct access_view *view;
+    struct str id;
+    bool gone;
+    int64_t expires; /* 0: as it is */
+    struct str doc;  /* absent: as it is */
+    size_t n;
+};
+
+static enum err edit(struct store_conn *conn, void *ctx, struct error *e)
 {
-    struct kept *old = *at, *k = calloc(1, sizeof(*k));
-    if (!k)
-        abort();
-    k->id = str_dup(&k->arena, old->id);
-    k->tenant = str_dup(&k->arena, old->tenant);
-    k->owner = str_dup(&k->arena, old->owner);
-    k->expires = old->expires;
-    k->v = copy_entries(&k->arena, v, n);
-    k->n = n;
-    k->links = copy_links(&k->arena, old->links, old->n_links);
-    k->n_links = old->n_links;
-    k->next = old->next;
-    m->ids += n;
-    m->ids -= old->n;
-    *at = k;
-    kept_free(old);
+    const struct edit *x = ctx;
+    enum err err = find(conn, x->c, x->view, x->id, NULL, e);
+    if (!err && x->gone)
+        return store_exec(conn, "DELETE FROM entity_map WHERE id = $1", SV(SV_TEXT(x->id)), NULL,
+                          e);
+    if (!err && x->doc.p)
+        err = store_exec(conn, "UPDATE entity_map SET doc = $1, ids = $2 WHERE id = $3",
+                         SV(SV_TEXT(x->doc), SV_INT(x->n), SV_TEXT(x->id)), NULL, e);
+    if (!err && x->expires)
+        err = store_exec(conn, "UPDATE entity_map SET expires = $1 WHERE id = $2",
+                         SV(SV_INT(x->expires), SV_TEXT(x->id)), NULL, e);
+    return err;
+}
+
+static void edit_run(struct api *c)
+{
+    struct edit *x = c->ctx_then;
+    struct error e = {0};
+    x->c = c;
+    x->view = view_of(c);
+    if (store_write(c->link->store, edit, x, &e))
+        api_fail(c, &e);
+    else
+        response_empty(c->res, 204);
 }
 
 static enum http_answer patch_map(struct request *req, struct response *res, void *ctx)
 {
     struct api c;
-    struct str id;
-    int64_t expires;
+    struct edit *x = ARENA_NEW(req->arena, struct edit);
     const struct json *map;
     struct entity_map_entry *v = NULL;
     if (!api_open(&c, req, res, ctx, patch_map, API_BODY | API_MERGE_PATCH, "") ||
-        !api_id(&c, "id", &id) || !take_fragment(&c, &expires, &map) ||
+        !api_id(&c, "id", &x->id) || !take_fragment(&c, &x->expires, &map) ||
         (map && !take_entries(&c, map, &v)))
         return c.answer;
-    struct entity_maps *m = c.link->entity_maps;
     int64_t most = clock_now(c.link->clock) + LIFETIME_MAX_S * SECOND_US;
-    const struct access_view *view = view_of(&c);
-    pthread_mutex_lock(&m->lock);
-    struct kept **at = find(&c, view, id);
-    if (at && map)
-        replace_entries(m, at, v, map->n);
-    if (at && expires)
-        (*at)->expires = expires < most ? expires : most;
-    pthread_mutex_unlock(&m->lock);
-    if (!at)
-        return unknown(&c, id);
-    response_empty(res, 204);
-    return HTTP_DONE;
+    if (x->expires > most)
+        x->expires = most;
+    if (map) {
+        x->doc = doc_of(c.arena, v, map->n);
+        x->n = map->n;
+    }
+    return api_slowly(&c, edit_run, x);
 }
 
 static enum http_answer delete_map(struct request *req, struct response *res, void *ctx)
 {
     struct api c;
-    struct str id;
-    if (!api_open(&c, req, res, ctx, delete_map, 0, "") || !api_id(&c, "id", &id))
+    struct edit *x = ARENA_NEW(req->arena, struct edit);
+    if (!api_open(&c, req, res, ctx, delete_map, 0, "") || !api_id(&c, "id", &x->id))
         return c.answer;
-    struct entity_maps *m = c.link->entity_maps;
-    const struct access_view *view = view_of(&c);
-    pthread_mutex_lock(&m->lock);
-    struct kept **at = find(&c, view, id);
-    if (at)
-        drop(m, at);
-    pthread_mutex_unlock(&m->lock);
-    if (!at)
-        return unknown(&c, id);
-    response_empty(res, 204);
-    return HTTP_DONE;
+    x->gone = true;
+    return api_slowly(&c, edit_run, x);
 }
 
 static const struct route routes[] = {

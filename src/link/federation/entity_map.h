@@ -11,7 +11,7 @@
  * A map is for whoever had it made and for those who manage the tenant, that of nobody known for
  * all; it tells of each entity only to who may see it at that moment.
  *
- * Maps are in the memory of this process and end with it: link.entity_maps of them, of at most
+ * Maps are in the store, for every process on it: link.entity_maps of them, of at most
  * ENTITY_MAP_IDS entities each, ENTITY_MAPS_IDS in all (the oldest go first), for
  * link.entity_map_s unless entityMapLifetime asks for another time, a day at most.
  *
@@ -28,9 +28,6 @@ enum { ENTITY_MAP_IDS = 10000, ENTITY_MAPS_IDS = 1000000 };
 
 #define ENTITY_MAP_PARAMS " entityMap entityMapLifetime"
 
-struct entity_maps;
-struct entity_maps *entity_maps_new(void);
-void entity_maps_free(struct entity_maps *m);
 void entity_maps_routes(struct link *l, struct router *r);
 
 /* A map of a source. */
@@ -66,10 +63,11 @@ struct entity_map_entry {
 /* here: this store has it; d: what sources said, or NULL. */
 struct entity_map_entry entity_map_entry(struct arena *a, struct str id, bool here,
                                          const struct distribute *d);
-/* Keep a map and put its address into the response; its id, in the call's arena. d: with the maps
- * that sources made, or NULL. */
-struct str entity_map_made(struct api *c, const struct entity_map_use *use,
-                           const struct entity_map_entry *v, size_t n, const struct distribute *d);
+/* Keep a map and put its address into the response; *id (may be NULL) in the call's arena. d: with
+ * the maps that sources made, or NULL. Waits for the writer: on the pool. */
+enum err entity_map_made(struct api *c, const struct entity_map_use *use,
+                         const struct entity_map_entry *v, size_t n, const struct distribute *d,
+                         struct str *id, struct error *e);
 /* What a source says is the address of its map, if it may be one; else absent. */
 struct str entity_map_address(struct str sent);
 /* The map as the answer: of calls that only make one (v1.9.1 clause 5.14.4). */

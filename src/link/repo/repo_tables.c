@@ -170,6 +170,12 @@ static const char tables_sync_trim[] =
     "CREATE TABLE sync_trim(tenant {int} NOT NULL PRIMARY KEY, seq {int} NOT NULL,"
     " past {int} NOT NULL);";
 
+/* Entity maps, see entity_map.c; ids: how many entities doc tells of. */
+static const char tables_map[] =
+    "CREATE TABLE entity_map(n {id}, id {text} NOT NULL UNIQUE, tenant {text} NOT NULL,"
+    " owner {text} NOT NULL, expires {int} NOT NULL, ids {int} NOT NULL, doc {text} NOT NULL,"
+    " links {text} NOT NULL);";
+
 static const struct store_migration migrations[] = {
     {1, "entities, indexes, history, contexts, subscriptions", tables_1,
      INDEX_TABLES("INTEGER", "REAL", "TEXT", " WITHOUT ROWID"),
@@ -192,6 +198,7 @@ static const struct store_migration migrations[] = {
     {14, "status of snapshots", tables_snapshot_status, NULL, NULL},
     {15, "copies of nodes", tables_sync_marks, NULL, NULL},
     {16, "tombstones of nodes", tables_sync_trim, NULL, NULL},
+    {17, "entity maps", tables_map, NULL, NULL},
 };
 
 const struct store_module link_module = {"link", migrations,

@@ -46,7 +46,7 @@ struct link_options {
     int64_t forward_max;   /* context sources of one call */
     int64_t forward_bytes; /* of one answer */
     int64_t forward_cache; /* of all answers that are kept */
-    int64_t entity_maps;   /* kept in memory */
+    int64_t entity_maps;   /* that are kept */
     int64_t entity_map_s;  /* how long, unless a query asks otherwise */
 };
 extern const struct config_table link_config;
@@ -61,7 +61,6 @@ struct long_queries;
 struct forwarding;
 struct remote_subs;
 struct snapshots;
-struct entity_maps;
 struct mqtt;
 struct tenants;
 
@@ -86,7 +85,6 @@ struct link {
     struct forwarding *forwarding;
     struct remote_subs *remote_subs;
     struct snapshots *snapshots;
-    struct entity_maps *entity_maps;
     int64_t started; /* steady clock, set by link_start() */
 };
 
