@@ -105,7 +105,7 @@ test('who notified is killed: another takes over in seconds', async () => {
     await eventually(() => receiver.got('killed').some(({ body }) => body.data[0].v === 1), 20000);
     console.log(`# told by the other one after ${Date.now() - before} ms`);
     check(receiver.got('killed'), [[1, 0], [1, 1]]);
-    const duties = ['notify', 'expiry', 'retention', 'history', 'freshness', 'registrations', 'distribution', 'trust.log'];
+    const duties = ['notify', 'expiry', 'retention', 'history', 'freshness', 'registrations', 'distribution'];
     await eventually(() => duties.every((d) => onDuty(b, d)), 10000);
     await b.end('SIGTERM');
 });
@@ -201,6 +201,29 @@ test('what is kept in memory follows the other process', async () => {
     await eventually(async () => (await b.get(path)).status === 200, 5000);
     assert.equal((await a.delete(path)).status, 204);
     await eventually(async () => (await b.get(path)).status === 404, 5000);
+    // Contexts that came inside of a request: their address means the same to the other one, which may end them.
+    const inside = await a.post('/ngsi-ld/v1/entityOperations/query', {
+        '@context': { pace: 'https://example.org/pace' }, type: 'Query', entities: [{ type: 'https://example.org/T' }],
+    }, { type: 'application/ld+json', headers: { Accept: 'application/json' } });
+    assert.equal(inside.status, 200, inside.text);
+    const own = /<([^>]+)>/.exec(inside.headers.get('link'))[1], ownPath = new URL(own, a.url).pathname;
+    await eventually(async () => (await b.get(ownPath)).status === 200, 10000);
+    const link = `<${new URL(ownPath, b.url)}>; rel="http://www.w3.org/ns/json-ld#context"; type="application/ld+json"`;
+    assert.equal((await b.get('/ngsi-ld/v1/entities?type=pace', { Link: link })).status, 200);
+    assert.ok((await b.get('/ngsi-ld/v1/jsonldContexts')).text.includes(ownPath));
+    assert.ok((await b.get('/ngsi-ld/v1/jsonldContexts')).text.split(ownPath).length === 2, 'listed once');
+    // Entity maps: made at one, used, changed and deleted at the other.
+    for (let k = 20; k < 26; k++) assert.ok(await set(a, k, k));
+    const first = await a.get('/ngsi-ld/v1/entities?type=Counter&entityMap=true&limit=2&options=keyValues');
+    const map = first.headers.get('ngsild-entitymap');
+    assert.ok(map, first.text);
+    assert.ok(await set(a, 19, 19));
+    const all = await b.get('/ngsi-ld/v1/entities?type=Counter&limit=100&options=keyValues', { 'NGSILD-EntityMap': map });
+    assert.deepEqual(all.json.map((e) => e.id), [20, 21, 22, 23, 24, 25].map(counter));
+    assert.equal((await b.patch(map, { entityMap: { [counter(21)]: ['@none'] } })).status, 204);
+    assert.deepEqual((await a.get('/ngsi-ld/v1/entities?type=Counter', { 'NGSILD-EntityMap': map })).json.map((e) => e.id), [counter(21)]);
+    assert.equal((await a.delete(map)).status, 204);
+    assert.equal((await b.get(map)).status, 404);
     // Entities as they were last shown.
     for (let i = 0; i < 20; i++) {
         assert.ok(await set(i % 2 ? a : b, 7, i));

@@ -46,6 +46,14 @@ static inline bool ld_is_delimiter(char c)
     return str_find_char(S(":/?#[]@"), c) >= 0;
 }
 
+/* Rows of implicit contexts, where several processes share a store. keep: later, behind the answer;
+ * most: how many rows there may be. find: the texts in the arena; reads, so it may wait for a
+ * reader. */
+void ld_implicit_keep(struct store *s, struct str path, struct str body, int64_t now, size_t most);
+bool ld_implicit_find(struct store *s, struct arena *a, struct str path, struct ld_entry *out);
+enum err ld_implicit_each(struct store *s, bool (*each)(void *ctx, const struct ld_entry *e),
+                          void *ctx, struct error *e);
+
 /* Names that the core context, in whichever version, is known by. */
 bool ld_is_core_url(struct str url);
 

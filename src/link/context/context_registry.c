@@ -11,7 +11,8 @@
  *      that do not hold it may still read it.
  *   4. Compiling happens without the lock; text of documents is copied out under it.
  *   5. Another process on the store may add and delete documents: its hint makes ours stale, and
- * who asks next reads the rows again before.
+ * who asks next reads the rows again before. Implicit ones of others are read when they are asked
+ * for, and ours are retired when one of them was deleted; see context_implicit.c.
  */
 #include "context_impl.h"
 
@@ -24,10 +25,14 @@
 
 enum { INLINE_MAX = 64 * 1024, COMPILED_BYTES_MAX = 64 << 20 };
 
+#define KEEP_US      DAY_US    /* between two writes of an implicit context's row */
+#define UNWRITTEN_US MINUTE_US /* a row may not be there yet */
+
 struct document {
     struct document *next; /* in order of creation */
     struct arena arena;    /* owns this and the texts */
     struct ld_entry entry;
+    int64_t kept; /* implicit: when its row was last written, 0: it is ours alone */
 };
 
 struct compiled {
@@ -40,6 +45,7 @@ struct compiled {
 struct ld_contexts {
     pthread_mutex_t lock;
     struct store *store; /* NULL: nothing is kept */
+    bool shared;         /* others may be on it */
     const struct clock *clock;
     struct ld_limits limits;
     struct document *first, *last;
@@ -232,6 +238,33 @@ static void take_rows(struct ld_contexts *c, const struct rows *rows)
     }
 }
 
+static bool take_path(void *ctx, const struct ld_entry *entry)
+{
+    struct rows *rows = ctx;
+    map_put(&rows->by_url, str_dup(&rows->arena, entry->url), rows);
+    return true;
+}
+
+/* One of ours that was written and is gone was deleted. */
+static void forget_deleted(struct ld_contexts *c)
+{
+    struct rows rows = {.list = VEC_INIT};
+    struct error e = {0};
+    int64_t now = clock_now(c->clock);
+    bool gone = false;
+    if (!c->shared)
+        return;
+    enum err err = ld_implicit_each(c->store, take_path, &rows, &e);
+    pthread_mutex_lock(&c->lock);
+    for (const struct document *d = c->first; !err && d && !gone; d = d->next)
+        gone = d->kept && now - d->kept > UNWRITTEN_US && !map_get(&rows.by_url, d->entry.url);
+    if (gone)
+        retire_all(c, now);
+    pthread_mutex_unlock(&c->lock);
+    map_release(&rows.by_url);
+    arena_release(&rows.arena);
+}
+
 static void catch_up(struct ld_contexts *c)
 {
     struct error e = {0};
@@ -250,6 +283,8 @@ static void catch_up(struct ld_contexts *c)
     pthread_mutex_unlock(&c->lock);
     if (err)
         log_event(LOG_WARN, "link.contexts_unreadable", LOG_Z("error", e.text));
+    else
+        forget_deleted(c);
     map_release(&rows.by_url);
     arena_release(&rows.arena);
 }
@@ -263,6 +298,14 @@ static void heard(void *ctx, struct str key)
 
 /* --- asking for a context --- */
 
+/* An implicit context that another process met, or that was retired here. */
+static bool find_elsewhere(struct ld_contexts *c, struct arena *a, struct str url,
+                           struct ld_entry *out)
+{
+    struct str path = c->shared ? local_path(url) : STR_NONE;
+    return path.p && ld_implicit_find(c->store, a, path, out);
+}
+
 static enum err source_document(void *ctx, struct arena *a, struct str url, struct str *body,
                                 struct error *e)
 {
@@ -274,6 +317,11 @@ static enum err source_document(void *ctx, struct arena *a, struct str url, stru
     pthread_mutex_unlock(&c->lock);
     if (d)
         return OK;
+    struct ld_entry entry;
+    if (find_elsewhere(c, a, url, &entry)) {
+        *body = entry.body;
+        return OK;
+    }
     if (!str_starts(url, S("http://")) && !str_starts(url, S("https://")))
         return error_set(e, ERR_INVALID, "there is no context '%" STR_F "'",
                          STR_A(str_sub(url, 0, 200)));
@@ -346,12 +394,27 @@ static struct str inline_text(struct arena *a, struct str value)
     return value.p ? str_printf(a, "{\"@context\":%" STR_F "}", STR_A(value)) : STR_NONE;
 }
 
-static const struct ld_context *look_up(struct ld_contexts *c, struct str key, uint64_t *generation)
+/* Under the lock: the text to be written of an implicit context; absent: there is nothing to do. */
+static struct str due_text(struct ld_contexts *c, struct arena *a, struct str key, int64_t now)
 {
+    struct document *d = c->shared ? map_get(&c->documents, key) : NULL;
+    if (!d || d->entry.kind != LD_IMPLICIT || (d->kept && now - d->kept < KEEP_US))
+        return STR_NONE;
+    d->kept = now;
+    return str_dup(a, d->entry.body);
+}
+
+static const struct ld_context *look_up(struct ld_contexts *c, struct arena *a, struct str key,
+                                        uint64_t *generation)
+{
+    int64_t now = clock_now(c->clock);
     pthread_mutex_lock(&c->lock);
-    const struct ld_context *found = use(c, key, clock_now(c->clock));
+    const struct ld_context *found = use(c, key, now);
+    struct str due = found ? due_text(c, a, key, now) : STR_NONE;
     *generation = c->generation;
     pthread_mutex_unlock(&c->lock);
+    if (due.p)
+        ld_implicit_keep(c->store, key, due, now, c->limits.max_cached);
     return found;
 }
 
@@ -376,16 +439,20 @@ enum err ld_context_get(struct ld_contexts *c, struct arena *a, const struct jso
         key = path_of(a, text);
     }
     uint64_t generation;
-    if ((*out = look_up(c, key, &generation)))
+    if ((*out = look_up(c, a, key, &generation)))
         return OK;
     struct ld_context *ctx;
     enum err err = ld_compile(&source, a, value, key, &ctx, missing, e);
     if (err)
         return err;
+    int64_t now = clock_now(c->clock);
     text = inline_text(a, text);
     pthread_mutex_lock(&c->lock);
-    *out = publish(c, ctx, text, generation, clock_now(c->clock));
+    *out = publish(c, ctx, text, generation, now);
+    struct str due = due_text(c, a, key, now);
     pthread_mutex_unlock(&c->lock);
+    if (due.p)
+        ld_implicit_keep(c->store, key, due, now, c->limits.max_cached);
     return OK;
 }
 
@@ -408,6 +475,9 @@ static enum err delete_row(struct store_conn *conn, void *ctx, struct error *e)
     const struct row *r = ctx;
     enum err err =
         store_exec(conn, "DELETE FROM ld_context WHERE url = $1", SV(SV_TEXT(r->url)), NULL, e);
+    if (!err)
+        err = store_exec(conn, "DELETE FROM ld_implicit WHERE path = $1", SV(SV_TEXT(r->url)), NULL,
+                         e);
     return err ? err : store_tell(conn, topic, r->url, e);
 }
 
@@ -465,6 +535,10 @@ enum err ld_context_delete(struct ld_contexts *c, struct str url, struct error *
     pthread_mutex_lock(&c->lock);
     bool there = map_get(&c->documents, url) != NULL;
     pthread_mutex_unlock(&c->lock);
+    struct arena a = ARENA_INIT;
+    struct ld_entry entry;
+    there = there || find_elsewhere(c, &a, url, &entry);
+    arena_release(&a);
     if (!there)
         return error_set(e, ERR_NOT_FOUND, "there is no context '%" STR_F "'",
                          STR_A(str_sub(url, 0, 200)));
@@ -480,14 +554,34 @@ enum err ld_context_delete(struct ld_contexts *c, struct str url, struct error *
     return OK;
 }
 
+struct listing {
+    struct ld_contexts *c;
+    bool (*each)(void *ctx, const struct ld_entry *e);
+    void *ctx;
+    bool stopped;
+};
+
+static bool list_elsewhere(void *ctx, const struct ld_entry *entry)
+{
+    struct listing *l = ctx;
+    pthread_mutex_lock(&l->c->lock);
+    bool ours = map_get(&l->c->documents, entry->url) != NULL;
+    pthread_mutex_unlock(&l->c->lock);
+    return ours || l->each(l->ctx, entry);
+}
+
 void ld_context_each(struct ld_contexts *c, bool (*each)(void *ctx, const struct ld_entry *e),
                      void *ctx)
 {
+    struct listing l = {c, each, ctx, false};
+    struct error e = {0};
     catch_up(c);
     pthread_mutex_lock(&c->lock);
-    for (const struct document *d = c->first; d && each(ctx, &d->entry); d = d->next)
-        ;
+    for (const struct document *d = c->first; d && !l.stopped; d = d->next)
+        l.stopped = !each(ctx, &d->entry);
     pthread_mutex_unlock(&c->lock);
+    if (c->shared && !l.stopped && ld_implicit_each(c->store, list_elsewhere, &l, &e))
+        log_event(LOG_WARN, "link.contexts_unreadable", LOG_Z("error", e.text));
 }
 
 bool ld_context_find(struct ld_contexts *c, struct arena *a, struct str url, struct ld_entry *out)
@@ -501,7 +595,7 @@ bool ld_context_find(struct ld_contexts *c, struct arena *a, struct str url, str
         out->body = str_dup(a, d->entry.body);
     }
     pthread_mutex_unlock(&c->lock);
-    return d != NULL;
+    return d || find_elsewhere(c, a, url, out);
 }
 
 /* --- life --- */
@@ -525,6 +619,7 @@ struct ld_contexts *ld_contexts_new(struct store *s, const struct clock *clock,
         abort();
     pthread_mutex_init(&c->lock, NULL);
     c->store = s;
+    c->shared = s && str_eq(str_c(store_engine(s)), S("postgres"));
     c->clock = clock;
     c->limits = l ? *l : LD_DEFAULT_LIMITS;
     if (s && load(c, e)) {

@@ -176,6 +176,11 @@ static const char tables_map[] =
     " owner {text} NOT NULL, expires {int} NOT NULL, ids {int} NOT NULL, doc {text} NOT NULL,"
     " links {text} NOT NULL);";
 
+/* Contexts that came inside of requests, see context_implicit.c. */
+static const char tables_implicit[] =
+    "CREATE TABLE ld_implicit(path {text} NOT NULL PRIMARY KEY, body {text} NOT NULL,"
+    " created {int} NOT NULL, used {int} NOT NULL);";
+
 static const struct store_migration migrations[] = {
     {1, "entities, indexes, history, contexts, subscriptions", tables_1,
      INDEX_TABLES("INTEGER", "REAL", "TEXT", " WITHOUT ROWID"),
@@ -199,6 +204,8 @@ static const struct store_migration migrations[] = {
     {15, "copies of nodes", tables_sync_marks, NULL, NULL},
     {16, "tombstones of nodes", tables_sync_trim, NULL, NULL},
     {17, "entity maps", tables_map, NULL, NULL},
+    {17, "entity maps", tables_map, NULL, NULL},
+    {18, "contexts that came inside", tables_implicit, NULL, NULL},
 };
 
 const struct store_module link_module = {"link", migrations,

@@ -6,7 +6,7 @@
 #include "engine.h"
 #include <libpq-fe.h>
 
-enum { PG_DUTIES = 16, PG_AHEADS = 4 };
+enum { PG_DUTIES = 32, PG_AHEADS = 4 };
 
 /* The engine's part of a store. */
 struct pg_data {
