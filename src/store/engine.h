@@ -67,7 +67,7 @@ enum { SCOPE_TENANTS = 64 };
 struct batch_scope {
     int64_t *tenants;
     size_t n;
-    int64_t first; /* one of them: that of the change that has waited longest */
+    int64_t first; /* one of them: whose turn comes first */
 };
 
 struct store_engine {

@@ -18,7 +18,7 @@
  *   9. The scope of a batch, which the engine grants at its beginning, holds the tenant of each of
  *      its changes; one change without a tenant makes it everything, and so does care. Changes of
  *      tenants that another process has just now go back to the front of the queue: nobody waits
- *      for them, but those of the tenant that has waited longest always come. Outside of the scope
+ *      for them, but those of the tenant whose turn comes first always come. Outside of the scope
  *      nothing is written, and journal heads are known of it alone.
  *  10. Where the last batch waited for another process, its questions ahead are asked once it is
  *      its turn: what came into the queue meanwhile, and is in its scope, joins it.
