@@ -46,7 +46,6 @@ struct store_conn {
     struct error error;
     bool aborted; /* the transaction accepts nothing more until undo() or rollback() (postgres) */
     bool lost;    /* disk or database gave up on the transaction: only rollback() may follow */
-    bool waited;  /* the last begin() had to wait for another process */
     size_t open_rows;
 
     /* writer.c */

@@ -20,8 +20,6 @@
  *      tenants that another process has just now go back to the front of the queue: nobody waits
  *      for them, but those of the tenant whose turn comes first always come. Outside of the scope
  *      nothing is written, and journal heads are known of it alone.
- *  10. Where the last batch waited for another process, its questions ahead are asked once it is
- *      its turn: what came into the queue meanwhile, and is in its scope, joins it.
  *
  * States of the writer connection:
  *
@@ -271,31 +269,6 @@ static size_t put_back(struct store *s, const struct batch_scope *scope, size_t 
     return stay;
 }
 
-/* What waits and is in the scope, in turns and as far as there is time for it, behind the n that
- * were taken before. */
-static size_t join(struct store *s, const struct batch_scope *scope, size_t n)
-{
-    struct writer *w = &s->writer;
-    bool more = true;
-    pthread_mutex_lock(&w->lock);
-    int64_t left = time_for_batch(s, now_us());
-    for (size_t i = 0; i < n; i++)
-        left -= w->lanes[w->outcomes[i].change->lane % WRITER_LANES].cost;
-    while (more) {
-        more = false;
-        for (size_t i = 0; i < WRITER_LANES && n < (size_t)s->options.batch_max && left > 0; i++) {
-            struct writer_lane *lane = &w->lanes[(w->turn + i) % WRITER_LANES];
-            if (!lane->first || !in_scope(scope, lane->first->tenant))
-                continue;
-            left -= lane->cost;
-            w->outcomes[n++] = (struct outcome){take_from(w, lane), OK, NULL};
-            more = true;
-        }
-    }
-    pthread_mutex_unlock(&w->lock);
-    return n;
-}
-
 struct waiting {
     pthread_mutex_t lock;
     pthread_cond_t told;
@@ -488,7 +461,7 @@ static void ask_ahead(struct store *s, size_t n)
     }
 }
 
-/* *n becomes how many there are: some may go back, others join. */
+/* *n becomes how many there are: some may go back. */
 static enum batch_end run_transaction(struct store *s, size_t *n, bool careful, bool *rows,
                                       struct error *e)
 {
@@ -496,9 +469,8 @@ static enum batch_end run_transaction(struct store *s, size_t *n, bool careful, 
     struct store_conn *c = w->conn;
     struct batch_scope scope = careful ? (struct batch_scope){0} : scope_of(w, *n);
     size_t tenants = scope.n;
-    bool joins = !careful && c->waited;
     forget_once(w);
-    if (!careful && !joins)
+    if (!careful)
         ask_ahead(s, *n);
     if (s->engine->begin(c, &scope, e)) {
         roll_back(s);
@@ -507,10 +479,6 @@ static enum batch_end run_transaction(struct store *s, size_t *n, bool careful, 
     c->state = CONN_OPEN;
     if (scope.n < tenants)
         *n = put_back(s, &scope, *n);
-    if (joins) {
-        *n = join(s, &scope, *n);
-        ask_ahead(s, *n);
-    }
     for (size_t i = 0; i < *n; i++) {
         int64_t began = now_us();
         apply_change(s, &w->outcomes[i], careful);

@@ -29,7 +29,6 @@
 #include <string.h>
 #include <time.h>
 
-enum { WAITED_US = 200 }; /* longer for a lock: another process had it */
 enum { RESOLVE_TRIES = 25, RESOLVE_WAIT_MS = 200, OLDEST_SERVER = 140000 };
 enum { LOG_PAGE = 8192, LOG_HEADER = 24, LOG_SEGMENT = 1 << 20, LOG_FIRST_HEADER = 40 };
 enum { DURABLE_TRIES = 100, DURABLE_PATIENCE = 50 }; /* looks; of them a millisecond apart */
@@ -256,11 +255,8 @@ static int64_t lock_of(const struct pg_conn *q, int64_t tenant)
 }
 
 #define OWN_ID "CAST(pg_current_xact_id() AS TEXT)"
-#define WAITED                                                                                     \
-    "CAST(1000000 * EXTRACT(EPOCH FROM clock_timestamp() - statement_timestamp()) AS BIGINT)"
 
-/* Columns are worked out from the left. Those that ask whether a lock is free do not overtake one
- * who waits for it. */
+/* Who asks whether a lock is free does not overtake one who waits for it. */
 static enum err send_locks(struct pg_conn *q, const struct batch_scope *scope)
 {
     static const char free_ones[] =
@@ -268,13 +264,11 @@ static enum err send_locks(struct pg_conn *q, const struct batch_scope *scope)
                                              " WHERE pg_try_advisory_xact_lock(lock)";
     int64_t locks[SCOPE_TENANTS];
     if (!scope->n)
-        return pg_send(q, "SELECT pg_advisory_xact_lock($1), " WAITED ", " OWN_ID,
-                       SV(SV_INT(lock_of(q, 0))));
-    enum err err = pg_send(q, "SELECT pg_advisory_xact_lock_shared($1), " WAITED ", " OWN_ID,
-                           SV(SV_INT(lock_of(q, 0))));
+        return pg_send(q, "SELECT pg_advisory_xact_lock($1), " OWN_ID, SV(SV_INT(lock_of(q, 0))));
+    enum err err =
+        pg_send(q, "SELECT pg_advisory_xact_lock_shared($1), " OWN_ID, SV(SV_INT(lock_of(q, 0))));
     if (!err)
-        err = pg_send(q, "SELECT pg_advisory_xact_lock($1), " WAITED,
-                      SV(SV_INT(lock_of(q, scope->first))));
+        err = pg_send(q, "SELECT pg_advisory_xact_lock($1)", SV(SV_INT(lock_of(q, scope->first))));
     for (size_t i = 0; i < scope->n; i++)
         locks[i] = lock_of(q, scope->tenants[i]);
     return err || scope->n == 1 ? err : pg_send_ints(q, free_ones, locks, scope->n);
@@ -311,25 +305,13 @@ static enum err learn_heads(struct pg_conn *q, const struct batch_scope *scope, 
     return err ? conn_fail(&q->base, err, "%s", e.text) : OK;
 }
 
-static bool has_waited(PGresult *result)
+/* What try_begin() was answered about its scope. */
+static enum err take_scope(struct pg_conn *q, struct batch_scope *scope, PGresult **r, size_t n)
 {
-    struct pg_rows rows = {.result = result};
-    struct store_rows r = {.state = &rows};
-    return pg_get_int(&r, 1) > WAITED_US;
-}
-
-static enum err take_scope(struct pg_conn *q, struct batch_scope *scope, PGresult **r)
-{
-    PGresult *first = scope->n > 0 ? *r++ : NULL, *others = scope->n > 1 ? *r++ : NULL;
-    enum err err = OK;
     journal_heads_forget(q->base.store->writer.heads);
-    if (first)
-        q->base.waited = q->base.waited || has_waited(first);
-    if (others)
-        keep_free(scope, others);
-    if (first)
-        err = learn_heads(q, scope, *r);
-    return err;
+    if (scope->n > 1)
+        keep_free(scope, r[n - 2]);
+    return scope->n ? learn_heads(q, scope, r[n - 1]) : OK;
 }
 
 /* One round trip: begin, wait for the locks, then the heads and what was asked ahead. Each command
@@ -351,9 +333,8 @@ static enum err try_begin(struct pg_conn *q, struct batch_scope *scope)
         err = pg_sync_rows(q, r, n);
     if (err)
         return err;
-    snprintf(q->xid, sizeof(q->xid), "%.*s", PQgetlength(r[0], 0, 2), PQgetvalue(r[0], 0, 2));
-    q->base.waited = has_waited(r[0]);
-    err = take_scope(q, scope, r + 1);
+    snprintf(q->xid, sizeof(q->xid), "%.*s", PQgetlength(r[0], 0, 1), PQgetvalue(r[0], 0, 1));
+    err = take_scope(q, scope, r, own);
     for (size_t i = 0; i < own; i++)
         PQclear(r[i]);
     pg_ahead_take(q, r + own);

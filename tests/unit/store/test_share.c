@@ -193,8 +193,8 @@ static void who_promises_nothing_has_the_store_alone(void **state)
     is_sound(f->store);
 }
 
-/* A batch of several tenants does not wait for one that is busy elsewhere; what goes back to the
- * queue keeps its order, and what is queued while a batch waits joins it. */
+/* A batch of several tenants does not wait for one that is busy elsewhere, and what goes back to
+ * the queue keeps its order. */
 static void nobody_waits_for_a_busy_tenant_of_others(void **state)
 {
     struct fixture *f = *state;
