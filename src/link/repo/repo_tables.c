@@ -204,7 +204,6 @@ static const struct store_migration migrations[] = {
     {15, "copies of nodes", tables_sync_marks, NULL, NULL},
     {16, "tombstones of nodes", tables_sync_trim, NULL, NULL},
     {17, "entity maps", tables_map, NULL, NULL},
-    {17, "entity maps", tables_map, NULL, NULL},
     {18, "contexts that came inside", tables_implicit, NULL, NULL},
 };
 
