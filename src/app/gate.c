@@ -152,7 +152,7 @@ static bool ask_more(const struct gate_options *o, struct trust *t, struct reque
 static bool take_token(const struct gate_options *o, struct access *x, struct trust *t,
                        struct request *req, struct response *res, struct access_who *who)
 {
-    struct bearer b;
+    struct bearer b = {0};
     struct str challenge = STR_NONE, names[NAMES_MAX];
     struct error e = {0};
     bool found = false;

@@ -358,6 +358,10 @@ test('claims: single ones by name, only from scopes that the client has', async 
     assert.deepEqual([id.birthdate, id.name, id.email, id.gender], ['1980-01-02', '試験 花子', undefined, undefined]);
     const info = (await fapi.resource('/oidc/userinfo', tokens.access_token)).json;
     assert.deepEqual(Object.keys(info).sort(), ['email', 'sub']);
+    const less = await city.put(`/trust/v1/clients/${fapi.id}`, { ...fapi.metadata, scope: 'openid' });
+    assert.equal(less.status, 200, less.text);
+    assert.deepEqual(Object.keys((await fapi.resource('/oidc/userinfo', tokens.access_token)).json), ['sub']); // not registered for more any more
+    assert.equal((await city.put(`/trust/v1/clients/${fapi.id}`, fapi.metadata)).status, 200);
     const plain = await signIn(basic, strong, { claims: JSON.stringify({ id_token: { name: null }, userinfo: { email: null } }) });
     assert.equal(jose.decodeJwt(plain.id_token).name, undefined);
     assert.deepEqual(Object.keys((await basic.resource('/oidc/userinfo', plain.access_token)).json), ['sub']);
@@ -508,7 +512,7 @@ test('back-channel logout calls no private address', async () => {
 });
 
 test('device flow (RFC 8628): pending, slow_down, codes of others, brute force', async () => {
-    const device = await makeClient(city, { grant_types: ['urn:ietf:params:oauth:grant-type:device_code'], scope: 'openid', token_endpoint_auth_method: 'none' });
+    const device = await makeClient(city, { grant_types: ['urn:ietf:params:oauth:grant-type:device_code'], scope: 'openid', consent: 'none', token_endpoint_auth_method: 'none' });
     const { status, json: begun } = await device.call('/oidc/device_authorization', { scope: 'openid' });
     assert.equal(status, 200);
     assert.match(begun.user_code, /^[BCDFGHJKLMNPQRSTVWXZ]{4}-[BCDFGHJKLMNPQRSTVWXZ]{4}$/);
@@ -528,7 +532,7 @@ test('device flow (RFC 8628): pending, slow_down, codes of others, brute force',
     assert.ok(page.text.includes(`value="${begun.user_code}"`));
     const type = (code) => me.go('/oidc/device/verify', { method: 'POST', params: { ...fields(page.text), user_code: code } });
     const ask = await type(begun.user_code.toLowerCase().replace('-', ' '));
-    assert.match(ask.url.pathname, /^\/\w+\/consent$/); // always asked, though the client may be known
+    assert.match(ask.url.pathname, /^\/\w+\/consent$/); // always asked, though the client is the city's own: device-code phishing
     const end = await me.go('/oidc/authorize/decide', { method: 'POST', params: { ...fields(ask.text), answer: 'yes' } });
     assert.equal(end.params.get('done'), 'yes');
     const tokens = await eventually(async () => { // the device asks as often as it may

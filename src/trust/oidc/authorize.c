@@ -173,11 +173,28 @@ static enum err remember(struct call *c, struct store_conn *conn, const struct a
                             NULL, e);
 }
 
+/* A sign-out may have been faster than the answer: what it ended must not get a grant more. */
+static enum err still_there(struct call *c, struct store_conn *conn, const struct asking *q,
+                            bool *there, struct error *e)
+{
+    int64_t n = 0;
+    enum err err =
+        store_get_int(conn, &n, "SELECT COUNT(*) FROM session WHERE id = $1 AND ended = 0",
+                      SV(SV_INT(q->s.id)), e);
+    *there = n > 0;
+    if (!err && !n)
+        c->problem = (struct oauth_problem){400, "access_denied", S("signed out meanwhile")};
+    return err;
+}
+
 static enum err make_code(struct call *c, struct store_conn *conn, struct error *e)
 {
     struct asking *q = c->own;
-    bool first = false;
-    enum err err = drop_asked(c, conn, &q->z, &first, e);
+    bool first = false, there = false;
+    enum err err = still_there(c, conn, q, &there, e);
+    if (err || !there)
+        return err;
+    err = drop_asked(c, conn, &q->z, &first, e);
     if (err || !first)
         return err;
     if (q->remember)
@@ -238,7 +255,8 @@ static enum err has_agreed(struct call *c, struct store_conn *conn, const struct
     struct store_rows rows;
     struct str list = q->z.words, word, given = STR_NONE;
     *agreed = true;
-    if (c->client->trusted)
+    /* Not for a device: that the code was typed in here proves nothing of where it is shown. */
+    if (c->client->trusted && !q->z.device.p)
         return OK;
     store_query(conn, &rows, "SELECT scope FROM oidc_consent WHERE account = $1 AND client = $2",
                 SV(SV_INT(q->s.account), SV_TEXT(c->client->id)));

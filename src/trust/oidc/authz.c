@@ -198,7 +198,7 @@ const char *authz_check(struct call *c, struct authz *z, const char **text)
     if (code)
         return code;
     *text = "prompt is none, login or consent; none stands alone";
-    if (!take_prompt(c, z))
+    if (!z->device.p && !take_prompt(c, z))
         return "invalid_request";
     *text = "max_age is a number of seconds";
     if (!take_max_age(c, z))
@@ -343,6 +343,8 @@ enum http_answer redirect_error(struct call *c, const struct authz *z, const cha
                                 const char *text)
 {
     struct http_pair params[] = {{S("error"), str_c(code)}, {S("error_description"), str_c(text)}};
+    if (!z->redirect_uri.p) /* a device's: there is nowhere to lead to */
+        return call_fail(c, 400, code, text);
     call_go(c, redirect_text(c, z, params, 2));
     return HTTP_DONE;
 }

@@ -56,6 +56,7 @@ struct grant {
     bool offline, ended;
     struct issue issue;
     struct str nonce, sid;
+    struct str words; /* scopes that were consented to, for single claims too */
 };
 /* Inside a change. */
 enum err grant_make(struct call *c, struct store_conn *conn, struct grant *g, struct error *e);
@@ -89,6 +90,7 @@ struct str claim_scope(struct str claim);
 /* The tail of a redirect: parameters appended to the registered address. */
 struct str redirect_text(struct call *c, const struct authz *z, const struct http_pair *params,
                          size_t n);
+/* An error, told to the client by way of the browser; to the person when a device asked. */
 enum http_answer redirect_error(struct call *c, const struct authz *z, const char *code,
                                 const char *text);
 

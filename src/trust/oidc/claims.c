@@ -1,5 +1,6 @@
 /* What clients are told about people (OpenID Connect Core 5): nothing but what belongs to a scope
- * that the grant has, or was asked for by name and belongs to one that the client may have. */
+ * that the grant has, or was asked for by name and belongs to one that was consented to; and never
+ * more than the client is registered for by now. */
 #include "authz.h"
 
 static struct str text_of(const struct person *p, struct str claim)
@@ -75,8 +76,8 @@ enum err claims_write(struct call *c, struct store_conn *conn, const struct gran
     for (size_t i = 0; !err && i < sizeof(all) / sizeof(all[0]); i++) {
         struct str scope = claim_scope(all[i]);
         bool told = (!id_token && scope_has(g->issue.scope, scope)) ||
-                    (scope_has(c->client->scope, scope) && asked_by_name(g, id_token, all[i]));
-        if (!told)
+                    (scope_has(g->words, scope) && asked_by_name(g, id_token, all[i]));
+        if (!told || !scope_has(c->client->scope, scope)) /* as it is registered now */
             continue;
         if (!opened) { /* nothing is unsealed that nobody asked for */
             err = account_read(conn, c->a, g->account, &account, e);

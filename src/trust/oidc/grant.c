@@ -54,7 +54,8 @@ enum err grant_of(struct call *c, struct store_conn *conn, const struct authz *z
                         .session = s->id,
                         .offline = offline && (c->client->grants & GRANT_REFRESH),
                         .expires = c->now + life * SECOND_US,
-                        .nonce = z->nonce};
+                        .nonce = z->nonce,
+                        .words = z->words};
     g->issue = (struct issue){.account = s->account,
                               .session = s->id,
                               .scope = z->scope,
@@ -77,7 +78,7 @@ static struct str grant_doc(struct call *c, const struct grant *g)
         struct str name, value;
     } texts[] = {{S("iss"), c->issuer}, {S("sub"), i->subject},       {S("scope"), i->scope},
                  {S("acr"), i->acr},    {S("resource"), i->audience}, {S("nonce"), g->nonce},
-                 {S("sid"), g->sid}};
+                 {S("sid"), g->sid},    {S("words"), g->words}};
     const struct {
         struct str name;
         const struct json *value;
@@ -128,6 +129,7 @@ enum err grant_open(struct arena *a, struct str doc, struct grant *g, struct err
                               .details = json_get(v, S("details"))};
     g->nonce = json_text(json_get(v, S("nonce")));
     g->sid = json_text(json_get(v, S("sid")));
+    g->words = json_text(json_get(v, S("words")));
     json_i64(json_get(v, S("auth_time")), &g->issue.authenticated);
     return OK;
 }
