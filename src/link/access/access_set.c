@@ -69,6 +69,21 @@ struct access_use *access_use_of(struct access *x, char kind, int64_t n)
     return u;
 }
 
+void access_learn(struct access *x, int64_t tenant, int64_t of)
+{
+    char text[24];
+    struct str key = number_key(text, tenant);
+    if (!x)
+        return;
+    pthread_mutex_lock(&x->lock);
+    if (!map_get(&x->spaces, key)) {
+        int64_t *kept = ARENA_NEW(&x->spaces_arena, int64_t);
+        *kept = of;
+        map_put(&x->spaces, str_dup(&x->spaces_arena, key), kept);
+    }
+    pthread_mutex_unlock(&x->lock);
+}
+
 /*
  * Whose policies hold in a tenant: in the space of a snapshot those of the tenant that was copied.
  * A tenant that was made after the set was loaded is looked up once.
@@ -99,13 +114,7 @@ static int64_t policies_of(struct access *x, const struct access_set *s, int64_t
         store_read_done(c);
     if (err) /* not committed yet, or gone */
         return err == ERR_NOT_FOUND ? tenant : 0;
-    pthread_mutex_lock(&x->lock);
-    if (!map_get(&x->spaces, key)) {
-        int64_t *kept = ARENA_NEW(&x->spaces_arena, int64_t);
-        *kept = of;
-        map_put(&x->spaces, str_dup(&x->spaces_arena, key), kept);
-    }
-    pthread_mutex_unlock(&x->lock);
+    access_learn(x, tenant, of);
     return of;
 }
 

@@ -260,7 +260,8 @@ static void submitted_done(void *ctx, enum err code, const struct error *e)
 {
     struct ops *o = ctx;
     if (!code)
-        tenants_learn(o->link->tenants, o->tenant, o->tenant_number);
+        if (tenants_learn(o->link->tenants, o->tenant, o->tenant_number))
+            access_learn(o->link->access, o->tenant_number, o->tenant_number);
     o->done(o, code, e);
 }
 

@@ -45,17 +45,20 @@ int64_t tenants_find(struct tenants *t, struct str name)
     return found;
 }
 
-void tenants_learn(struct tenants *t, struct str name, int64_t n)
+bool tenants_learn(struct tenants *t, struct str name, int64_t n)
 {
+    bool fresh = false;
     if (!t || !name.n || str_starts(name, S(SPACE_PREFIX)))
-        return;
+        return false;
     pthread_mutex_lock(&t->lock);
     if (t->by_name.n < TENANTS_MAX && !map_get(&t->by_name, name)) {
         int64_t *number = ARENA_NEW(&t->arena, int64_t);
         *number = n;
         map_put(&t->by_name, str_dup(&t->arena, name), number);
+        fresh = true;
     }
     pthread_mutex_unlock(&t->lock);
+    return fresh;
 }
 
 void tenants_forget(struct tenants *t)

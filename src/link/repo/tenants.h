@@ -19,7 +19,7 @@ void tenants_free(struct tenants *t);
 /* 0: not known. "" is the default one, number 1. Any thread; t may be NULL: nothing else is known.
  */
 int64_t tenants_find(struct tenants *t, struct str name);
-void tenants_learn(struct tenants *t, struct str name, int64_t n);
+bool tenants_learn(struct tenants *t, struct str name, int64_t n); /* true: it is new here */
 void tenants_forget(struct tenants *t); /* all, when the store may have lost a commit */
 
 #endif

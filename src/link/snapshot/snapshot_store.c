@@ -118,6 +118,7 @@ struct row_change {
     const struct snapshot *s;
     struct str text;
     bool tell;
+    int64_t of, space; /* numbers of the tenant and the space that was made for its copy */
 };
 
 /* One that has expired and is not swept up yet makes room for a new one of its name. */
@@ -142,12 +143,13 @@ static enum err make(struct store_conn *conn, void *ctx, struct error *e)
 {
     struct row_change *x = ctx;
     const struct snapshot *s = x->s;
-    int64_t tenant, space, now = clock_now(x->link->clock);
+    int64_t tenant = 0, now = clock_now(x->link->clock);
     enum err err = find_tenant(conn, x->tenant, &tenant, e);
+    x->of = tenant;
     if (!err)
         err = make_room(conn, x, tenant, now, e);
     if (!err)
-        err = repo_tenant_make(conn, s->space, now, &space, e);
+        err = repo_tenant_make(conn, s->space, now, &x->space, e);
     return err ? err
                : store_exec(conn,
                             "INSERT INTO snapshot(tenant, id, space, doc, expires, used, owner,"
@@ -184,7 +186,10 @@ static enum err with_text(struct row_change *x,
 enum err snapshot_make(struct link *l, struct str tenant, const struct snapshot *s, struct error *e)
 {
     struct row_change x = {.link = l, .tenant = tenant, .s = s};
-    return with_text(&x, make, e);
+    enum err err = with_text(&x, make, e);
+    if (!err)
+        access_learn(l->access, x.space, x.of);
+    return err;
 }
 
 enum err snapshot_save(struct link *l, struct snapshot *s, struct error *e)

@@ -81,6 +81,9 @@ struct access_view;
 
 const struct access_view *access_view(struct access *x, const struct access_who *who,
                                       int64_t tenant);
+/* A tenant that was made lately: whose policies hold in it, its own or, in the space of a snapshot,
+ * those of the tenant that was copied. It would be looked up otherwise. Any thread. */
+void access_learn(struct access *x, int64_t tenant, int64_t of);
 /* Of somebody who is not here: the owner of a subscription, by the actor that was recorded. */
 const struct access_view *access_view_of(struct access *x, struct str actor, int64_t tenant);
 /* Keys, policies, export of everything: for the city, this machine and keys with the right. */
