@@ -18,8 +18,8 @@ static const struct config_key keys[] = {
                   "key that the data keys of residents are wrapped with, 32 bytes as base64url; "
                   "empty: vault.key in the data folder, made when nothing is sealed yet"),
     CONFIG_STR("trust.vault_pkcs11", struct trust_options, token.module, "",
-               "PKCS#11 module of a token whose key wraps the vault's key, such as "
-               "/usr/lib/softhsm/libsofthsm2.so; empty: no token"),
+               "PKCS#11 module (path of a shared library) of a token whose key wraps the vault's "
+               "key; empty: no token"),
     CONFIG_STR("trust.vault_pkcs11_token", struct trust_options, token.token, "marugoto",
                "label of the token"),
     CONFIG_STR("trust.vault_pkcs11_key", struct trust_options, token.key, "marugoto-vault",
