@@ -8,7 +8,7 @@ import net from 'node:net';
 import { test, run } from '../lib/tap.mjs';
 import { startCity } from '../lib/city.mjs';
 
-const city = await startCity({ args: ['--http.connections_per_client=0'] });
+const city = await startCity({ args: ['--http.connections_per_client=0', '--oidc.issuer=https://city.example'] });
 const api = (await city.get('/openapi.json')).json;
 const agent = new http.Agent({ keepAlive: true, maxSockets: 16 });
 
@@ -46,11 +46,16 @@ function judge(answer, what) {
         assert.equal(answer.text, '', what);
         return;
     }
+    if (answer.status === 401 && what.includes(' /oidc/userinfo')) { // RFC 6750 section 3: it stands in the header
+        assert.match(answer.headers['www-authenticate'], /^Bearer|^DPoP/, what);
+        return;
+    }
     const type = answer.headers['content-type'] ?? '';
     if (/^application\/(problem\+)?json/.test(type)) {
         const problem = JSON.parse(answer.text);
         if (Array.isArray(problem.errors)) return; // a batch reports each entity
-        if (what.includes(' /v2') && typeof problem.error === 'string') return; // NGSIv2 has a form of its own
+        // NGSIv2 and OAuth (RFC 6749 section 5.2) have forms of their own
+        if (/ \/(v2|oidc\/)/.test(what) && typeof problem.error === 'string') return;
         assert.equal(problem.status, answer.status, `${what}: ${answer.text}`);
         assert.ok(problem.title && problem.type, `${what}: ${answer.text}`);
     } else {
