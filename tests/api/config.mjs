@@ -31,7 +31,7 @@ test('every setting has a default, bounds and a meaning, and no path of the mach
     const { out } = command(['config', '--markdown']);
     const rows = out.split('\n').filter((line) => line.startsWith('| `'));
     assert.ok(rows.length > 40, `${rows.length} settings`);
-    const names = rows.map((row) => /^\| `([a-z]+\.[a-z_]+)` \| `(MARUGOTO_[A-Z_]+)` \|/.exec(row));
+    const names = rows.map((row) => /^\| `([a-z]+\.[a-z0-9_]+)` \| `(MARUGOTO_[A-Z0-9_]+)` \|/.exec(row));
     names.forEach((match, i) => assert.ok(match, rows[i]));
     assert.equal(new Set(names.map((match) => match[1])).size, rows.length);
     for (const row of rows) assert.match(row, /\| [^|]{5,} \|$/, row);
