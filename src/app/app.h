@@ -47,6 +47,9 @@ enum err app_serve(struct app *app, struct error *e);
 /* /healthz, /readyz, /metrics, /openapi.json; ctx is the app. */
 void health_routes(struct app *app, struct router *r);
 
+/* Does a command's last argument ask what it is for? */
+bool app_asks_help(int argc, char **argv);
+
 /* The commands; each returns the exit status. */
 int command_serve(struct app *app, int argc, char **argv);
 int command_import(struct app *app, int argc, char **argv);

@@ -20,19 +20,23 @@ struct arguments {
     bool resume, all;
 };
 
-static int usage(const char *what, const char *which)
+static void print_usage(FILE *out)
 {
     fprintf(
-        stderr,
-        "marugoto export: %s%s\n\n"
+        out,
         "usage: marugoto export --to FILE|FOLDER [options]\n\n"
         "  --to PLACE       a file for ndjson, a folder for csv\n"
         "  --format FORMAT  ndjson (default), which marugoto import FILE --as everything reads,\n"
         "                   or csv, a file for each kind and type\n"
         "  --tenant NAME    only this one (\"\" is the default tenant)\n"
         "  --all-tenants    all (default)\n"
-        "  --resume         go on with a file that was cut off\n",
-        what, which);
+        "  --resume         go on with a file that was cut off\n");
+}
+
+static int usage(const char *what, const char *which)
+{
+    fprintf(stderr, "marugoto export: %s%s\n\n", what, which);
+    print_usage(stderr);
     return 2;
 }
 
@@ -164,6 +168,10 @@ int command_export(struct app *app, int argc, char **argv)
     struct arguments o = {0};
     struct error e = {0};
     int64_t tenant = 0;
+    if (app_asks_help(argc, argv)) {
+        print_usage(stdout);
+        return 0;
+    }
     if (parse(&o, argc, argv))
         return 2;
     if (app_open_to_read(app, false, &e))

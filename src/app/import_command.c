@@ -37,26 +37,29 @@ static const struct {
     {"--observed", offsetof(struct arguments, observed)},
 };
 
+static void print_usage(FILE *out)
+{
+    fprintf(out, "usage: marugoto import FILE|URL [--as KIND] [options]\n\n"
+                 "  --as KIND        what it is; without it the header tells\n"
+                 "  --dataset ID     name under which it is remembered (the kind)\n"
+                 "  --type TYPE      entity type, for the kinds table and geojson\n"
+                 "  --source TEXT    publisher\n"
+                 "  --tenant NAME    where to\n"
+                 "  --observed TIME  instant that the file speaks of (ISO 8601)\n"
+                 "  --keep-vanished  do not delete entities whose rows are gone\n"
+                 "  --json           the report as JSON\n"
+                 "  --server URL     through a running server\n\n"
+                 "kinds:\n");
+    for (const struct import_kind *k = import_kinds(); k->name; k++)
+        fprintf(out, "  %-28s %s\n", k->name, k->title);
+    fprintf(out, "  %-28s %s\n", "everything",
+            "what marugoto export wrote, into an empty store; takes no option");
+}
+
 static int usage(const char *what, const char *which)
 {
-    fprintf(stderr,
-            "marugoto import: %s%s\n\n"
-            "usage: marugoto import FILE|URL [--as KIND] [options]\n\n"
-            "  --as KIND        what it is; without it the header tells\n"
-            "  --dataset ID     name under which it is remembered (the kind)\n"
-            "  --type TYPE      entity type, for the kinds table and geojson\n"
-            "  --source TEXT    publisher\n"
-            "  --tenant NAME    where to\n"
-            "  --observed TIME  instant that the file speaks of (ISO 8601)\n"
-            "  --keep-vanished  do not delete entities whose rows are gone\n"
-            "  --json           the report as JSON\n"
-            "  --server URL     through a running server\n\n"
-            "kinds:\n",
-            what, which);
-    for (const struct import_kind *k = import_kinds(); k->name; k++)
-        fprintf(stderr, "  %-28s %s\n", k->name, k->title);
-    fprintf(stderr, "  %-28s %s\n", "everything",
-            "what marugoto export wrote, into an empty store; takes no option");
+    fprintf(stderr, "marugoto import: %s%s\n\n", what, which);
+    print_usage(stderr);
     return 2;
 }
 
@@ -310,6 +313,10 @@ int command_import(struct app *app, int argc, char **argv)
 {
     struct arguments o = {0};
     int64_t observed = 0;
+    if (app_asks_help(argc, argv)) {
+        print_usage(stdout);
+        return 0;
+    }
     if (parse(&o, argc, argv) || !o.from)
         return 2;
     if (o.kind && !strcmp(o.kind, "everything")) {

@@ -8,21 +8,22 @@ static const struct {
     const char *args;
     const char *help;
     int (*run)(struct app *app, int argc, char **argv);
+    bool own_help; /* it explains its own options */
 } commands[] = {
     {"serve", "", "serve the city until SIGTERM", command_serve},
-    {"import", "FILE|URL --as KIND", "load open data, report each bad row", command_import},
+    {"import", "FILE|URL --as KIND", "load open data, report each bad row", command_import, true},
     {"migrate", "orion --from URL", "copy a running FIWARE Orion, report what differs",
-     command_migrate},
+     command_migrate, true},
     {"backup", "FILE", "write a consistent copy while the city is in use", command_backup},
     {"restore", "FILE [--force]", "put a backup in place of an empty store", command_restore},
     {"export", "--to FILE|FOLDER", "write everything as NDJSON or CSV while the city is in use",
-     command_export},
+     command_export, true},
     {"check", "", "check rows, journal and indexes, also while the city is in use", command_check},
     {"edge", "enroll NAME", "give a node a token with which it exchanges changes", command_edge},
     {"account", "administrator|code|role", "the first administrator; codes and roles from here",
-     command_account},
+     command_account, true},
     {"audit", "verify|key [--help]", "check the log of who read what, here or at another city",
-     command_audit},
+     command_audit, true},
     {"key", "new|revoke|list [NAME]", "keys: who may call from elsewhere, and with what policies",
      command_key},
     {"client", "add|change|list ...",
@@ -57,6 +58,18 @@ static void usage(FILE *out)
                  "\nAll settings: marugoto config\n");
 }
 
+static int explain(const char *name, const char *args, const char *help)
+{
+    printf("usage: marugoto %s %s\n\n  %s\n\noptions of all commands: marugoto --help\n", name,
+           args, help);
+    return 0;
+}
+
+bool app_asks_help(int argc, char **argv)
+{
+    return argc > 1 && (!strcmp(argv[argc - 1], "--help") || !strcmp(argv[argc - 1], "-h"));
+}
+
 int main(int argc, char **argv)
 {
     struct app app = {0};
@@ -78,6 +91,8 @@ int main(int argc, char **argv)
         int status = 2;
         if (options_load(&app.arena, &argc, argv, &app.options, &e))
             fprintf(stderr, "marugoto: %s\n", e.text);
+        else if (app_asks_help(argc, argv) && !commands[i].own_help)
+            status = explain(commands[i].name, commands[i].args, commands[i].help);
         else
             status = commands[i].run(&app, argc, argv);
         app_close(&app);

@@ -18,19 +18,22 @@ struct arguments {
     bool dry_run, json;
 };
 
+static void print_usage(FILE *out)
+{
+    fprintf(out, "usage: marugoto migrate orion --from http://HOST:1026 [options]\n\n"
+                 "  --from URL     the running Orion, without /v2\n"
+                 "  --service S    Fiware-Service; may be given several times\n"
+                 "  --path P       Fiware-ServicePath, perhaps with /# at the end; several times\n"
+                 "                 (/#: all; an Orion before 4.0 does not tell paths: name each)\n"
+                 "  --token T      X-Auth-Token\n"
+                 "  --dry-run      read and compare, write nothing\n"
+                 "  --json         the report as JSON, a line for each service\n");
+}
+
 static int usage(const char *what, const char *which)
 {
-    fprintf(stderr,
-            "marugoto migrate: %s%s\n\n"
-            "usage: marugoto migrate orion --from http://HOST:1026 [options]\n\n"
-            "  --from URL     the running Orion, without /v2\n"
-            "  --service S    Fiware-Service; may be given several times\n"
-            "  --path P       Fiware-ServicePath, perhaps with /# at the end; several times\n"
-            "                 (/#: all; an Orion before 4.0 does not tell paths: name each)\n"
-            "  --token T      X-Auth-Token\n"
-            "  --dry-run      read and compare, write nothing\n"
-            "  --json         the report as JSON, a line for each service\n",
-            what, which);
+    fprintf(stderr, "marugoto migrate: %s%s\n\n", what, which);
+    print_usage(stderr);
     return 2;
 }
 
@@ -145,6 +148,10 @@ int command_migrate(struct app *app, int argc, char **argv)
     struct arguments o = {0};
     struct error e = {0};
     bool differ = false;
+    if (app_asks_help(argc, argv)) {
+        print_usage(stdout);
+        return 0;
+    }
     if (parse(&o, argc, argv))
         return 2;
     app->options.client.allow_private = true; /* the Orion that was named is trusted */

@@ -13,6 +13,22 @@ const folder = mkdtempSync(path.join(tmpdir(), 'marugoto-commands-'));
 const file = (name) => path.join(folder, name);
 const quiet = ['--app.log_level=off'];
 
+test('--help behind a command explains it and does nothing', () => {
+    const { out } = command(['--help']);
+    const names = out.split('\n').map((line) => /^ {2}([a-z]+) /.exec(line)?.[1]).filter((name) => name && out.indexOf(`  ${name} `) < out.indexOf('options of all'));
+    assert.ok(names.length > 10, `${names}`);
+    for (const name of names)
+        for (const flag of ['--help', '-h']) {
+            if (flag === '-h' && ['audit', 'account'].includes(name)) continue;
+            const answer = command([name, flag]);
+            assert.equal(answer.code, 0, `${name} ${flag}: ${answer.err}`);
+            assert.match(answer.out, /usage: /, name);
+            assert.equal(answer.err, '', name);
+        }
+    assert.match(command(['migrate', 'orion', '--help']).out, /--dry-run/);
+    assert.equal(existsSync('--help'), false);
+});
+
 test('--help lists every command and explains each', () => {
     const { code, out } = command(['--help']);
     assert.equal(code, 0);
