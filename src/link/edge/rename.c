@@ -37,14 +37,17 @@ static bool note_instant(void *ctx, const struct journal_row *row)
     return false;
 }
 
-/* *newest: of our journal. */
+/* *newest: of our journal. What the city took was written before the row that it took last, or,
+ * when that is trimmed, before the first that is left. */
 static enum err look(struct renaming *x, struct store_conn *c, int64_t *newest, struct error *e)
 {
     int64_t oldest;
     enum err err = journal_range(c, x->tenant, &oldest, newest, e);
-    int64_t from = x->acked + 1 < oldest ? oldest - 1 : x->acked;
-    if (!err && x->acked >= oldest)
-        err = journal_read(c, x->tenant, x->acked - 1, 1, note_instant, x, e);
+    bool trimmed = x->acked < oldest;
+    int64_t from = trimmed ? oldest - 1 : x->acked;
+    if (!err)
+        err = journal_read(c, x->tenant, trimmed ? from : from - 1, 1, note_instant, x, e);
+    x->until -= trimmed;
     return err ? err : journal_read(c, x->tenant, from, SIZE_MAX / 2, note_row, x, e);
 }
 
