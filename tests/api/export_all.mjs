@@ -215,6 +215,7 @@ test('a damaged line is refused by its number and nothing has changed', () => {
         [entity, (l) => l.replace(/"version":\d+/, '"version":"x"'), /line N: entity: "version"/], [entity, () => '{"kind":"entity"}', /line N: entity: "tenant"/],
         [history, (l) => l.replace(/"time":"[^"]*"/, '"time":"yesterday"'), /line N: history: "time"/], [history, (l) => l.replace('"tenant":""', '"tenant":"none"'), /line N: a tenant/],
         [history, (l) => l.replace('"kind":"history"', '"kind":"story"'), /line N: no kind/], [0, () => '{"kind":"marugoto","format":2}', /line 1: no export/],
+        [entity, (l) => l.replace(/,"doc":.*$/, '}'), /line N: entity: "doc"/], [history, (l) => l.replace(/,"instance":.*$/, '}'), /line N: history: /],
         [entity, () => '{"kind":"mark","after":""}', /records where \d+ belong/], [lines.length - 1, () => '', /./],
     ];
     for (const [i, change, want] of damages) {

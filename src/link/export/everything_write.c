@@ -117,9 +117,9 @@ static bool series_value(enum column_form form, const struct json *v, struct val
 static bool instance_values(struct arena *a, const struct json *v, struct values *out)
 {
     double number;
-    const struct json *value = instance_value(v);
     if (!json_is(v, JSON_OBJECT))
         return false;
+    const struct json *value = instance_value(v);
     bool numeric = json_is(value, JSON_NUMBER) && json_double(value, &number);
     push(out, numeric ? SV_REAL(number) : SV_NULL);
     push(out, SV_TEXT(json_to_text(a, v)));
@@ -147,10 +147,10 @@ static bool plain_value(struct arena *a, enum column_form form, const struct jso
         return true;
     case COL_TYPES:
     case COL_JSON:
-        if (form == COL_TYPES && !json_is(v, JSON_NULL) && !json_is(v, JSON_ARRAY))
+        if (!v || (form == COL_TYPES && !json_is(v, JSON_NULL) && !json_is(v, JSON_ARRAY)))
             return false;
         *p = json_is(v, JSON_NULL) ? SV_NULL : SV_TEXT(json_to_text(a, v));
-        return v != NULL;
+        return true;
     default: /* texts; names are looked up by whom it concerns */
         *p = json_is(v, JSON_NULL) ? SV_NULL : SV_TEXT(text_of(v));
         return json_is(v, JSON_NULL) || json_is(v, JSON_STRING);
