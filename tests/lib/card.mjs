@@ -190,6 +190,7 @@ export async function startReader(folder) {
     writeFileSync(config, `FRIENDLYNAME "Virtual PCD"\nDEVICENAME /dev/null:0x${port.toString(16)}\nLIBPATH /usr/lib/pcsc/drivers/serial/libifdvpcd.so\nCHANNELID 0x${port.toString(16)}\n`);
     writeFileSync(opensc, 'app default {\n  card_drivers = jpki;\n  framework pkcs15 { use_file_caching = no; pin_cache_ignore_user_consent = true; }\n}\n');
     const daemon = spawn('perl', ['-e', starter, comm, '/usr/sbin/pcscd', '--foreground', '--config', config], { stdio: ['ignore', 'pipe', 'pipe'] });
+    process.once('exit', () => daemon.kill('SIGKILL')); // whatever this test dies of
     let said = '';
     daemon.stdout.on('data', (text) => { said += text; });
     daemon.stderr.on('data', (text) => { said += text; });
