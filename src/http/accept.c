@@ -142,6 +142,8 @@ static const char *malformed(const struct exchange *x, int64_t *length, bool *ch
     *status = 400;
     if (!is_token(x->req.method))
         return "the method is malformed";
+    if (str_find_char(x->req.path, ' ') >= 0 || str_find_char(x->req.query, ' ') >= 0)
+        return "the path is malformed";
     for (size_t i = 0; i < x->n_headers; i++) {
         const struct http_header *h = &x->headers[i];
         if (!is_token(h->name))
@@ -163,6 +165,8 @@ static const char *malformed(const struct exchange *x, int64_t *length, bool *ch
     }
     if (lengths + codings > 1)
         return "the length of the body is given twice";
+    if (!hosts && x->needs_host)
+        return "there is no Host";
     return hosts > 1 ? "Host is given twice" : NULL;
 }
 

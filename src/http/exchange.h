@@ -76,6 +76,7 @@ struct exchange {
     _Atomic int sleep; /* enum stream_sleep */
     _Atomic bool gone; /* the client left, or the server stops: end the stream */
     bool begun;        /* headers were looked at */
+    bool needs_host;   /* HTTP/1.1 */
     bool reading;      /* a body was announced */
     bool refused;      /* the answer is ready; a body is thrown away first */
     bool waiting;      /* in the reaper's table, at: */

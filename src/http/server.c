@@ -151,10 +151,12 @@ static enum MHD_Result run_handler(struct exchange *x, struct http_worker *w)
  * it is only given for what must not go on: malformed requests, and long bodies that nobody wants.
  * All others are answered in the last call.
  */
-static enum MHD_Result first_call(struct exchange *x, struct http_worker *w, const char *method)
+static enum MHD_Result first_call(struct exchange *x, struct http_worker *w, const char *method,
+                                  const char *version)
 {
     int64_t length;
     x->begun = true;
+    x->needs_host = strcmp(version, MHD_HTTP_VERSION_1_1) == 0;
     accept_headers(x, w, method);
     x->refused = !accept_request(x);
     if (x->refused && x->close)
@@ -216,9 +218,9 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
     struct server *s = cls;
     struct exchange *x = *con_cls;
     struct http_worker *w = server_worker(s);
-    (void)mhd, (void)url, (void)version;
+    (void)mhd, (void)url;
     if (!x->begun)
-        return first_call(x, w, method);
+        return first_call(x, w, method, version);
     if (x->waiting)
         return woken_call(x, w);
     if (*upload_n == 0)
@@ -406,7 +408,7 @@ static enum err start_daemon(struct server *s, const struct tls_pair *tls, struc
                          MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_NOTIFY_CONNECTION,
                          on_connection, s, MHD_OPTION_URI_LOG_CALLBACK, on_request_line, s,
                          MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, s,
-                         MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_CONNECTION_LIMIT,
+                         MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_CONNECTION_LIMIT,
                          (unsigned)s->opt.connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
                          (size_t)(s->opt.header_bytes + EXTRA_MEMORY), MHD_OPTION_ARRAY, extra,
                          MHD_OPTION_END);

@@ -148,7 +148,7 @@ test('a snapshot and an entity map tell no more than their tenant does now', asy
     assert.doesNotMatch((await main.get('/link/v1/export.ndjson?type=Resident', inside)).text, /090-1/);
     const root = (await ok(main.post('/link/v1/keys', { name: 'root', policies: ['admin'] }), 201)).json.key;
     assert.match((await ok(main.get(`${ld}/entities?type=Resident`, { ...bearer(root), 'NGSILD-Snapshot': 'urn:x:before' }), 200)).text, /090-1/);
-    const map = (await ok(main.get(`${ld}/entities?type=Resident&entityMap=true`, bearer(root)), 200)).headers.get('ngsild-entitymap');
+    const map = (await ok(main.get(`${ld}/entities?type=Resident&entityMap=true`, bearer(root)), 201)).headers.get('ngsild-entitymap');
     assert.doesNotMatch((await main.get(map, far)).text, /Resident:1/);
     assert.match((await ok(main.get(map, bearer(root)), 200)).text, /Resident:1/);
     await main.stop();

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Entity maps (clauses 5.2.39, 5.5.9.3, 5.14, 6.32): a query keeps to the entities it began with.
+// Entity maps (clauses 5.2.39, 5.5.9.3, 5.14, 6.32, 6.34, 6.35): a query keeps to the entities it began with.
 import assert from 'node:assert/strict';
 import { test, run } from '../lib/tap.mjs';
 import { base, startLd, assertError, ids } from '../lib/ngsi.mjs';
@@ -10,12 +10,17 @@ const ld = await startLd({ args }), far = await startLd({ args });
 const id = (n) => `urn:x:post:${n}`;
 const post = (n, more = {}) => ({ id: id(n), type: 'Post', n: { type: 'Property', value: n }, ...more });
 for (let n = 1; n <= 7; n++) await ld.create(post(n));
+// Where a map was made the answer is 201 (clauses 6.4.3.2, 6.18.3.2).
+const madeFor = (res) => {
+    assert.equal(res.status, 201, res.text);
+    return res.json.map((e) => e.id);
+};
 const mapOf = (res) => res.headers.get('ngsild-entitymap');
 const query = (search, map) => ld.get(`/entities?type=Post&${search}`, map ? { 'NGSILD-EntityMap': map } : {});
 
 test('a map is made, shown and kept to', async () => {
     const first = await query('limit=3&entityMap=true');
-    assert.deepEqual(ids(first), [1, 2, 3].map(id));
+    assert.deepEqual(madeFor(first), [1, 2, 3].map(id));
     const at = mapOf(first);
     assert.match(at, /^\/ngsi-ld\/v1\/entityMaps\/urn:ngsi-ld:EntityMap:/);
     const map = await ld.city.get(at);
@@ -49,7 +54,7 @@ test('a map is made, shown and kept to', async () => {
 
 test('a map that is not known is made anew', async () => {
     const res = await query('limit=100', 'urn:ngsi-ld:EntityMap:none');
-    assert.equal(ids(res).length, 7);
+    assert.equal(madeFor(res).length, 7);
     assert.ok(mapOf(res));
     assert.notEqual(mapOf(res), `${base}/entityMaps/urn:ngsi-ld:EntityMap:none`);
 });
@@ -98,12 +103,61 @@ test('one entity', async () => {
     assert.equal((await ld.get(`/entities/${id(2)}`, { 'NGSILD-EntityMap': mapOf(res) })).status, 404, 'not in the map');
 });
 
+test('maps of temporal queries (clauses 5.7.3.4, 5.7.4.4, 5.14.5, 6.35)', async () => {
+    const entry = (n) => ({ id: `urn:x:tick:${n}`, type: 'Tick', n: { type: 'Property', value: n, observedAt: `2026-01-01T00:0${n}:00Z` } });
+    const ticks = (...n) => n.map((x) => entry(x).id);
+    const range = 'timerel=after&timeAt=2020-01-01T00:00:00Z';
+    const past = (search, map) => ld.get(`/temporal/entities?type=Tick&${range}&${search}`, map ? { 'NGSILD-EntityMap': map } : {});
+    for (const n of [1, 2, 3]) assert.equal((await ld.post('/temporal/entities', entry(n))).status, 201);
+    const first = await past('limit=1&entityMap=true'), at = mapOf(first);
+    assert.deepEqual(madeFor(first), ticks(1));
+    assert.deepEqual((await ld.city.get(at)).json.entityMap, Object.fromEntries(ticks(1, 2, 3).map((x) => [x, ['@none']])));
+    assert.equal((await ld.post('/temporal/entities', entry(4))).status, 201);
+    const rest = await past('limit=2&offset=1&count=true', at);
+    assert.deepEqual(ids(rest), ticks(2, 3));
+    assert.equal(rest.headers.get('ngsild-results-count'), '3');
+    assert.equal(mapOf(rest), at);
+    assert.deepEqual(ids(await past(`id=${ticks(4)}`, at)), []);
+    assert.deepEqual(ids(await past('local=true&orderBy=id;desc', at)), ticks(3, 2, 1));
+    assert.deepEqual(madeFor(await past('limit=9', 'urn:ngsi-ld:EntityMap:none')), ticks(1, 2, 3, 4), 'not known: made anew');
+    const one = await ld.get(`/temporal/entities/${ticks(1)}?entityMap=true`);
+    assert.equal(one.status, 200);
+    assert.deepEqual(Object.keys((await ld.city.get(mapOf(one))).json.entityMap), ticks(1));
+    assert.equal((await ld.get(`/temporal/entities/${ticks(2)}`, { 'NGSILD-EntityMap': mapOf(one) })).status, 404, 'not in the map');
+    const body = { type: 'Query', entities: [{ type: 'Tick' }], q: 'n>2', temporalQ: { timerel: 'after', timeAt: '2020-01-01T00:00:00Z' } };
+    for (const res of [await ld.get(`/temporal/entityMaps?type=Tick&${range}&q=n>2&limit=1`), await ld.post('/temporal/entityMaps', body)]) {
+        assert.equal(res.status, 201, res.text);
+        assert.equal(res.json.type, 'EntityMap');
+        assert.deepEqual(Object.keys(res.json.entityMap), ticks(3, 4));
+        assert.deepEqual(ids(await past('limit=9', mapOf(res))), ticks(3, 4));
+    }
+    assertError(await ld.get('/temporal/entityMaps?type=Tick'), 400, 'BadRequestData');
+    // sources are asked whatever the map says
+    const reg = await register(ld, far.city.url, { type: 'Tick' }, { operations: ['queryTemporal'] });
+    assert.equal((await far.post('/temporal/entities', entry(9))).status, 201);
+    const both = await past('limit=9&entityMap=true');
+    assert.deepEqual(madeFor(both), ticks(1, 2, 3, 4, 9));
+    assert.equal((await ld.post('/temporal/entities', entry(5))).status, 201);
+    assert.deepEqual(ids(await past('limit=9', mapOf(both))), ticks(1, 2, 3, 4, 9));
+    assert.equal((await ld.delete(`/csourceRegistrations/${reg}`)).status, 204);
+});
+
+test('purge by a map (clause 6.4.3.3)', async () => {
+    for (const n of [1, 2, 3]) await ld.create({ id: `urn:x:old:${n}`, type: 'Old', n });
+    const at = mapOf(await ld.get('/entities?type=Old&q=n<3&entityMap=true'));
+    assertError(await ld.delete('/entities?type=Old', { 'NGSILD-EntityMap': 'urn:ngsi-ld:EntityMap:none' }), 404, 'ResourceNotFound');
+    const res = await ld.delete('/entities?type=Old', { 'NGSILD-EntityMap': at });
+    assert.equal(res.status, 204, res.text);
+    assert.equal(mapOf(res), at);
+    assert.deepEqual(ids(await ld.get('/entities?type=Old')), ['urn:x:old:3']);
+});
+
 test('entities of everywhere', async () => {
     await far.create(post(20));
     await far.create(post(1, { far: { type: 'Property', value: true } }));
     const reg = await register(ld, far.city.url, { type: 'Post' });
     const first = await query('limit=3&entityMap=true');
-    assert.deepEqual(ids(first), [1, 2, 3].map(id));
+    assert.deepEqual(madeFor(first), [1, 2, 3].map(id));
     const at = mapOf(first), map = (await ld.city.get(at)).json.entityMap;
     assert.deepEqual(map[id(1)].sort(), ['@none', reg]);
     assert.deepEqual(map[id(2)], ['@none']);
@@ -121,7 +175,7 @@ test('maps at sources are made, named, sent along, and fix their entities too', 
     const boat = (n) => ({ id: `urn:ngsi-ld:Boat:${n}`, type: 'Boat', n: { type: 'Property', value: n } });
     source.answer = async (req, res) => res.writeHead(200, { 'Content-Type': 'application/json', ...(req.target.includes('entityMap=true') && { 'NGSILD-EntityMap': `/ngsi-ld/v1/entityMaps/${map}` }) }).end(JSON.stringify(req.path.endsWith(':1') ? boat(1) : [boat(1), boat(2)]));
     const first = await ld.get('/entities?type=Boat&limit=1&entityMap=true&entityMapLifetime=PT5M');
-    assert.equal(first.status, 200, first.text);
+    assert.equal(first.status, 201, first.text);
     const [asked] = source.take();
     assert.deepEqual([asked.query.get('entityMap'), asked.query.get('entityMapLifetime'), asked.headers['ngsild-entitymap']], ['true', 'PT5M', undefined]);
     const at = mapOf(first), ours = (await ld.city.get(at)).json;

@@ -207,6 +207,13 @@ test('request lines, headers and framing that are none', async () => {
         const text = await raw(bytes);
         assert.ok(text === '' || /^HTTP\/1\.[01] (4\d\d|505|501)/.test(text), `${JSON.stringify(bytes.slice(0, 100))}: ${text.slice(0, 200)}`);
     }
+    for (const bytes of ['GET /healthz HTTP/1.1\r\n\r\n', 'GET /heal thz HTTP/1.1\r\nHost: x\r\n\r\n', 'GET /healthz?a= b HTTP/1.1\r\nHost: x\r\n\r\n', 'GET /healthz HTTP/1.1\r\nHost : x\r\n\r\n',
+        'GET /healthz HTTP/1.1\r\nHost: x\r\n folded: y\r\n\r\n', `${post}Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n`]) {
+        const text = await raw(bytes);
+        assert.match(text, /^HTTP\/1\.1 400 [^]*application\/(problem\+)?json[^]*\{"type":"about:blank"[^]*\}$/, `${JSON.stringify(bytes)}: ${text}`);
+        assert.match(text, /connection: close/i, bytes);
+    }
+    assert.match(await raw('GET /healthz HTTP/1.0\r\n\r\n'), /^HTTP\/1\.[01] 200 /);
     assert.equal((await city.get('/healthz')).status, 200);
 });
 

@@ -154,7 +154,7 @@ test('one path; what cannot be copied is named; an Orion that does not tell path
             { id: 'Odd', type: 'T', when: { type: 'DateTime', value: 'no date', metadata: {} } }],
         subscriptions: [{ id: '5a82be3d093af1b94ac0f730', status: 'failed', subject: { entities: [{ idPattern: '.*' }], condition: { attrs: [], notifyOnMetadataChange: true } },
             notification: { timesSent: 1, attrs: [], onlyChangedAttrs: false, attrsFormat: 'normalized', http: { url: 'http://127.0.0.1:1/' }, covered: false } },
-        { id: '5a82be3d093af1b94ac0f731', status: 'active', subject: { entities: [{ idPattern: '.*' }] }, notification: { attrsFormat: 'legacy', http: { url: 'http://127.0.0.1:1/' } } }],
+        { id: '5a82be3d093af1b94ac0f731', status: 'active', subject: { entities: [{ idPattern: '.*' }] }, notification: { attrsFormat: 'of its own', http: { url: 'http://127.0.0.1:1/' } } }],
         registrations: [{ id: '5a82be3d093af1b94ac0f732', dataProvided: { entities: [{ id: 'x' }], attrs: [] }, provider: { http: { url: 'http://127.0.0.1:1' }, legacyForwarding: true } }],
     };
     const seen = [];
@@ -177,7 +177,7 @@ test('one path; what cannot be copied is named; an Orion that does not tell path
     assert.deepEqual(report.entities, { there: 3, made: 1, changed: 0, same: 0, refused: 2, differ: 2 });
     assert.deepEqual(report.differences.map((d) => [d.what, d.id]), [['entity', 'Bad one'], ['entity', 'Odd'],
         ['subscription', '5a82be3d093af1b94ac0f731'], ['registration', '5a82be3d093af1b94ac0f732']]);
-    assert.match(report.differences[2].why, /legacy/);
+    assert.match(report.differences[2].why, /attrsFormat/);
     assert.ok(seen.some(([where, at, token]) => where === '/v2/entities' && at === '/x' && token === 'secret'));
     const city = await startV2({ data });
     assert.equal((await city.read('Good', '', { 'Fiware-ServicePath': '/x' })).a.value, 1);

@@ -89,6 +89,15 @@ test('times that cannot be read', async () => {
         assertError(await ld.get(`${path}?${wrong}`), 400, 'BadRequestData');
 });
 
+test('format counts before options; lastN is a number; datasetId is a URI', async () => {
+    assert.ok((await ld.get(`${path}?format=temporalValues&options=aggregatedValues`)).json.speed.values);
+    assertError(await ld.get(`${path}?format=aggregatedValues&options=temporalValues`), 400, 'BadRequestData');
+    for (const lastN of ['1', 1.5, 0])
+        assertError(await ld.post('/temporal/entityOperations/query', { type: 'Query', entities: [{ type: 'Vehicle' }], temporalQ: { timerel: 'after', timeAt: at(0), lastN } }), 400, 'BadRequestData');
+    assertError(await ld.get(`${path}?datasetId=none`), 400, 'BadRequestData');
+    assertError(await ld.delete(`${path}/attrs/speed?datasetId=none`), 400, 'BadRequestData');
+});
+
 test('what there is no evolution of', async () => {
     assertError(await ld.get('/temporal/entities/urn:x:none'), 404, 'ResourceNotFound');
     assertError(await ld.get('/temporal/entities/nouri'), 400, 'BadRequestData');

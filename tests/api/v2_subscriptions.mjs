@@ -117,7 +117,6 @@ test('what is refused', async () => {
         [{ ...good, notification: { http: { ...http, timeout: 1800001 } } }, /timeout/],
         [{ ...good, notification: { http, attrs: ['a'], exceptAttrs: ['b'] } }, /exceptAttrs/],
         [{ ...good, notification: { http, exceptAttrs: [] } }, /empty exceptAttrs/],
-        [{ ...good, notification: { http, attrsFormat: 'legacy' } }, /legacy/],
         [{ ...good, notification: { http, attrsFormat: 'foo' } }, /invalid attrsFormat/],
         [{ ...good, notification: { http, covered: true } }, /covered true/],
         [{ ...good, notification: { http, covered: true, attrs: [] } }, /covered true/],
@@ -188,16 +187,36 @@ test('service and service path', async () => {
 });
 
 test('formats', async () => {
-    const formats = ['normalized', 'keyValues', 'values', 'simplifiedNormalized', 'simplifiedKeyValues'];
+    const formats = ['normalized', 'keyValues', 'values', 'simplifiedNormalized', 'simplifiedKeyValues', 'legacy'];
     const subs = await Promise.all(formats.map((attrsFormat) => subscribe({ entities: [{ id: 'F1' }], notification: { attrsFormat, attrs: ['b', 'a'] } })));
     await v2.create({ id: 'F1', type: 'Room', a: { value: 1 }, b: { value: 'x' }, c: { value: null } });
     const first = await Promise.all(subs.map((s) => eventually(() => s.got()[0])));
     const full = { id: 'F1', type: 'Room', b: { type: 'Text', value: 'x', metadata: {} }, a: { type: 'Number', value: 1, metadata: {} } };
     const simple = { id: 'F1', type: 'Room', b: 'x', a: 1 };
     const wrap = (i, e) => ({ subscriptionId: subs[i].id, data: [e] });
-    assert.deepEqual(first.map((g) => g.body), [wrap(0, full), wrap(1, simple), wrap(2, ['x', 1]), full, simple]);
+    assert.deepEqual(first.map((g) => g.body), [wrap(0, full), wrap(1, simple), wrap(2, ['x', 1]), full, simple,
+        { subscriptionId: subs[5].id, originator: 'localhost', contextResponses: [{ contextElement: { type: 'Room', isPattern: 'false', id: 'F1',
+            attributes: [{ name: 'b', type: 'Text', value: 'x' }, { name: 'a', type: 'Number', value: '1' }] }, statusCode: { code: '200', reasonPhrase: 'OK' } }] }]);
     assert.deepEqual(first.map((g) => g.headers['ngsiv2-attrsformat']), formats);
     for (const s of subs) await s.end();
+});
+
+test('legacy: values of every sort, metadata, no attributes, custom notifications', async () => {
+    const s = await subscribe({ entities: [{ idPattern: '^L' }], notification: { attrsFormat: 'legacy' } });
+    const custom = await subscribe({ entities: [{ idPattern: '^L' }], notification: { attrsFormat: 'legacy', httpCustom: { url: `${receiver.url}/legacycustom` } } });
+    await v2.create({ id: 'L1', type: 'Room', on: { value: true }, off: { value: null }, place: { type: 'geo:point', value: '41.3, 2.1' }, deep: { value: { a: [1, null] } },
+        t: { value: 21.5, type: 'Float', metadata: { exact: { value: true, type: 'Boolean' }, from: { value: { n: 1 }, type: 'Sensor' } } } });
+    await v2.create({ id: 'L2', type: 'Empty' });
+    await eventually(() => s.got().length === 2);
+    const [one, two] = s.got().map((g) => g.body.contextResponses[0].contextElement);
+    assert.deepEqual(one.attributes, [{ name: 'on', type: 'Boolean', value: 'true' }, { name: 'off', type: 'None', value: null }, { name: 'place', type: 'geo:point', value: '41.3, 2.1' },
+        { name: 'deep', type: 'StructuredValue', value: { a: [1, null] } },
+        { name: 't', type: 'Float', value: '21.5', metadatas: [{ name: 'exact', type: 'Boolean', value: 'true' }, { name: 'from', type: 'Sensor', value: { n: 1 } }] }]);
+    assert.deepEqual(two, { type: 'Empty', isPattern: 'false', id: 'L2' });
+    const told = await eventually(() => receiver.got('legacycustom')[0]);
+    assert.deepEqual([told.body.contextResponses[0].contextElement.id, told.headers['ngsiv2-attrsformat']], ['L1', 'legacy']);
+    await s.end();
+    await custom.end();
 });
 
 test('attrs, exceptAttrs, builtins, covered, onlyChangedAttrs, metadata', async () => {

@@ -189,6 +189,7 @@ static const struct {
              {S_INIT("/ngsi-ld/v1/entityOperations/"), ACCESS_WRITE},
              {S_INIT("/ngsi-ld/v1/temporal/entities"), ACCESS_WRITE},
              {S_INIT("/ngsi-ld/v1/entityMaps"), ACCESS_READ},
+             {S_INIT("/ngsi-ld/v1/temporal/entityMaps"), ACCESS_READ},
              {S_INIT("/ngsi-ld/v1/snapshots"), ACCESS_WRITE},
              {S_INIT("/ngsi-ld/v1/subscriptions"), ACCESS_SUBSCRIBE},
              {S_INIT("/ngsi-ld/v1/csourceSubscriptions"), ACCESS_SUBSCRIBE},

@@ -149,6 +149,8 @@ struct str api_version_tag(struct arena *a, int64_t version);
 size_t api_names(struct api *c, struct str list, const struct str **names);
 /* A list "a,b,c" as it is. */
 size_t api_list(struct api *c, struct str list, const struct str **items);
+/* datasetId=, a URI; absent for the default instance. false: the response is filled. */
+bool api_dataset(struct api *c, struct str *id);
 /* A query parameter that must be a number in [min, max]; false: the response is filled. */
 bool api_number(struct api *c, const char *name, int64_t preset, int64_t min, int64_t max,
                 int64_t *out);

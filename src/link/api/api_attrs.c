@@ -176,11 +176,8 @@ static enum http_answer delete_attr(struct request *req, struct response *res, v
     if (str_eq(op->attr, S("scope")))
         return delete_scope(&c, op);
     op->all_datasets = all;
-    op->dataset = request_query(req, "datasetId");
-    if (op->dataset.p && !str_eq(op->dataset, S("@none")) && !ld_is_uri(op->dataset))
-        return api_fail_text(&c, ERR_INVALID, "datasetId is not a URI");
-    if (str_eq(op->dataset, S("@none")))
-        op->dataset = STR_NONE;
+    if (!api_dataset(&c, &op->dataset))
+        return c.answer;
     return distribute_write(&c, DIST_DELETE_ATTR, op, api_written_empty);
 }
 

@@ -5,6 +5,7 @@
 #include "api_select.h"
 #include "core/vec.h"
 #include "distribute.h"
+#include "entity_map.h"
 #include "link/access.h"
 
 enum { PURGE_CHUNK = 500 };
@@ -128,6 +129,19 @@ static void purge_run(struct api *c)
         response_empty(c->res, 204);
 }
 
+/* Of a map that is not known nothing is deleted. */
+static bool take_map(struct api *c, struct api_select *s)
+{
+    struct entity_map_use map;
+    if (!entity_map_use(c, &map))
+        return false;
+    if (map.given)
+        api_select_ids(c, s, map.ids, map.n_ids);
+    if (map.make)
+        api_fail_text(c, ERR_NOT_FOUND, "there is no such entity map");
+    return !map.make;
+}
+
 static enum http_answer purge_entities(struct request *req, struct response *res, void *ctx)
 {
     struct api c;
@@ -135,6 +149,10 @@ static enum http_answer purge_entities(struct request *req, struct response *res
     if (!api_open(&c, req, res, ctx, purge_entities, 0, "keep drop local" API_SELECT_PARAMS) ||
         !api_select_get(&c, &p->select, 0))
         return c.answer;
+    if (!take_map(&c, &p->select)) {
+        api_select_release(&p->select);
+        return c.answer;
+    }
     p->n_keep = api_names(&c, request_query(req, "keep"), &p->keep);
     p->n_drop = api_names(&c, request_query(req, "drop"), &p->drop);
     if (p->n_keep && p->n_drop) {

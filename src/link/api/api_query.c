@@ -332,7 +332,7 @@ static void answer(struct page *p, uint64_t count)
         response_header(c->req, c->res, "NGSILD-Results-Count",
                         str_printf(c->arena, "%llu", (unsigned long long)count));
     page_links(p);
-    api_answer_buf(c, 200, &p->out);
+    api_answer_buf(c, p->made.p ? 201 : 200, &p->out);
 }
 
 /* Entities of which pick leaves nothing are not among the matches (clause 4.21). */
@@ -465,22 +465,6 @@ static enum err note_all(struct page *p, struct store_conn *conn, int64_t tenant
     if (!err)
         err = entity_map_made(p->c, &p->map, p->found.v, p->found.n, NULL, &p->made, e);
     return err;
-}
-
-/* Only the entities of a given map are looked at. */
-static void select_mapped(struct page *p)
-{
-    struct entity_query *q = &p->select.query;
-    VEC(struct str) ids = VEC_INIT;
-    if (!p->map.given)
-        return;
-    for (size_t i = 0; i < p->map.n_ids; i++)
-        if (!q->n_ids || among(q->ids, q->n_ids, p->map.ids[i]))
-            *vec_push(p->c->arena, &ids) = p->map.ids[i];
-    if (!ids.n) /* none is left: an id that nothing has */
-        *vec_push(p->c->arena, &ids) = S("urn:ngsi-ld:EntityMap:none");
-    q->ids = ids.v;
-    q->n_ids = ids.n;
 }
 
 /* What is here comes first, in order of creation, then what only sources have, in order of ids. */
@@ -736,7 +720,8 @@ static enum http_answer start(struct page *p)
         p->map.given = false;
     }
     select_picked(s, &p->view);
-    select_mapped(p);
+    if (p->map.given)
+        api_select_ids(c, &p->select, p->map.ids, p->map.n_ids);
     if (!o->order)
         return query(p);
     enum http_answer answer = api_slowly(c, query_slowly, p);

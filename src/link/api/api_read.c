@@ -42,7 +42,8 @@ bool api_option(struct api *c, const char *param, const char *word)
 
 bool api_wants(struct api *c, const char *word)
 {
-    return api_option(c, "format", word) || api_option(c, "options", word);
+    bool format = request_query(c->req, "format").p; /* supersedes what options say */
+    return api_option(c, format ? "format" : "options", word);
 }
 
 bool api_simplified(struct api *c)
@@ -122,6 +123,24 @@ struct str api_segment(struct arena *a, struct str id)
     }
     out[n] = '\0';
     return str_n(out, n);
+}
+
+static bool check_dataset(struct api *c, struct str id)
+{
+    if (str_eq(id, S("@none")) || ld_is_uri(id))
+        return true;
+    api_fail_text(c, ERR_INVALID, "datasetId is not a URI");
+    return false;
+}
+
+bool api_dataset(struct api *c, struct str *id)
+{
+    *id = request_query(c->req, "datasetId");
+    if (id->p && !check_dataset(c, *id))
+        return false;
+    if (str_eq(*id, S("@none")))
+        *id = STR_NONE;
+    return true;
 }
 
 bool api_attr(struct api *c, struct str *iri)
@@ -264,6 +283,9 @@ bool api_view(struct api *c, struct entity_view *v)
     v->n_datasets = api_list(c, request_query(c->req, "datasetId"), &v->datasets);
     if (!v->n_datasets)
         v->datasets = NULL;
+    for (size_t i = 0; i < v->n_datasets; i++)
+        if (!check_dataset(c, v->datasets[i]))
+            return false;
     return true;
 }
 

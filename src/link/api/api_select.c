@@ -1,6 +1,7 @@
 /* Selections of entities, from a query string or from a body of type Query. */
 #include "api_select.h"
 #include "api_join.h"
+#include "core/vec.h"
 #include "query_impl.h"
 
 /* The texts of a selection, wherever they came from. */
@@ -334,6 +335,27 @@ void api_select_release(struct api_select *s)
     for (size_t i = 0; i < s->n_any; i++)
         regex_free(s->any[i].pattern);
     s->n_any = 0;
+}
+
+static bool among(const struct str *names, size_t n, struct str name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (str_eq(names[i], name))
+            return true;
+    return false;
+}
+
+void api_select_ids(struct api *c, struct api_select *s, const struct str *ids, size_t n)
+{
+    struct entity_query *q = &s->query;
+    VEC(struct str) both = VEC_INIT;
+    for (size_t i = 0; i < n; i++)
+        if (!q->n_ids || among(q->ids, q->n_ids, ids[i]))
+            *vec_push(c->arena, &both) = ids[i];
+    if (!both.n) /* none is left: an id that nothing has */
+        *vec_push(c->arena, &both) = S("urn:ngsi-ld:EntityMap:none");
+    q->ids = both.v;
+    q->n_ids = both.n;
 }
 
 enum err api_select_any(const struct api_select *s, const struct json *stored, bool *hit)

@@ -44,6 +44,9 @@ bool api_select_get(struct api *c, struct api_select *s, unsigned flags);
 bool api_select_body(struct api *c, struct api_select *s, unsigned flags);
 void api_select_release(struct api_select *s);
 
+/* Only these are looked at: those of an entity map, say. */
+void api_select_ids(struct api *c, struct api_select *s, const struct str *ids, size_t n);
+
 /* Does the entity meet one of the selectors of the body? */
 enum err api_select_any(const struct api_select *s, const struct json *stored, bool *hit);
 /* pick, omit, attrs, lang and datasetId of the body into the view; false: the response is filled.

@@ -9,6 +9,7 @@
 #include "api_order.h"
 #include "api_select.h"
 #include "distribute_read.h"
+#include "entity_map.h"
 #include "link/access.h"
 
 #define TIME_PARAMS                                                                                \
@@ -141,7 +142,8 @@ static bool read_view(struct api *c, const struct json *temporal_q, const struct
     if ((c->pick && c->pick->linked) || (c->omit && c->omit->linked))
         return bad_time(c, "evolution has no linked entities");
     struct str n = source_text(&src, "lastN");
-    if (n.p && (!str_to_i64(n, &last_n) || last_n < 1))
+    const struct json *sent = json_get(temporal_q, S("lastN"));
+    if ((sent && !json_is(sent, JSON_NUMBER)) || (n.p && (!str_to_i64(n, &last_n) || last_n < 1)))
         return bad_time(c, "lastN must be a whole number above 0");
     v->history.last_n = n.p ? (uint64_t)last_n : 0;
     v->history.max = (uint64_t)c->link->options.temporal_max;
@@ -257,7 +259,16 @@ struct retrieval {
     struct str id;
     struct temporal_view view;
     const struct type_node *types;
+    struct entity_map_use map;
 };
+
+static bool in_map(const struct entity_map_use *map, struct str id)
+{
+    bool found = !map->given;
+    for (size_t i = 0; i < map->n_ids && !found; i++)
+        found = str_eq(map->ids[i], id);
+    return found;
+}
 
 static enum err find_entity(struct api *c, struct store_conn *conn, int64_t tenant,
                             struct temporal_entity *t, struct error *e)
@@ -319,7 +330,9 @@ static void retrieve_run(struct api *c)
     struct store_conn *conn = api_reader(c, &tenant);
     if (!conn)
         return;
-    enum err err = find_entity(c, conn, tenant, &t, &e);
+    enum err err = in_map(&r->map, r->id)
+                       ? find_entity(c, conn, tenant, &t, &e)
+                       : error_set(&e, ERR_NOT_FOUND, "no entity %" STR_F, STR_A(r->id));
     if (!err && r->types && !(t.types && query_types_hold(r->types, t.types)))
         err = error_set(&e, ERR_NOT_FOUND, "no entity %" STR_F " of that type", STR_A(r->id));
     if (!err)
@@ -338,6 +351,14 @@ static void retrieve_run(struct api *c)
         api_invalid_request(c, shown.refused);
         return;
     }
+    if (r->map.make) {
+        struct entity_map_entry one = entity_map_entry(c->arena, r->id, true, NULL);
+        if (entity_map_made(c, &r->map, &one, 1, NULL, NULL, &e)) {
+            buf_release(&out);
+            api_fail(c, &e);
+            return;
+        }
+    }
     if (shown.cut.cut)
         content_range(c, &r->view, &shown.cut);
     api_answer_buf(c, shown.cut.cut ? 206 : 200, &out);
@@ -347,9 +368,11 @@ static enum http_answer get_evolution(struct request *req, struct response *res,
 {
     struct api c;
     struct retrieval *r = ARENA_NEW(req->arena, struct retrieval);
-    if (!api_open(&c, req, res, ctx, get_evolution, 0, TIME_PARAMS " attrs type local") ||
+    if (!api_open(&c, req, res, ctx, get_evolution, 0,
+                  TIME_PARAMS ENTITY_MAP_PARAMS " attrs type local") ||
         !api_id(&c, "id", &r->id) || !api_accept(&c, false) ||
-        !read_view(&c, NULL, NULL, &r->view) || !api_type_of(&c, &r->types))
+        !read_view(&c, NULL, NULL, &r->view) || !api_type_of(&c, &r->types) ||
+        !entity_map_use(&c, &r->map))
         return c.answer;
     struct reg_ask ask = {.op = REG_RETRIEVE_TEMPORAL, .ids = &r->id, .n_ids = 1};
     enum http_answer out;
@@ -370,6 +393,8 @@ struct evolution_query {
     bool count;
     struct answer_page page; /* of everywhere; limit, offset and count are its own then */
     bool whole;              /* all that is here is wanted, for a page of everywhere */
+    struct entity_map_use map;
+    bool map_only; /* the map is the answer (clauses 5.14.5, 6.35) */
     /* while running */
     struct store_conn *conn;
     int64_t tenant;
@@ -378,6 +403,7 @@ struct evolution_query {
     struct api_ordered ordered; /* by id (clauses 4.23, 5.7.4); no order: as they are found */
     struct history_cut cut;     /* of all that were given */
     struct str refused;
+    VEC(struct entity_map_entry) found; /* for a map that is made */
     uint64_t met, given;
     bool more;
     int64_t deadline; /* steady clock */
@@ -474,6 +500,24 @@ static bool put_in_order(struct evolution_query *x, const struct temporal_entity
     return true;
 }
 
+/* Whether matches behind the page are looked at too. */
+static bool walks_on(const struct evolution_query *x)
+{
+    return !x->more || x->count || x->map.make;
+}
+
+/* For the map, which tells of what is here only. */
+static bool note_found(struct evolution_query *x, struct str id)
+{
+    struct arena *a = x->c->arena;
+    if (x->map.make && x->found.n == ENTITY_MAP_IDS)
+        x->err = error_set(x->e, ERR_TOO_MANY, "an entity map holds at most %d entities",
+                           ENTITY_MAP_IDS);
+    else if (x->map.make)
+        *vec_push(a, &x->found) = entity_map_entry(a, str_dup(a, id), true, NULL);
+    return !x->err;
+}
+
 /* A candidate that the selection's other parts let through. false: enough. */
 static bool consider(struct evolution_query *x, struct temporal_entity *t)
 {
@@ -495,6 +539,8 @@ static bool consider(struct evolution_query *x, struct temporal_entity *t)
     if (!x->err && x->refused.p)
         return false;
     x->met += met;
+    if (!x->err && met && !note_found(x, t->id))
+        return false;
     if (!x->err && x->ordered.order) {
         x->out.n = mark;
         return !met || put_in_order(x, t);
@@ -503,7 +549,7 @@ static bool consider(struct evolution_query *x, struct temporal_entity *t)
     if (x->err || !give) {
         x->out.n = mark;
         x->more = x->more || (met && x->met > (uint64_t)x->offset + x->given);
-        return !x->err && (!x->more || x->count);
+        return !x->err && walks_on(x);
     }
     x->given++;
     add_cut(&x->cut, &shown.cut);
@@ -638,13 +684,13 @@ static enum err show_ordered(struct evolution_query *x)
 
 static enum err run_once(struct evolution_query *x)
 {
-    x->out.n = 0;
+    x->out.n = x->found.n = 0;
     x->met = x->given = 0;
     x->more = false;
     x->cut = (struct history_cut){.since = INT64_MIN, .until = INT64_MAX};
     buf_char(&x->out, '[');
     enum err err = run_current(x);
-    if (!err && !x->err && !x->refused.p && (!x->more || x->count))
+    if (!err && !x->err && !x->refused.p && walks_on(x))
         err = run_gone(x);
     if (!err && !x->err && !x->refused.p && x->ordered.order)
         err = show_ordered(x);
@@ -686,9 +732,14 @@ static void query_run(struct api *c)
         release(x);
         return;
     }
+    if (x->map.given)
+        api_select_ids(c, &x->select, x->map.ids, x->map.n_ids);
     enum err err = run(x);
     store_read_done(x->conn);
     release(x);
+    struct str made = STR_NONE;
+    if (!err && !x->refused.p && x->map.make)
+        err = entity_map_made(c, &x->map, x->found.v, x->found.n, NULL, &made, &e);
     if (err) {
         buf_release(&x->out);
         api_fail(c, &e);
@@ -697,6 +748,11 @@ static void query_run(struct api *c)
     if (x->refused.p) {
         buf_release(&x->out);
         api_invalid_request(c, x->refused);
+        return;
+    }
+    if (x->map_only) {
+        buf_release(&x->out);
+        entity_map_answer(c, 201, made);
         return;
     }
     buf_char(&x->out, ']');
@@ -708,13 +764,14 @@ static void query_run(struct api *c)
         link_next(c, x->offset + (int64_t)x->given);
     if (x->cut.cut)
         content_range(c, &x->view, &x->cut);
-    api_answer_buf(c, x->cut.cut ? 206 : 200, &x->out);
+    api_answer_buf(c, x->cut.cut ? 206 : made.p ? 201 : 200, &x->out);
 }
 
 static bool read_page(struct api *c, struct evolution_query *x)
 {
     const struct link_options *o = &c->link->options;
-    return api_bool(c, "count", &x->count) &&
+    bool split; /* sources look at their parts by themselves, whatever it says */
+    return api_bool(c, "splitEntities", &split) && api_bool(c, "count", &x->count) &&
            api_number(c, "limit", o->page_default, 0, o->page_max, &x->limit) &&
            api_number(c, "offset", 0, 0, INT64_MAX, &x->offset);
 }
@@ -757,7 +814,7 @@ static bool query_elsewhere(struct api *c, struct evolution_query *x, enum http_
                           .csf = x->select.csf,
                           .geo = q->geo,
                           .scope = q->scope};
-    if (x->select.local || x->select.n_any || x->offset >= c->link->options.page_max)
+    if (x->select.local || x->select.n_any || x->map_only || x->offset >= c->link->options.page_max)
         return false;
     ask_evolution(&x->view, &ask);
     x->page = (struct answer_page){.limit = x->limit,
@@ -770,7 +827,11 @@ static bool query_elsewhere(struct api *c, struct evolution_query *x, enum http_
 static enum http_answer query(struct api *c, struct evolution_query *x, const struct json *time)
 {
     bool good = api_accept(c, false) && read_view(c, time, &x->select, &x->view) &&
-                read_page(c, x) && read_order(c, x);
+                read_page(c, x) && read_order(c, x) && entity_map_use(c, &x->map);
+    if (x->map_only) {
+        x->map.make = true;
+        x->map.given = false;
+    }
     if (good && x->view.history.relation == TIME_ANY)
         good = bad_time(c, "a temporal query is needed: timerel and timeAt");
     enum http_answer answer;
@@ -781,26 +842,51 @@ static enum http_answer query(struct api *c, struct evolution_query *x, const st
     return answer;
 }
 
-static enum http_answer get_evolutions(struct request *req, struct response *res, void *ctx)
+#define PAGE_PARAMS "limit offset count local splitEntities" ENTITY_MAP_PARAMS
+
+static enum http_answer by_url(struct request *req, struct response *res, void *ctx,
+                               http_handler handler, bool map_only)
 {
     struct api c;
     struct evolution_query *x = ARENA_NEW(req->arena, struct evolution_query);
-    if (!api_open(&c, req, res, ctx, get_evolutions, 0,
-                  TIME_PARAMS " limit offset count local orderBy collation" API_SELECT_PARAMS) ||
+    x->map_only = map_only;
+    if (!api_open(&c, req, res, ctx, handler, 0,
+                  TIME_PARAMS " orderBy collation " PAGE_PARAMS API_SELECT_PARAMS) ||
         !api_select_get(&c, &x->select, 0))
         return c.answer;
     return query(&c, x, NULL);
 }
 
-static enum http_answer post_evolutions(struct request *req, struct response *res, void *ctx)
+static enum http_answer by_body(struct request *req, struct response *res, void *ctx,
+                                http_handler handler, bool map_only)
 {
     struct api c;
     struct evolution_query *x = ARENA_NEW(req->arena, struct evolution_query);
-    if (!api_open(&c, req, res, ctx, post_evolutions, API_BODY,
-                  "options format limit offset count local") ||
+    x->map_only = map_only;
+    if (!api_open(&c, req, res, ctx, handler, API_BODY, "options format " PAGE_PARAMS) ||
         !api_select_body(&c, &x->select, SELECT_TEMPORAL))
         return c.answer;
     return query(&c, x, json_get(c.body, S("temporalQ")));
+}
+
+static enum http_answer get_evolutions(struct request *req, struct response *res, void *ctx)
+{
+    return by_url(req, res, ctx, get_evolutions, false);
+}
+
+static enum http_answer post_evolutions(struct request *req, struct response *res, void *ctx)
+{
+    return by_body(req, res, ctx, post_evolutions, false);
+}
+
+static enum http_answer get_new_map(struct request *req, struct response *res, void *ctx)
+{
+    return by_url(req, res, ctx, get_new_map, true);
+}
+
+static enum http_answer post_new_map(struct request *req, struct response *res, void *ctx)
+{
+    return by_body(req, res, ctx, post_new_map, true);
 }
 
 static const struct route routes[] = {
@@ -808,6 +894,10 @@ static const struct route routes[] = {
     {"GET", "/ngsi-ld/v1/temporal/entities/", get_evolutions, ROUTE_PUBLIC_CORS | ROUTE_HIDDEN},
     {"GET", "/ngsi-ld/v1/temporal/entities/{id}", get_evolution, ROUTE_PUBLIC_CORS},
     {"POST", "/ngsi-ld/v1/temporal/entityOperations/query", post_evolutions, ROUTE_PUBLIC_CORS},
+    {"GET", "/ngsi-ld/v1/temporal/entityMaps", get_new_map, ROUTE_PUBLIC_CORS},
+    {"GET", "/ngsi-ld/v1/temporal/entityMaps/", get_new_map, ROUTE_PUBLIC_CORS | ROUTE_HIDDEN},
+    {"POST", "/ngsi-ld/v1/temporal/entityMaps", post_new_map, ROUTE_PUBLIC_CORS},
+    {"POST", "/ngsi-ld/v1/temporal/entityMaps/", post_new_map, ROUTE_PUBLIC_CORS | ROUTE_HIDDEN},
 };
 
 void api_temporal_routes(struct link *l, struct router *r)

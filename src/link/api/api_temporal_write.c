@@ -474,11 +474,8 @@ static enum http_answer delete_attr(struct request *req, struct response *res, v
     struct change *x = new_change(req, CHANGE_DELETE);
     if (!api_open(&c, req, res, ctx, delete_attr, 0, "datasetId deleteAll local") ||
         !api_id(&c, "id", &x->id) || !take_attr(&c, x) ||
-        !api_bool(&c, "deleteAll", &x->all_datasets))
+        !api_bool(&c, "deleteAll", &x->all_datasets) || !api_dataset(&c, &x->dataset))
         return c.answer;
-    x->dataset = request_query(req, "datasetId");
-    if (str_eq(x->dataset, S("@none")))
-        x->dataset = STR_NONE;
     return submit(&c, x, DIST_TEMPORAL_DELETE_ATTR);
 }
 

@@ -517,14 +517,15 @@ static void write_whole(const struct answering *x, const struct json *whole, boo
         buf_char(&b, ']');
     if (x->range.cut)
         response_header(c->req, c->res, "Content-Range", answer_range_text(c->arena, &x->range));
-    api_answer_buf(c, x->range.cut ? 206 : 200, &b);
+    int status = c->res->status == 201 ? 201 : 200; /* with a new entity map */
+    api_answer_buf(c, x->range.cut ? 206 : status, &b);
 }
 
 /* What is here has been answered: is there anything in it? */
 static const struct json *what_is_here(const struct answering *x)
 {
     struct response *res = x->c->res;
-    if (res->status != 200 && res->status != 206)
+    if (res->status != 200 && res->status != 201 && res->status != 206)
         return NULL;
     const struct json *v = json_parse(x->c->arena, res->body, &JSON_DEFAULT, NULL);
     if (x->kind != ANSWER_EVOLUTION || !json_is(v, JSON_OBJECT))
@@ -541,6 +542,17 @@ static struct str said(const struct response *res, size_t from, const char *name
         if (str_eq_nocase(res->headers[i].name, str_c(name)))
             return res->headers[i].value;
     return STR_NONE;
+}
+
+/* Of the answer about what is here only the address of its entity map stays; counts and links do
+ * not hold for the whole. */
+static size_t keep_headers(struct response *res, size_t from)
+{
+    size_t n = from;
+    for (size_t i = from; i < res->n_headers; i++)
+        if (str_eq_nocase(res->headers[i].name, S("NGSILD-EntityMap")))
+            res->headers[n++] = res->headers[i];
+    return n;
 }
 
 static bool take_answer(struct answering *x, size_t i, struct forward *f, const struct json **whole)
@@ -594,7 +606,7 @@ static enum http_answer answered(struct api *c, struct forward *f, size_t n, voi
     bool any = false, usable = here || res->status == 404, paged = x->page && here;
     bool single = x->kind == ANSWER_EVOLUTION && request_param(c->req, "id").p;
     if (paged) /* its page is made anew */
-        res->n_headers = n_headers;
+        res->n_headers = keep_headers(res, n_headers);
     for (size_t i = 0; i < n && usable; i++) {
         if (!forward_succeeded(&f[i]))
             continue;
@@ -610,7 +622,7 @@ static enum http_answer answered(struct api *c, struct forward *f, size_t n, voi
         part = page_of(x, whole, here->n);
         write_whole(x, &part, single);
     } else if (any && whole && !(single && empty)) {
-        res->n_headers = n_headers;
+        res->n_headers = keep_headers(res, n_headers);
         write_whole(x, whole, single);
     }
     forward_warn(c, f, n);
@@ -624,7 +636,8 @@ static enum http_answer answered(struct api *c, struct forward *f, size_t n, voi
  * source reads names as we do. */
 static struct str target_of(const struct answering *x, size_t i)
 {
-    static const char *const ours[] = {"local", "csf", "limit", "offset", "count"};
+    static const char *const ours[] = {
+        "local", "csf", "limit", "offset", "count", "entityMap", "entityMapLifetime"};
     static const char *const named[] = {"type", "attrs", "pick", "omit", "q", "geoproperty"};
     struct api *c = x->c;
     const struct reg_part *part = &x->parts.v[i];

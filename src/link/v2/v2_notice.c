@@ -13,6 +13,7 @@ const struct str v2_formats[V2_FORMATS] = {
     [V2_FORMAT_VALUES] = S_INIT("values"),
     [V2_FORMAT_SIMPLE_NORMALIZED] = S_INIT("simplifiedNormalized"),
     [V2_FORMAT_SIMPLE_KEY_VALUES] = S_INIT("simplifiedKeyValues"),
+    [V2_FORMAT_LEGACY] = S_INIT("legacy"),
 };
 
 /* --- compiling --- */
@@ -95,12 +96,14 @@ struct str v2_notice_key(struct arena *a, const struct json *doc, struct str sub
 
 /* --- bodies --- */
 
-static void envelope(struct buf *out, struct str sub_id)
+static void envelope(struct buf *out, struct str sub_id, enum v2_format format)
 {
     struct json_writer w = json_writer(out);
     json_w_object(&w);
     json_w_kstr(&w, S("subscriptionId"), sub_id);
-    json_w_key(&w, S("data"));
+    if (format == V2_FORMAT_LEGACY)
+        json_w_kstr(&w, S("originator"), S("localhost"));
+    json_w_key(&w, format == V2_FORMAT_LEGACY ? S("contextResponses") : S("data"));
     buf_char(out, '[');
 }
 
@@ -116,9 +119,80 @@ static void entity_body(struct buf *out, struct str sub_id, enum v2_format forma
         buf_str(out, entity);
         return;
     }
-    envelope(out, sub_id);
+    envelope(out, sub_id, format);
     buf_str(out, entity);
     buf_str(out, S("]}"));
+}
+
+/* --- legacy: an entity as in NGSIv1 --- */
+
+/* Numbers and booleans are texts there. */
+static void legacy_value(struct json_writer *w, const struct json *v)
+{
+    struct buf text = BUF_INIT;
+    json_w_key(w, S("value"));
+    if (json_is(v, JSON_NUMBER) || json_is(v, JSON_TRUE) || json_is(v, JSON_FALSE)) {
+        json_write(&text, v);
+        json_w_str(w, buf_view(&text));
+    } else {
+        json_w_value(w, v);
+    }
+    buf_release(&text);
+}
+
+static bool is_identity(struct str key)
+{
+    return str_eq(key, S("id")) || str_eq(key, S("type"));
+}
+
+/* Attributes of an entity as "attributes", metadata of an attribute as "metadatas". */
+static void legacy_list(struct json_writer *w, struct str name, const struct json *from, bool attrs)
+{
+    bool begun = false;
+    for (uint32_t i = 0; json_is(from, JSON_OBJECT) && i < from->n; i++) {
+        struct str key = json_key(&from->members[i]);
+        const struct json *v = &from->members[i].value;
+        if (attrs && is_identity(key))
+            continue;
+        if (!begun) {
+            json_w_key(w, name);
+            json_w_array(w);
+            begun = true;
+        }
+        json_w_object(w);
+        json_w_kstr(w, S("name"), key);
+        json_w_kstr(w, S("type"), json_text(json_get(v, S("type"))));
+        legacy_value(w, json_get(v, S("value")));
+        if (attrs)
+            legacy_list(w, S("metadatas"), json_get(v, S("metadata")), false);
+        json_w_end(w);
+    }
+    if (begun)
+        json_w_end(w);
+}
+
+static struct str legacy_entity(struct arena *a, struct str normalized)
+{
+    struct buf out = BUF_INIT;
+    struct json_writer w = json_writer(&out);
+    const struct json *entity = json_parse(a, normalized, &JSON_DEFAULT, NULL);
+    json_w_object(&w);
+    json_w_key(&w, S("contextElement"));
+    json_w_object(&w);
+    json_w_kstr(&w, S("type"), json_text(json_get(entity, S("type"))));
+    json_w_kstr(&w, S("isPattern"), S("false"));
+    json_w_kstr(&w, S("id"), json_text(json_get(entity, S("id"))));
+    legacy_list(&w, S("attributes"), entity, true);
+    json_w_end(&w);
+    json_w_key(&w, S("statusCode"));
+    json_w_object(&w);
+    json_w_kstr(&w, S("code"), S("200"));
+    json_w_kstr(&w, S("reasonPhrase"), S("OK"));
+    json_w_end(&w);
+    json_w_end(&w);
+    struct str text = buf_dup(&out, a);
+    buf_release(&out);
+    return text;
 }
 
 static struct str show_entity(struct arena *a, const struct json *stored, const struct v2_view *v)
@@ -154,11 +228,6 @@ static bool among(const struct str *names, size_t n, struct str name)
         if (str_eq(names[i], name))
             return true;
     return false;
-}
-
-static bool is_identity(struct str key)
-{
-    return str_eq(key, S("id")) || str_eq(key, S("type"));
 }
 
 /* What attrs and exceptAttrs of the subscription leave of the patched entity. */
@@ -297,7 +366,10 @@ static struct custom_body custom_body(struct arena *a, const struct v2_notice *n
     } else {
         struct v2_view view = n->view;
         view.event = ev;
-        entity_body(&out, n->sub_id, n->format, show_entity(a, ev->doc, &view));
+        struct str text = show_entity(a, ev->doc, &view);
+        if (n->format == V2_FORMAT_LEGACY)
+            text = legacy_entity(a, text);
+        entity_body(&out, n->sub_id, n->format, text);
     }
     b.text = buf_dup(&out, a);
     buf_release(&out);
@@ -362,7 +434,10 @@ struct sub_payload *v2_notice_render(const struct v2_notice *n, struct arena *a,
     } else {
         struct v2_view view = n->view;
         view.event = ev;
-        v2_show(&out, a, ev->doc, &view);
+        if (n->format == V2_FORMAT_LEGACY)
+            buf_str(&out, legacy_entity(a, show_entity(a, ev->doc, &view)));
+        else
+            v2_show(&out, a, ev->doc, &view);
     }
     struct sub_payload *p = sub_payload_noted(buf_view(&out), entity_id(ev->doc), note);
     buf_release(&out);
@@ -425,7 +500,7 @@ void v2_notice_request(const struct v2_notice *n, struct arena *a, struct str su
         return;
     }
     if (!is_bare(n->format))
-        envelope(&body, sub_id);
+        envelope(&body, sub_id, n->format);
     for (size_t i = 0; i < count; i++) {
         if (i)
             buf_char(&body, ',');

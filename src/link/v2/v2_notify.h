@@ -65,6 +65,7 @@ enum v2_format {
     V2_FORMAT_VALUES,
     V2_FORMAT_SIMPLE_NORMALIZED,
     V2_FORMAT_SIMPLE_KEY_VALUES,
+    V2_FORMAT_LEGACY, /* of NGSIv1 */
     V2_FORMATS
 };
 extern const struct str v2_formats[V2_FORMATS];

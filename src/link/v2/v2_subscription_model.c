@@ -482,10 +482,8 @@ static enum err check_format(const struct json *v, struct error *e)
     for (size_t i = 0; v && i < V2_FORMATS; i++)
         if (str_eq(json_text(v), v2_formats[i]))
             return OK;
-    if (str_eq(json_text(v), S("legacy")))
-        return FAIL("attrsFormat legacy (NGSIv1) is not supported");
     return v ? FAIL("invalid attrsFormat: expected normalized, keyValues, values, "
-                    "simplifiedNormalized or simplifiedKeyValues")
+                    "simplifiedNormalized, simplifiedKeyValues or legacy")
              : OK;
 }
 
