@@ -168,6 +168,36 @@ test('an operator uses the data console with their account, from elsewhere and w
     assert.equal((await set.open('/en/console', far)).status, 403);
 });
 
+test('whatever a form holds, it is refused or obeyed, and nothing fails', async () => {
+    const junk = ['%ff%fe', '%00', 'a%00b', 'x'.repeat(5000), '%E8%A9%A6'.repeat(300), "'; DROP TABLE account;--", '%3Cscript%3E', '-1',
+        '99999999999999999999', '%0d%0aX:1', '%f0%9f%98%80', ''];
+    const fields = ['login', 'password', 'name', 'name_kana', 'birth_date', 'gender', 'postal_code', 'address', 'district', 'email', 'phone', 'to',
+        'ticket', 'code', 'id', 'upto', 'secret', 'kind', 'read', 'days', 'by', 'value', 'reason', 'ref', 'seen', 'state', 'guardian', 'proof', 'until',
+        'role', 'organisation'];
+    const me = await register(city, 'junk');
+    const people = [[me, '/en/my', { devices: [''], notices: [''], data: [''], app: [''], ways: ['rename', 'remove', 'x'], people: ['offer', 'accept', 'end'] }],
+        [desk.chief, '/en/desk', { '': [''], new: [''], person: ['', 'code', 'state', 'guardian', 'give', 'correct'] }],
+        [new Visitor(city), '/en', { 'sign-in': [''], 'sign-in/code': [''], enrol: [''], register: [''] }]];
+    for (const [who, under, routes] of people) {
+        for (const [route, actions] of Object.entries(routes)) {
+            const path = route ? `${under}/${route}` : under;
+            await who.open(under === '/en' ? '/en/enrol' : under);
+            const csrf = encodeURIComponent(who.csrf());
+            for (const action of actions) {
+                for (const value of junk) {
+                    const body = [`csrf=${csrf}`, `action=${action}`, ...fields.map((name) => `${name}=${value}`)].join('&');
+                    const cookies = [...who.cookies].map(([k, v]) => `${k}=${v}`).join('; ');
+                    const res = await fetch(city.url + path, { method: 'POST', redirect: 'manual', body,
+                        headers: { 'Content-Type': 'application/x-www-form-urlencoded', Cookie: cookies, Accept: 'text/html' } });
+                    const text = await res.text();
+                    assert.ok(res.status < 500, `${path} ${action} ${value.slice(0, 20)}: ${res.status}`);
+                    assert.doesNotMatch(text, /<script>/, path);
+                }
+            }
+        }
+    }
+});
+
 await run(async () => {
     await city.stop();
     rmSync(data, { recursive: true, force: true });

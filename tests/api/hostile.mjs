@@ -16,6 +16,7 @@ const agent = new http.Agent({ keepAlive: true, maxSockets: 16 });
 const operations = Object.entries(api.paths).flatMap(([path, item]) => Object.keys(item).map((method) => ({ method: method.toUpperCase(), path })))
     .filter(({ path }) => path !== '/link/v1/stream');
 const pages = ['', '/map', '/data', '/data/{type}', '/e/{id}', '/e/{id}/panel', '/now', '/about', '/console', '/console/login',
+    '/sign-in', '/register', '/enrol', '/my', '/my/ways', '/desk',
     '/console/sources', '/console/subscriptions', '/console/subscriptions/{id}', '/console/nodes', '/console/keys', '/console/policies', '/console/import', '/console/import/{n}', '/console/import/{n}/progress']
     .map((path) => ({ method: 'GET', path: `/ja${path}` }))
     .concat(['/', '/assets/{name}', '/manifest.webmanifest', '/icon.svg', '/favicon.ico'].map((path) => ({ method: 'GET', path })));

@@ -169,7 +169,7 @@ test('an app is asked for after the password, once a code; recovery codes take i
     // A secret that somebody else knows cannot be slipped in.
     const stranger = await register(city, 'slipping');
     await stranger.open('/en/my/app');
-    assert.notEqual((await me.send('/en/my/app', { secret: stranger.hidden('secret'), code: totp(key) })).status, 200);
+    assert.equal((await me.send('/en/my/app', { secret: stranger.hidden('secret'), code: totp(key) })).status, 400);
     await me.open('/en/my/app');
     const now = /id="app-key"[^>]*value="([^"]*)"/.exec(me.page)[1];
     const set = await me.send('/en/my/app', { secret: me.hidden('secret'), code: totp(now) });

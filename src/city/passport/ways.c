@@ -247,9 +247,10 @@ static enum err open_secret(struct call *c, struct store_conn *conn, struct str 
 {
     struct vault_place at = {c->session.account, S("otp.offer"), c->session.id};
     struct str sealed;
-    if (!base64url_decode(c->page.arena, text, &sealed))
-        return error_set(e, ERR_INVALID, "the form is damaged");
-    return vault_unseal(c->trust->vault, conn, c->page.arena, &at, sealed, out, e);
+    enum err err = base64url_decode(c->page.arena, text, &sealed)
+                       ? vault_unseal(c->trust->vault, conn, c->page.arena, &at, sealed, out, e)
+                       : ERR_CORRUPT;
+    return err == ERR_CORRUPT ? error_set(e, ERR_INVALID, "the form is damaged") : err;
 }
 
 static struct str in_groups(struct arena *a, struct str s)
