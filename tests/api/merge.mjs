@@ -27,8 +27,8 @@ test('a language replaces that entry of a languageMap only', async () => {
 
 test('simplified values keep the kind of what is there', async () => {
     const id = await room({ near: { type: 'Relationship', object: 'urn:x:1' }, list: { type: 'ListProperty', valueList: [1] }, raw: { type: 'JsonProperty', json: { a: 1 } }, at: { type: 'GeoProperty', value: { type: 'Point', coordinates: [1, 2] } } });
-    const e = await merge(id, { near: 'urn:x:2', list: [2, 3], raw: 5, at: { type: 'Point', coordinates: [3, 4] }, extra: 1 }, '?options=keyValues');
-    assert.deepEqual(e, { id, type: 'Room', near: { type: 'Relationship', object: 'urn:x:2' }, list: { type: 'ListProperty', valueList: [2, 3] }, raw: { type: 'JsonProperty', json: 5 }, at: { type: 'GeoProperty', value: { type: 'Point', coordinates: [3, 4] } }, extra: { type: 'Property', value: 1 } });
+    const e = await merge(id, { near: 'urn:x:2', list: [2, 3], raw: [{ b: 5 }], at: { type: 'Point', coordinates: [3, 4] }, extra: 1 }, '?options=keyValues');
+    assert.deepEqual(e, { id, type: 'Room', near: { type: 'Relationship', object: 'urn:x:2' }, list: { type: 'ListProperty', valueList: [2, 3] }, raw: { type: 'JsonProperty', json: [{ b: 5 }] }, at: { type: 'GeoProperty', value: { type: 'Point', coordinates: [3, 4] } }, extra: { type: 'Property', value: 1 } });
     assertError(await ld.patch(`/entities/${id}?options=keyValues`, { near: 'no uri' }), 400, 'BadRequestData');
 });
 
