@@ -95,7 +95,7 @@ export async function startCity(options = {}) {
 }
 
 // Calls fn until it gives something true, or fails after ms.
-export async function eventually(fn, ms = 10000, step = 25) {
+export async function eventually(fn, ms = 30000, step = 25) {
     const until = Date.now() + ms;
     for (;;) {
         const value = await fn();
