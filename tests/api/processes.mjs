@@ -198,9 +198,9 @@ test('what is kept in memory follows the other process', async () => {
     const made = await a.post(url, { '@context': { speed: 'https://example.org/speed' } });
     assert.equal(made.status, 201, made.text);
     const path = new URL(made.headers.get('location'), a.url).pathname;
-    await eventually(async () => (await b.get(path)).status === 200, 5000);
+    await eventually(async () => (await b.get(path)).status === 200);
     assert.equal((await a.delete(path)).status, 204);
-    await eventually(async () => (await b.get(path)).status === 404, 5000);
+    await eventually(async () => (await b.get(path)).status === 404);
     // Contexts that came inside of a request: their address means the same to the other one, which may end them.
     const inside = await a.post('/ngsi-ld/v1/entityOperations/query', {
         '@context': { pace: 'https://example.org/pace' }, type: 'Query', entities: [{ type: 'https://example.org/T' }],
@@ -239,8 +239,8 @@ test('what is kept in memory follows the other process', async () => {
     await eventually(() => receiver.got('paused').length && receiver.got('deleted').length, 10000);
     assert.equal((await b.patch(`/ngsi-ld/v1/subscriptions/${subscription('paused')}`, { isActive: false })).status, 204);
     assert.equal((await b.delete(`/ngsi-ld/v1/subscriptions/${subscription('deleted')}`)).status, 204);
-    await eventually(async () => (await a.get(`/ngsi-ld/v1/subscriptions/${subscription('paused')}`)).json.status === 'paused', 5000);
-    await eventually(async () => (await a.get('/link/v1/deliveries')).json.every((d) => d.id !== subscription('deleted')), 5000);
+    await eventually(async () => (await a.get(`/ngsi-ld/v1/subscriptions/${subscription('paused')}`)).json.status === 'paused');
+    await eventually(async () => (await a.get('/link/v1/deliveries')).json.every((d) => d.id !== subscription('deleted')));
     assert.ok(await set(a, 7, 101));
     assert.equal((await b.patch(`/ngsi-ld/v1/subscriptions/${subscription('paused')}`, { isActive: true })).status, 204);
     assert.ok(await set(b, 7, 102));

@@ -111,7 +111,7 @@ test('a position from another world is answered with a reset', async () => {
 
 test('heartbeats show that the server lives', async () => {
     const source = await listen('?type=Nothing');
-    await eventually(() => source.beats >= 2, 5000);
+    await eventually(() => source.beats >= 2, 20000);
     source.close();
 });
 
