@@ -42,6 +42,17 @@ const char *acr_name(enum acr acr)
     return names[acr];
 }
 
+bool acr_find(struct str name, enum acr *out)
+{
+    for (enum acr acr = ACR_AAL1; acr <= ACR_AAL3; acr++) {
+        if (str_eq(name, str_c(acr_name(acr)))) {
+            *out = acr;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* --- secrets and keys --- */
 
 static struct hash hash_of(struct str secret)

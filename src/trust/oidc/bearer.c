@@ -41,25 +41,18 @@ static enum err refuse(struct oidc *o, struct request *req, bool dpop, const cha
     return error_set(e, ERR_UNAUTHENTICATED, "%s", text);
 }
 
-static enum acr acr_named(struct str name)
-{
-    static const struct str names[] = {S_INIT("aal1"), S_INIT("aal2"), S_INIT("aal3")};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (str_eq(name, names[i]))
-            return (enum acr)(ACR_AAL1 + i);
-    return ACR_NONE;
-}
-
 static void fill(struct arena *a, const struct token_row *row, struct bearer *out)
 {
     const struct json *doc = json_parse(a, row->doc, &JSON_DEFAULT, NULL);
     int64_t at = 0;
+    enum acr acr = ACR_NONE;
     json_i64(json_get(doc, S("auth_time")), &at);
+    (void)acr_find(json_text(json_get(doc, S("acr"))), &acr);
     *out = (struct bearer){.client = row->client,
                            .account = row->account,
                            .session = row->session,
                            .scope = json_text(json_get(doc, S("scope"))),
-                           .acr = acr_named(json_text(json_get(doc, S("acr")))),
+                           .acr = acr,
                            .authenticated = at * SECOND_US,
                            .details = json_get(doc, S("authorization_details")),
                            .expires = row->expires};

@@ -29,6 +29,7 @@ enum {
 };
 enum acr acr_of(unsigned amr);
 const char *acr_name(enum acr acr); /* "aal1", "aal2", "aal3" */
+bool acr_find(struct str name, enum acr *out);
 
 struct session {
     int64_t id; /* row, never used again; clients see session_sid() */
