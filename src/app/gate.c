@@ -56,9 +56,17 @@ static bool is_of_nodes(struct str path)
            str_eq(path, S("/link/v1/sync/entities")) || str_eq(path, S("/link/v1/sync/evolution"));
 }
 
+/* Recipients with a token of their own scope, and people with a session (trust/consent.h). */
+static bool is_of_consents(struct str path)
+{
+    return str_eq(path, S("/trust/v1/decisions")) || str_eq(path, S("/trust/v1/consents")) ||
+           str_eq(path, S("/trust/v1/my/consents")) ||
+           str_starts(path, S("/trust/v1/my/consents/"));
+}
+
 static bool guarded(struct str path)
 {
-    if (is_of_nodes(path))
+    if (is_of_nodes(path) || is_of_consents(path))
         return false;
     return str_starts(path, S("/ngsi-ld/")) || str_starts(path, S("/v2/")) ||
            str_starts(path, S("/link/")) || str_starts(path, S("/trust/"));

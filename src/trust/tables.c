@@ -96,6 +96,24 @@ static const char tables_6[] =
     /* the vault's key-encryption key, wrapped by the key of a token */
     "CREATE TABLE vault_root(one {int} NOT NULL PRIMARY KEY, wrapped {blob} NOT NULL);";
 
+static const char tables_7[] =
+    /* doc: NULL when the entry ended with this version */
+    "CREATE TABLE catalogue(kind {int} NOT NULL, code {text} NOT NULL, version {int} NOT NULL,"
+    " doc {text}, at {int} NOT NULL, actor {text} NOT NULL, leaf {int} NOT NULL,"
+    " PRIMARY KEY(kind, code, version));"
+    /* recipient: vault_blind() of account and recipient; terms: sealed */
+    "CREATE TABLE consent(n {id}, id {text} NOT NULL UNIQUE, account {int} NOT NULL,"
+    " recipient {blob} NOT NULL, terms {blob} NOT NULL, number {int} NOT NULL,"
+    " made {int} NOT NULL);"
+    "CREATE INDEX consent_account ON consent(account, recipient);"
+    /* evidence: what was shown and how, sealed; NULL: nobody was asked */
+    "CREATE TABLE consent_step(consent {int} NOT NULL, n {int} NOT NULL, state {int} NOT NULL,"
+    " at {int} NOT NULL, evidence {blob}, number {int} NOT NULL, leaf {int} NOT NULL,"
+    " PRIMARY KEY(consent, n));"
+    /* when time ends it */
+    "CREATE TABLE consent_due(consent {int} NOT NULL PRIMARY KEY, due {int} NOT NULL);"
+    "CREATE INDEX consent_due_due ON consent_due(due);";
+
 static const struct store_migration migrations[] = {
     {1, "the log", tables_1, NULL, NULL},
     {2, "data keys", tables_2, NULL, NULL},
@@ -103,6 +121,7 @@ static const struct store_migration migrations[] = {
     {4, "proofs and delegations", tables_4, NULL, NULL},
     {5, "cards", tables_5, NULL, NULL},
     {6, "the vault's key in a token", tables_6, NULL, NULL},
+    {7, "catalogue and consents", tables_7, NULL, NULL},
 };
 
 const struct store_module trust_module = {"trust", migrations,

@@ -2,6 +2,7 @@
 #include "trust/trust.h"
 #include "account_impl.h"
 #include "trust/card.h"
+#include "trust/consent.h"
 #include "trust/log.h"
 #include "trust/oidc.h"
 #include "trust/vault.h"
@@ -74,6 +75,8 @@ enum err trust_start(struct trust *t, struct error *e)
         t->accounts = accounts_open(t, e);
     if (t->accounts && t->oidc_options)
         t->oidc = oidc_open(t, e);
+    if (t->oidc)
+        t->consents = consents_open(t);
     if (t->accounts && (t->oidc || !t->oidc_options))
         t->card = card_open(&t->options.card, e);
     if (t->card) {
@@ -91,6 +94,8 @@ void trust_stop(struct trust *t)
         pool_never(t->pool, reload_card, t->card);
     card_close(t->card);
     t->card = NULL;
+    consents_close(t->consents);
+    t->consents = NULL;
     accounts_close(t->accounts);
     oidc_close(t->oidc);
     log_close(t->log);
@@ -106,6 +111,8 @@ void trust_routes(struct trust *t, struct router *r)
     log_routes(t->log, r);
     if (t->oidc)
         oidc_routes(t->oidc, r);
+    if (t->consents)
+        consents_routes(t->consents, r);
 }
 
 struct str trust_manager(const struct trust *t, const struct request *req)

@@ -16,6 +16,12 @@ const char *decision_reason_name(enum decision_reason r)
     return names[r];
 }
 
+const char *decision_basis_name(enum decision_basis b)
+{
+    static const char *const bases[] = {"none", "consent", "statute", "emergency"};
+    return bases[b];
+}
+
 /* --- lists and periods --- */
 
 static bool among(const struct name_list *l, struct str name)

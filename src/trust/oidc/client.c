@@ -381,7 +381,7 @@ static enum err check_profile(const struct oidc_client *k, struct error *e)
     struct str list = k->scope, word;
     bool key = k->auth == AUTH_KEY || k->auth == AUTH_TLS || k->auth == AUTH_TLS_OWN_KEY;
     while (!k->fapi2 && list.n && str_split(&list, ' ', &word))
-        if (scope_is_personal(word))
+        if (scope_is_personal(word) || str_starts(word, S("consent:")))
             return error_set(e, ERR_INVALID,
                              "the scope %" STR_F " is for clients with \"profile\": \"fapi2\"",
                              STR_A(word));

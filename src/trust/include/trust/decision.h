@@ -135,6 +135,7 @@ struct decision_ask {
 /* --- the answer --- */
 
 enum decision_basis { BASIS_NONE, BASIS_CONSENT, BASIS_STATUTE, BASIS_EMERGENCY };
+const char *decision_basis_name(enum decision_basis b); /* "none", "consent", ... */
 
 enum decision_reason {
     REASON_PERMITTED,

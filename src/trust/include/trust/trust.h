@@ -47,6 +47,7 @@ extern const struct store_module trust_module; /* migrations of all tables of tr
 struct accounts;
 struct audit_log;
 struct card;
+struct consents;
 struct oidc;
 struct oidc_options;
 struct vault;
@@ -68,7 +69,8 @@ struct trust {
     struct vault *vault;
     struct accounts *accounts;
     struct card *card;
-    struct oidc *oidc; /* NULL: none */
+    struct oidc *oidc;         /* NULL: none */
+    struct consents *consents; /* NULL: no OpenID Provider */
 };
 
 /* Everything given must outlive it. */
