@@ -215,7 +215,7 @@ int import_everything(struct app *app, const char *path)
     if (report.went_on)
         printf(", from line %llu on", (unsigned long long)report.went_on + 1);
     if (report.skipped)
-        printf("; skipped %llu rows of history without an entity",
+        printf("; skipped %llu rows without their entity or snapshot",
                (unsigned long long)report.skipped);
     printf("\n");
     return 0;

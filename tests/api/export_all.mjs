@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { startCity } from '../lib/city.mjs';
+import { eventually, startCity } from '../lib/city.mjs';
 import { command, commandLater } from '../lib/command.mjs';
 import { run, skip, test } from '../lib/tap.mjs';
 
@@ -15,7 +15,7 @@ const quiet = '--app.log_level=warn';
 const server = process.env.MARUGOTO_TEST_PG;
 const ld = '/ngsi-ld/v1';
 const P = (value, more) => ({ type: 'Property', value, ...more });
-const second = { 'NGSILD-Tenant': 'second' };
+const second = { 'NGSILD-Tenant': 'second' }, within = { 'NGSILD-Snapshot': 'urn:x:snap' };
 const context = 'https://city.example/context.jsonld';
 
 // --- places that are empty ---
@@ -81,6 +81,13 @@ async function fill(c) {
     await must(c.post('/v2/registrations', { dataProvided: { entities: [{ id: 'Elsewhere', type: 'Room' }], attrs: ['x'] }, provider: { http: { url: 'http://127.0.0.1:1/v2' } } }), 201);
     await must(c.put('/link/v1/policies/retention', { rules: [{ types: ['Room'], keep: 'P9Y', rollup: 'P20Y' }] }), 200);
     await must(c.put('/link/v1/policies/stations', { rules: [{ rights: ['write'], types: ['Room'] }] }), 200);
+    await must(c.post(`${ld}/snapshots`, { id: 'urn:x:snap', type: 'Snapshot', snapshotLifetime: 'P6D', endpoint: 'http://127.0.0.1:1/snap',
+        snapshotQueries: [{ type: 'Query', entities: [{ type: 'Hall' }] }] }), 201);
+    await eventually(async () => (await c.get(`${ld}/snapshots/urn:x:snap`)).json.snapshotStatus === 'success');
+    await must(c.patch(`${ld}/entities/urn:x:many/attrs`, { n: P(77) }, { headers: within }), 204);
+    await must(c.post(`${ld}/subscriptions`, { id: 'urn:x:sub-in', type: 'Subscription', entities: [{ type: 'Hall' }], isActive: false,
+        notification: { endpoint: { uri: 'http://127.0.0.1:1/in' } } }, { headers: within }), 201);
+    nodeToken = (await must(c.post('/link/v1/sync/nodes', { name: 'shelter-1' }), 201)).json.token;
     const { json } = await must(c.post('/link/v1/keys', { name: 'station', policies: ['stations'] }), 201);
     return json.key;
 }
@@ -94,21 +101,22 @@ const questions = [
     [`${ld}/temporal/entities/urn:x:room-2`], [`${ld}/temporal/entities/urn:x:past`],
     [`${ld}/temporal/entities/urn:x:room-3?options=aggregatedValues&aggrMethods=sum,totalCount&timerel=after&timeAt=2000-01-01T00:00:00Z`],
     [`${ld}/subscriptions?options=sysAttrs`], [`${ld}/csourceRegistrations?type=Faraway&options=sysAttrs`], [`${ld}/csourceSubscriptions`],
-    ['/v2/subscriptions'], ['/v2/registrations'], ['/v2/entities?id=urn:x:many'], ['/link/v1/policies'], ['/link/v1/keys'], [`${ld}/jsonldContexts?details=true`],
+    ['/v2/subscriptions'], ['/v2/registrations'], ['/v2/entities?id=urn:x:many'], [`${ld}/snapshots/urn:x:snap`],
+    [`${ld}/entities?type=Hall&options=sysAttrs`, within], [`${ld}/subscriptions`, within], [`${ld}/temporal/entities/urn:x:many?options=sysAttrs`, within], ['/link/v1/policies'], ['/link/v1/keys'], [`${ld}/jsonldContexts?details=true`],
 ];
 async function answers(c) {
     const all = [];
     for (const [target, headers] of questions) {
         const { status, text, headers: h } = await c.get(target, headers);
         assert.equal(status, 200, `${target}: ${text}`);
-        all.push([target, text.replaceAll(c.url, 'URL').replace(/AttributeList:[0-9a-f-]+/, 'AttributeList'), h.get('etag'), h.get('ngsild-results-count')]);
+        all.push([target, text.replaceAll(c.url, 'URL').replace(/"lastUsedAt":"[^"]*"/, '').replace(/AttributeList:[0-9a-f-]+/, 'AttributeList'), h.get('etag'), h.get('ngsild-results-count')]);
     }
     return all;
 }
 
 const engines = server ? ['sqlite', 'postgres'] : ['sqlite'];
 const home = place(server ? 'postgres' : 'sqlite');
-let key, first, told;
+let key, nodeToken, first, told;
 
 test('an export beside the running server is for its owner alone and ends with its count', async () => {
     const c = await serve(home);
@@ -159,15 +167,26 @@ test('what stands in it', async () => {
     told = await answers(c);
     await c.stop();
     first = exported(home, 'first');
-    for (const [kind, n] of [['tenant', 2], ['entity', 133], ['hours', 1], ['subscription', 3], ['registration', 1], ['v2Registration', 1], ['key', 2], ['policy', 2]])
+    for (const [kind, n] of [['tenant', 2], ['snapshot', 1], ['entity', 134], ['hours', 1], ['subscription', 4], ['node', 1], ['registration', 1], ['v2Registration', 1], ['key', 2], ['policy', 2]])
         assert.equal(rows(first, kind).length, n, kind);
     assert.ok(rows(first, 'context').length >= 1);
     assert.ok(first.includes('Bearer hush'), 'a secret of a subscription');
     assert.ok(!first.includes(key), 'a key itself');
+    const [snap] = rows(first, 'snapshot'), [node] = rows(first, 'node');
+    assert.deepEqual([snap.tenant, snap.id, snap.doc.endpoint, snap.doc.snapshotStatus, snap.expires], ['', 'urn:x:snap', 'http://127.0.0.1:1/snap', 'success', snap.doc.expiresAt]);
+    assert.deepEqual(rows(first, 'entity').filter((r) => r.tenant === snap.space).map((r) => r.id), ['urn:x:many']);
+    assert.deepEqual(Object.keys(node), ['kind', 'name', 'part', 'created']);
+    assert.ok(!first.includes(nodeToken), 'a token');
     assert.equal(rows(first, 'entity').find((r) => r.id === 'urn:x:room-2').doc, null);
     assert.equal(rows(first, 'entity').find((r) => r.id === 'urn:x:room-2').types?.length, 1);
     assert.ok(rows(first, 'history').filter((r) => r.id === 'urn:x:room-1' && r.attr.endsWith('temperature')).length === 6);
-    exported(home, 'second-only', '--tenant', 'second');
+    const other = exported(home, 'second-only', '--tenant', 'second');
+    assert.deepEqual(['snapshot', 'node'].map((kind) => rows(other, kind).length), [0, 0]);
+    const one = place(engines[0]);
+    const city = exported(home, 'city-only', '--tenant', '');
+    assert.deepEqual(['snapshot', 'node'].map((kind) => rows(city, kind).length), [1, 0]);
+    assert.equal(imported(one, 'city-only').code, 0);
+    assert.equal(withoutMarks(exported(one, 'city-again', '--tenant', '')), withoutMarks(city));
 });
 
 for (const from of engines)
@@ -192,7 +211,24 @@ for (const from of engines)
             assert.equal(json.temperature.length, 7);
             const keyed = { 'X-Forwarded-For': '203.0.113.9', Authorization: `Bearer ${key}` };
             await must(c.patch(`${ld}/entities/urn:x:room-5/attrs`, { temperature: P(1) }, { headers: keyed }), 204);
+            // the snapshot lives, apart from what it was made of, and goes with all that it holds
+            assert.equal((await c.get(`${ld}/entities/urn:x:many?pick=n&datasetId=@none&options=keyValues`, within)).json.n, 77);
+            await must(c.patch(`${ld}/entities/urn:x:many/attrs`, { n: P(78) }, { headers: within }), 204);
+            assert.equal((await c.get(`${ld}/entities/urn:x:many?pick=n&datasetId=@none&options=keyValues`)).json.n, 24);
+            await must(c.delete(`${ld}/snapshots/urn:x:snap`), 204);
+            await must(c.get(`${ld}/entities?type=Hall`, within), 404);
+            // the node is known, let in when it is enrolled again
+            const nodes = async () => (await must(c.get('/link/v1/sync/nodes'), 200)).json.nodes;
+            const session = (token) => c.post('/link/v1/sync/sessions', { node: 'aaaa' }, { headers: { Authorization: `Bearer ${token}` } });
+            assert.deepEqual(await nodes(), [{ name: 'shelter-1' }]);
+            for (const token of [nodeToken, '0']) assert.equal((await session(token)).status, 401);
+            const enrolled = (await must(c.post('/link/v1/sync/nodes', { name: 'shelter-1' }), 201)).json;
+            assert.deepEqual((await nodes()).map((n) => [n.name, !!n.enrolledAt]), [['shelter-1', true]]);
+            assert.equal((await session(nodeToken)).status, 401);
+            assert.notEqual((await session(enrolled.token)).status, 401);
+            await must(c.post('/link/v1/sync/nodes', { name: 'shelter-1' }), 409);
             await c.stop();
+            assert.equal(sql(here, "SELECT count(*) FROM tenant WHERE name LIKE 'snapshot:%'"), '0');
             assert.equal(command(['check', ...at(here)]).out, '0 findings\n');
             assert.match(imported(here, 'first').err, /not empty/);
         });
@@ -210,7 +246,10 @@ test('a damaged line is refused by its number and nothing has changed', () => {
     const lines = first.trim().split('\n');
     const entity = lines.findIndex((l) => l.startsWith('{"kind":"entity"') && l.includes('urn:x:room-7"'));
     const history = lines.findIndex((l) => l.startsWith('{"kind":"history"'));
+    const snapshot = lines.findIndex((l) => l.startsWith('{"kind":"snapshot"'));
     const damages = [
+        [snapshot, (l) => l.replace('"space":"snapshot:', '"space":"'), /line N: no snapshot/], [snapshot, (l) => l.replace(/"id":"[^"]*"/, '"id":null'), /line N: no snapshot/],
+        [snapshot, (l) => l.replace('"tenant":""', '"tenant":"none"'), /line N: a tenant/],
         [entity, (l) => l.slice(0, -20), /line N: /], [entity, (l) => l.replace('"id":"urn:x:room-7"', '"id":"urn:x:room-8"'), /line N: doc is not/],
         [entity, (l) => l.replace(/"version":\d+/, '"version":"x"'), /line N: entity: "version"/], [entity, () => '{"kind":"entity"}', /line N: entity: "tenant"/],
         [history, (l) => l.replace(/"time":"[^"]*"/, '"time":"yesterday"'), /line N: history: "time"/], [history, (l) => l.replace('"tenant":""', '"tenant":"none"'), /line N: a tenant/],
@@ -285,6 +324,19 @@ test('history without its entity is skipped and counted', () => {
     const ran = imported(p, 'gap');
     assert.equal(ran.code, 0, ran.err);
     assert.match(ran.out, /skipped 6 rows/); // three series with a row each
+});
+
+test('rows of a snapshot that came after its turn are skipped and counted', () => {
+    const p = place(engines.at(-1));
+    const [{ space }] = rows(first, 'snapshot');
+    const lines = withoutMarks(first).trim().split('\n').filter((l) => !l.startsWith('{"kind":"snapshot"'));
+    const late = lines.filter((l) => JSON.parse(l).tenant === space);
+    lines[lines.length - 1] = JSON.stringify({ kind: 'end', records: lines.length - 2 });
+    writeFileSync(file('late'), lines.join('\n') + '\n');
+    const ran = imported(p, 'late');
+    assert.equal(ran.code, 0, ran.err);
+    assert.match(ran.out, new RegExp(`skipped ${late.length} rows`));
+    assert.deepEqual(rows(exported(p, 'not-late'), 'entity').filter((r) => r.tenant === space), []);
 });
 
 test('CSV: a file for each kind and type, plain', () => {

@@ -27,14 +27,19 @@ enum err nodes_enroll(struct store_conn *c, struct arena *a, struct str name, in
     if (!name_ok(name))
         return error_set(e, ERR_INVALID,
                          "the name of a node: 1 to 64 letters, digits, '-', '_' and '.'");
-    enum err err = store_get_int(c, &there, "SELECT 1 FROM sync_node WHERE name = $1",
-                                 SV(SV_TEXT(name)), NULL);
+    enum err err = store_get_int(
+        c, &there,
+        "SELECT 1 FROM sync_node WHERE name = $1 AND (token <> '' OR name = 'upstream')",
+        SV(SV_TEXT(name)), NULL);
     if (!err)
         return error_set(e, ERR_EXISTS, "node %" STR_F " is enrolled already", STR_A(name));
     if (err != ERR_NOT_FOUND)
         return error_set(e, err, "the list of nodes cannot be read");
     *token = random_token(a, TOKEN_BYTES);
-    return store_exec(c, "INSERT INTO sync_node(name, token, created) VALUES ($1, $2, $3)",
+    return store_exec(c,
+                      "INSERT INTO sync_node(name, token, created) VALUES ($1, $2, $3)"
+                      " ON CONFLICT(name) DO UPDATE SET token = excluded.token,"
+                      " created = excluded.created",
                       SV(SV_TEXT(name), SV_TEXT(hash_text(a, *token)), SV_INT(now)), NULL, e);
 }
 
@@ -121,10 +126,11 @@ enum err nodes_each(struct store_conn *c, int64_t tenant,
 {
     struct store_rows r;
     store_query(c, &r,
-                "SELECT n.name, n.node, n.part, n.created, coalesce(x.contact, 0),"
+                "SELECT n.name, n.node, n.part, CASE WHEN n.token <> '' THEN n.created ELSE 0 END,"
+                " coalesce(x.contact, 0),"
                 " coalesce(x.received, 0), coalesce(x.acked, 0) FROM sync_node n"
                 " LEFT JOIN sync_cursor x ON x.node = n.node AND x.tenant = $1"
-                " WHERE n.token <> '' ORDER BY n.name",
+                " WHERE n.token <> '' OR n.name <> 'upstream' ORDER BY n.name",
                 SV(SV_INT(tenant)));
     while (store_next(&r)) {
         struct node_status n = {.name = store_text(&r, 0),

@@ -1,10 +1,16 @@
-/* nodes.h - nodes that a city has enrolled. A token is kept as its hash only. */
+/*
+ * nodes.h - nodes that a city has enrolled. A token is kept as its hash only.
+ *
+ * Rows of sync_node whose token is "" let nobody in: "upstream" is the city of an edge node, others
+ * came with an export of everything (everything.h) and must be enrolled again.
+ */
 #ifndef LINK_EDGE_NODES_H
 #define LINK_EDGE_NODES_H
 
 #include "sync.h"
 
-/* Inside a change: enrol a node; its token, in the arena. ERR_EXISTS, ERR_INVALID (a name is 1 to
+/* Inside a change: enrol a node, also one that must be enrolled again; its token, in the arena.
+ * ERR_EXISTS, ERR_INVALID (a name is 1 to
  * 64 letters, digits, '-', '_' and '.'). */
 enum err nodes_enroll(struct store_conn *c, struct arena *a, struct str name, int64_t now,
                       struct str *token, struct error *e);

@@ -10,6 +10,7 @@
 #include "everything_impl.h"
 #include "link/context.h"
 #include "link/entity.h"
+#include "tenants.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -94,6 +95,13 @@ static const char *file_path(struct folder *f, const char *prefix, struct str na
 
 /* --- rows of one kind --- */
 
+/* What a snapshot holds is a copy of what stands in a sheet. */
+static bool in_space(const struct record_kind *k, const struct store_rows *r)
+{
+    bool named = k->columns[0].form == COL_TENANT || k->columns[0].form == COL_OF;
+    return named && str_starts(store_text(r, (int)strlen(k->keys)), S(SPACE_PREFIX));
+}
+
 static enum err each_row(struct folder *f, size_t kind,
                          enum err (*fn)(struct folder *, const struct store_rows *, struct error *),
                          struct error *e)
@@ -107,7 +115,8 @@ static enum err each_row(struct folder *f, size_t kind,
         kind_query(f->c, &r, &f->at);
         for (n = 0; !err && store_next(&r); n++) {
             arena_reset(&f->row);
-            err = fn(f, &r, e);
+            if (!in_space(&kinds[kind], &r))
+                err = fn(f, &r, e);
             kind_passed(&f->at, &r);
         }
         enum err end = store_end(&r, err ? NULL : e);

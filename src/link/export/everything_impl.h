@@ -41,7 +41,14 @@ struct record_kind {
 };
 
 /* The order of the file: what a row names stands before it. */
-enum { RECORD_TENANT, RECORD_CONTEXT, RECORD_ENTITY, RECORD_V2_REGISTRATION = 8 };
+enum {
+    RECORD_TENANT,
+    RECORD_SNAPSHOT,
+    RECORD_CONTEXT,
+    RECORD_ENTITY,
+    RECORD_V2_REGISTRATION = 9,
+    RECORD_NODE = 15
+};
 extern const struct record_kind kinds[];
 extern const size_t n_kinds;
 

@@ -4,10 +4,13 @@
 
 _Static_assert(JOURNAL_SEQ_BITS == 40, "the key of a journal row stands in a text below");
 
-/* Tenants of an export. The spaces of snapshots are copies. */
+/* Snapshots of an export: neither being filled nor being dropped. */
+#define SNAPSHOTS(p) "s.made = 1 AND s.expires > 0 AND ($" p " = 0 OR s.tenant = $" p ")"
+/* Tenants of an export, and the spaces of their snapshots. */
 #define TENANTS(p)                                                                                 \
     " IN (SELECT n FROM tenant WHERE ($" p " = 0 OR n = $" p                                       \
-    ") AND name NOT IN (SELECT space FROM snapshot))"
+    ") AND name NOT IN (SELECT space FROM snapshot) UNION ALL SELECT x.n FROM snapshot s"          \
+    " JOIN tenant x ON x.name = s.space WHERE " SNAPSHOTS(p) ")"
 #define OF_ENTITY                                                                                  \
     {"tenant", COL_OF},                                                                            \
     {                                                                                              \
@@ -27,11 +30,29 @@ const struct record_kind kinds[] = {
     {"tenant",
      "i",
      "SELECT t.n, t.name, t.created, COALESCE(j.head_seq, 0) FROM tenant t"
-     " LEFT JOIN journal_tenant j ON j.tenant = t.n WHERE t.n > $1 AND t.n" TENANTS(
-         "2") " ORDER BY t.n LIMIT $3",
+     " LEFT JOIN journal_tenant j ON j.tenant = t.n WHERE t.n > $1 AND ($2 = 0 OR t.n = $2)"
+     " AND t.name NOT IN (SELECT space FROM snapshot) ORDER BY t.n LIMIT $3",
      NULL,
      {{"name", COL_TEXT}, {"created", COL_TIME}, {"seq", COL_SEQ}},
      200},
+    /* With its space, which has no line of its own: that of another moment could be without it. */
+    {"snapshot",
+     "t",
+     "SELECT s.space, t.name, s.id, s.space, x.created, COALESCE(j.head_seq, 0), s.expires, s.used,"
+     " s.owner, s.doc FROM snapshot s JOIN tenant t ON t.n = s.tenant JOIN tenant x"
+     " ON x.name = s.space LEFT JOIN journal_tenant j ON j.tenant = x.n"
+     " WHERE s.space > $1 AND " SNAPSHOTS("2") " ORDER BY s.space LIMIT $3",
+     NULL,
+     {{"tenant", COL_TENANT},
+      {"id", COL_TEXT},
+      {"space", COL_TEXT},
+      {"created", COL_TIME},
+      {"seq", COL_SEQ},
+      {"expires", COL_TIME},
+      {"used", COL_TIME},
+      {"owner", COL_TEXT},
+      {"doc", COL_JSON}},
+     64},
     {"context",
      "t",
      "SELECT url, url, kind, created, body FROM ld_context WHERE url > $1 AND $2 >= 0"
@@ -226,6 +247,16 @@ const struct record_kind kinds[] = {
       {"to", COL_INT},
       {"reason", COL_TEXT},
       {"actor", COL_TEXT}},
+     200},
+    /* Of the whole city only. Without its token and its id: it has to enrol again. The city of an
+     * edge node is not one of its nodes. */
+    {"node",
+     "t",
+     "SELECT name, name, part, created FROM sync_node WHERE name > $1 AND $2 = 0"
+     " AND name <> 'upstream' ORDER BY name LIMIT $3",
+     "INSERT INTO sync_node(name, token, part, created) VALUES ($1, '', $2, $3)"
+     " ON CONFLICT(name) DO NOTHING",
+     {{"name", COL_TEXT}, {"part", COL_TEXT}, {"created", COL_TIME}},
      200},
 };
 const size_t n_kinds = sizeof(kinds) / sizeof(kinds[0]);

@@ -11,6 +11,7 @@
 #include "keys.h"
 #include "link/entity.h"
 #include "repo_restore.h"
+#include "tenants.h"
 #include "v2_providers.h"
 #include <stdlib.h>
 
@@ -202,24 +203,52 @@ static enum err check_entity(const struct json *row, struct error *e)
     return OK;
 }
 
+static enum err add_tenant(struct restoring *x, const struct json *row, struct str name,
+                           struct error *e)
+{
+    struct tenant t = {.name = str_dup(&x->arena, name)};
+    json_i64(json_get(row, S("seq")), &t.seq);
+    datetime_parse(json_text(json_get(row, S("created"))), &t.created);
+    if (tenant_named(x, t.name))
+        return error_set(e, ERR_INVALID, "the tenant is there twice");
+    *vec_push(&x->arena, &x->tenants) = t;
+    return OK;
+}
+
+static enum err add_snapshot(struct restoring *x, const struct json *row, struct error *e)
+{
+    struct str space = text_of(json_get(row, S("space")));
+    if (!str_starts(space, S(SPACE_PREFIX)) || json_is(json_get(row, S("id")), JSON_NULL) ||
+        !json_is(json_get(row, S("doc")), JSON_OBJECT))
+        return error_set(e, ERR_INVALID, "no snapshot");
+    return add_tenant(x, row, space, e);
+}
+
+static bool is_of_tenant(const struct record_kind *k)
+{
+    return k != &kinds[RECORD_TENANT] && k != &kinds[RECORD_CONTEXT] && k != &kinds[RECORD_NODE];
+}
+
+/* The space of a snapshot that was made behind its turn. */
+static bool came_later(struct restoring *x, struct str tenant)
+{
+    return str_starts(tenant, S(SPACE_PREFIX)) && !tenant_named(x, tenant);
+}
+
 /* Tenants are there before what they hold, and begin behind the last row that anything names. */
 static enum err check_tenant(struct restoring *x, const struct record_kind *k,
                              const struct json *row, struct error *e)
 {
-    if (k == &kinds[RECORD_TENANT]) {
-        struct tenant t = {.name = str_dup(&x->arena, text_of(json_get(row, S("name"))))};
-        json_i64(json_get(row, S("seq")), &t.seq);
-        datetime_parse(json_text(json_get(row, S("created"))), &t.created);
-        if (tenant_named(x, t.name))
-            return error_set(e, ERR_INVALID, "the tenant is there twice");
-        *vec_push(&x->arena, &x->tenants) = t;
+    if (k == &kinds[RECORD_TENANT])
+        return add_tenant(x, row, text_of(json_get(row, S("name"))), e);
+    struct str name = text_of(json_get(row, S("tenant")));
+    if (!is_of_tenant(k) || came_later(x, name))
         return OK;
-    }
-    if (k == &kinds[RECORD_CONTEXT])
-        return OK;
-    struct tenant *t = tenant_named(x, text_of(json_get(row, S("tenant"))));
+    struct tenant *t = tenant_named(x, name);
     if (!t)
         return error_set(e, ERR_INVALID, "a tenant that the file does not name before");
+    if (k == &kinds[RECORD_SNAPSHOT])
+        return add_snapshot(x, row, e);
     for (size_t i = 0, n = kind_columns(k); i < n; i++) {
         int64_t seq = 0;
         if (k->columns[i].form == COL_SEQ &&
@@ -319,7 +348,8 @@ static enum err check_empty(struct store_conn *c, const struct tenant *t, struct
         " OR EXISTS (SELECT 1 FROM registration x WHERE x.tenant = t.n)"
         " OR EXISTS (SELECT 1 FROM v2_registration x WHERE x.tenant = t.n)"
         " OR EXISTS (SELECT 1 FROM access_key x WHERE x.tenant = t.n)"
-        " OR EXISTS (SELECT 1 FROM access_policy x WHERE x.tenant = t.n))",
+        " OR EXISTS (SELECT 1 FROM access_policy x WHERE x.tenant = t.n)"
+        " OR EXISTS (SELECT 1 FROM snapshot x WHERE x.tenant = t.n))",
         SV(SV_TEXT(t->name)), e);
     if (err || !n)
         return err;
@@ -388,6 +418,19 @@ static enum err put_entity(struct restoring *x, struct store_conn *c, const stru
                             SV(SV_INT(x->eid), v->v[5]), NULL, e);
 }
 
+/* It is made, and its endpoint waits for nothing. */
+static enum err put_snapshot(struct store_conn *c, const struct values *v, struct error *e)
+{
+    const struct store_value *col = v->v;
+    int64_t space = 0;
+    enum err err = repo_tenant_make(c, col[2].s, col[3].i, &space, e);
+    return err ? err
+               : store_exec(c,
+                            "INSERT INTO snapshot(tenant, id, space, expires, used, owner, doc,"
+                            " made, notify) VALUES ($1, $2, $3, $4, $5, $6, $7, 1, 0)",
+                            SV(col[0], col[1], col[2], col[5], col[6], col[7], col[8]), NULL, e);
+}
+
 /* Their keys are hashes of the tenant's number in this store. */
 static enum err put_v2_keys(struct store_conn *c, struct arena *a, const struct json *row,
                             int64_t tenant, struct error *e)
@@ -412,8 +455,13 @@ static enum err put_row(struct restoring *x, struct store_conn *c, const struct 
     }
     if (!values_of(&x->batch, k, row, &v, &bad))
         return error_set(e, ERR_INVALID, "%s is wrong", bad);
-    if (k != &kinds[RECORD_CONTEXT])
-        err = repo_tenant(c, text_of(json_get(row, S("tenant"))), &tenant, e);
+    struct str name = text_of(json_get(row, S("tenant")));
+    if (is_of_tenant(k) && came_later(x, name)) {
+        x->skipped++;
+        return OK;
+    }
+    if (is_of_tenant(k))
+        err = repo_tenant(c, name, &tenant, e);
     if (!err && k->columns[0].form == COL_TENANT)
         v.v[0] = SV_INT(tenant);
     if (!err && k->columns[0].form == COL_OF) {
@@ -426,6 +474,8 @@ static enum err put_row(struct restoring *x, struct store_conn *c, const struct 
     }
     if (!err && k == &kinds[RECORD_ENTITY])
         return put_entity(x, c, row, &v, e);
+    if (!err && k == &kinds[RECORD_SNAPSHOT])
+        return put_snapshot(c, &v, e);
     if (!err)
         err = store_exec(c, k->insert, v.v, v.n, NULL, e);
     if (!err && k == &kinds[RECORD_V2_REGISTRATION])

@@ -121,10 +121,10 @@ enum err conflicts_count(struct store_conn *c, int64_t tenant, int64_t *n, struc
 enum err conflict_decide(struct sync *s, int64_t tenant, struct str id, struct str key,
                          struct str actor, struct error *e);
 
-/* Nodes that are enrolled: for pages. */
+/* Nodes that are enrolled, or must be again since an import of everything: for pages. */
 struct node_status {
     struct str name, node, part; /* absent node: it never came */
-    int64_t created, contact;    /* instants; contact 0: never */
+    int64_t created, contact;    /* instants; created 0: not enrolled; contact 0: never */
     int64_t received, acked;     /* of the tenant asked for */
 };
 enum err nodes_each(struct store_conn *c, int64_t tenant,

@@ -2,21 +2,22 @@
  * everything.h - a whole city as lines of JSON, and back: the way from one engine to the other.
  *
  * An export is one JSON object a line, each with a "kind": first "marugoto" (the format), then
- * tenants, contexts, entities (stored form; deleted ones without "doc"), series and rows of
- * history, hours that rows became, subscriptions, registrations, those of NGSIv2, copies of
+ * tenants, snapshots, contexts, entities (stored form; deleted ones without "doc"), series and rows
+ * of history, hours that rows became, subscriptions, registrations, those of NGSIv2, copies of
  * subscriptions at sources, keys (digests only), policies in all versions, what operators did to
- * deliveries, and at last "end" with the number of records: a file without it was cut off. Lines of
+ * deliveries, nodes of edge sync (of all tenants only; without tokens: they are enrolled again),
+ * and at last "end" with the number of records: a file without it was cut off. What a snapshot
+ * holds are rows whose "tenant" is its "space"; one that is being filled is left out. Lines of
  * kind "mark" stand between; what follows one can be asked for by its "after". All names are those
  * of the API, no numbers of rows: the same city gives the same lines on both engines, marks apart.
  *
  * Not in it: the journal (a restored one goes on behind the old one's last row, so that versions
- * and instance ids stay), what was waiting to be delivered, snapshots, nodes of edge sync (they
- * enroll again), when an entity that is gone was made, this broker's name in Via headers, and the
- * log and vault of trust.
+ * and instance ids stay), what was waiting to be delivered, ids and positions of nodes, when an
+ * entity that is gone was made, this broker's name in Via headers, and the log and vault of trust.
  *
  * From one reader an export is one moment. From several it is not: each line is true at the moment
- * it was read, and history may know entities that came after their turn; restoring skips and counts
- * those rows.
+ * it was read, and there may be rows of entities, or of snapshots, that came after their turn;
+ * restoring skips and counts those rows.
  */
 #ifndef LINK_EVERYTHING_H
 #define LINK_EVERYTHING_H
@@ -54,7 +55,7 @@ enum err everything_csv(struct store_conn *c, int64_t tenant, const char *folder
 
 struct everything_report {
     uint64_t lines, records;
-    uint64_t skipped; /* rows of history whose entity is not in the file */
+    uint64_t skipped; /* rows whose entity, or snapshot, is not in the file */
     uint64_t went_on; /* lines that an earlier run had done already; 0: none */
 };
 /*
