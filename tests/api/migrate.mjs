@@ -151,7 +151,10 @@ test('one path; what cannot be copied is named; an Orion that does not tell path
     if (process.env.MARUGOTO_TEST_PG) skip('the commands of this file run on SQLite');
     const answers = {
         entities: [{ id: 'Good', type: 'T', a: { type: 'Number', value: 1, metadata: {} } }, { id: 'Bad one', type: 'T' },
-            { id: 'Odd', type: 'T', when: { type: 'DateTime', value: 'no date', metadata: {} } }],
+            { id: 'Odd', type: 'T', when: { type: 'DateTime', value: 'no date', metadata: {} } },
+            { id: 'Told', type: 'T', a: { type: 'Text', value: 'fine', metadata: {} }, note: { type: 'Text', value: 'open (weekdays)', metadata: {} } },
+            { id: 'Deep', type: 'T', value: { type: 'StructuredValue', value: [{ k: 'x=y' }], metadata: {} } },
+            { id: 'Free', type: 'T', note: { type: 'TextUnrestricted', value: '<>"\'=;()', metadata: {} } }],
         subscriptions: [{ id: '5a82be3d093af1b94ac0f730', status: 'failed', subject: { entities: [{ idPattern: '.*' }], condition: { attrs: [], notifyOnMetadataChange: true } },
             notification: { timesSent: 1, attrs: [], onlyChangedAttrs: false, attrsFormat: 'normalized', http: { url: 'http://127.0.0.1:1/' }, covered: false } },
         { id: '5a82be3d093af1b94ac0f731', status: 'active', subject: { entities: [{ idPattern: '.*' }] }, notification: { attrsFormat: 'of its own', http: { url: 'http://127.0.0.1:1/' } } }],
@@ -169,15 +172,18 @@ test('one path; what cannot be copied is named; an Orion that does not tell path
     const from = `http://127.0.0.1:${old.address().port}`, data = folder();
     const command = (...more) => commandLater(['migrate', 'orion', '--from', from, '--data', data, '--app.log_level=error', '--json', ...more]);
     const all = JSON.parse((await command()).out);
-    assert.equal(all.entities.refused, 3);
+    assert.equal(all.entities.refused, 6);
     assert.match(all.differences[0].why, /--path/);
     const { code, out } = await command('--path', '/x', '--token', 'secret');
     const report = JSON.parse(out);
     assert.equal(code, 1);
-    assert.deepEqual(report.entities, { there: 3, made: 1, changed: 0, same: 0, refused: 2, differ: 2 });
-    assert.deepEqual(report.differences.map((d) => [d.what, d.id]), [['entity', 'Bad one'], ['entity', 'Odd'],
+    assert.deepEqual(report.entities, { there: 6, made: 2, changed: 0, same: 0, refused: 4, differ: 4 });
+    assert.deepEqual(report.differences.map((d) => [d.what, d.id]), [['entity', 'Bad one'], ['entity', 'Odd'], ['entity', 'Told'], ['entity', 'Deep'],
         ['subscription', '5a82be3d093af1b94ac0f731'], ['registration', '5a82be3d093af1b94ac0f732']]);
-    assert.match(report.differences[2].why, /attrsFormat/);
+    assert.match(report.differences[1].why, /when/);
+    assert.equal(report.differences[2].why, 'attribute note: Invalid characters in attribute value');
+    assert.equal(report.differences[3].why, 'attribute value: Invalid characters in attribute value');
+    assert.match(report.differences[4].why, /attrsFormat/);
     assert.ok(seen.some(([where, at, token]) => where === '/v2/entities' && at === '/x' && token === 'secret'));
     const city = await startV2({ data });
     assert.equal((await city.read('Good', '', { 'Fiware-ServicePath': '/x' })).a.value, 1);

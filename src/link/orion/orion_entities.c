@@ -28,6 +28,20 @@ static enum err take_path(struct arena *a, struct orion_entity *x, const struct 
     return OK;
 }
 
+/* What is wrong with one attribute does not say which. */
+static void name_attribute(struct arena *a, struct orion_entity *x)
+{
+    for (uint32_t i = 0; i < x->body->n; i++) {
+        const struct json_member *m = &x->body->members[i];
+        struct json one = json_v_object(m, 1);
+        struct error why;
+        if (!v2_attrs_in(a, &one, true, false, true, &x->input, &why))
+            continue;
+        error_set(&x->why, ERR_INVALID, "attribute %" STR_F ": %s", QUOTE(json_key(m)), why.text);
+        return;
+    }
+}
+
 static enum err take_entity(struct arena *a, struct orion_entity *x, const struct json *entity,
                             struct str asked)
 {
@@ -37,12 +51,14 @@ static enum err take_entity(struct arena *a, struct orion_entity *x, const struc
         return refuse(x, "it has no id or no type");
     if (take_path(a, x, entity, asked))
         return ERR_INVALID;
-    if (v2_check_id(x->id, "entity id", &x->why) || v2_check_id(x->type, "entity type", &x->why) ||
-        v2_attrs_in(a, x->body, true, false, true, &x->input, &x->why)) {
-        x->state = ENTITY_REFUSED;
-        return ERR_INVALID;
-    }
-    return OK;
+    bool named = !v2_check_id(x->id, "entity id", &x->why) &&
+                 !v2_check_id(x->type, "entity type", &x->why);
+    if (named && !v2_attrs_in(a, x->body, true, false, true, &x->input, &x->why))
+        return OK;
+    if (named)
+        name_attribute(a, x);
+    x->state = ENTITY_REFUSED;
+    return ERR_INVALID;
 }
 
 /* --- comparing --- */
