@@ -1,6 +1,7 @@
 /*
- * api_temporal.h - the temporal interface in three parts: what is asked (api_temporal.c), how it is
- * shown (api_temporal_show.c), how evolution is written (api_temporal_write.c). Private to link.
+ * api_temporal.h - the temporal interface in four parts: what is asked (api_temporal_ask.c),
+ * finding it (api_temporal.c), how it is shown (api_temporal_show.c), how evolution is written
+ * (api_temporal_write.c). Private to link.
  */
 #ifndef LINK_API_TEMPORAL_H
 #define LINK_API_TEMPORAL_H
@@ -63,6 +64,11 @@ void temporal_narrow(const struct temporal_valid *v, struct history_query *q);
 /* timerel, timeAt, endTimeAt and timeproperty of the query, or of an object (temporalQ); false: the
  * response is filled. */
 bool api_time_query(struct api *c, const struct json *object, struct history_query *q);
+/* All of how evolution shall show; temporal_q: of a body, s: of a query for several; NULL: there is
+ * none. false: the response is filled. */
+struct api_select;
+bool api_temporal_view(struct api *c, const struct json *temporal_q, const struct api_select *s,
+                       struct temporal_view *v);
 
 /* What was shown of an entity. */
 struct temporal_shown {

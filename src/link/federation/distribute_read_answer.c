@@ -1,11 +1,9 @@
 /*
  * Answers that are merged as a whole (clauses 5.7.3 to 5.7.10): which types and attributes there
- * are, and evolutions. What is here is answered as if there were no sources; what they answer is
- * put into it, name by name and instance by instance.
- *
- * A source does not know who reads. So what it answers passes the reader's own view here; as only
- * types and names are known of it, conditions of rules count against the reader.
+ * are, and evolutions. What is here is answered as if there were no sources; what the reader may
+ * hear of their answers (answer_heard.h) is put into it, name by name and instance by instance.
  */
+#include "answer_heard.h"
 #include "answer_range.h"
 #include "distribute_read.h"
 #include "link/access.h"
@@ -13,8 +11,6 @@
 #include <stdlib.h>
 
 enum { MERGE_DEPTH = 6, LIST_MAX = 100000, PAGE = 1000, PAGES_MAX = 24 };
-
-#define ATTRIBUTES "/ngsi-ld/v1/attributes"
 
 struct answering {
     struct api *c;
@@ -31,213 +27,13 @@ struct answering {
     const struct answer_page *page;     /* NULL: there are none */
 };
 
-/* --- names --- */
-
-static struct str translated(const struct answering *x, const struct ld_context *from,
-                             struct str name)
+static struct hearing hearing_of(const struct answering *x, size_t source)
 {
-    struct arena *a = x->c->arena;
-    return from == x->c->ctx ? name : ld_compact(x->c->ctx, a, ld_expand(from, a, name));
-}
-
-enum names { NO_NAMES, TYPE_NAMES, ATTR_NAMES };
-
-static enum names names_in(struct str key)
-{
-    static const struct {
-        struct str key;
-        enum names kind;
-    } keys[] = {{S_INIT("typeList"), TYPE_NAMES},       {S_INIT("typeNames"), TYPE_NAMES},
-                {S_INIT("typeName"), TYPE_NAMES},       {S_INIT("attributeList"), ATTR_NAMES},
-                {S_INIT("attributeNames"), ATTR_NAMES}, {S_INIT("attributeName"), ATTR_NAMES}};
-    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-        if (str_eq(key, keys[i].key))
-            return keys[i].kind;
-    return NO_NAMES;
-}
-
-/* Does the registration speak of the type, or of the attribute? */
-static bool registered(const struct registration *reg, struct str iri, enum names kind)
-{
-    for (size_t i = 0; i < reg->n_infos; i++) {
-        const struct reg_info *info = &reg->infos[i];
-        bool open = kind == TYPE_NAMES ? !info->n_entities : !info->n_attrs;
-        for (size_t k = 0; !open && kind == ATTR_NAMES && k < info->n_attrs; k++)
-            open = str_eq(info->attrs[k], iri);
-        for (size_t k = 0; !open && kind == TYPE_NAMES && k < info->n_entities; k++)
-            for (uint32_t t = 0; !open && t < info->entities[k].types->n; t++)
-                open = str_eq(json_text(&info->entities[k].types->items[t]), iri);
-        if (open)
-            return true;
-    }
-    return false;
-}
-
-/* --- what the reader may hear of --- */
-
-/* What a part of an answer tells of: IRIs, absent where it does not say. */
-struct about {
-    struct str type, attr;
-};
-static const struct about nothing;
-
-/* Does an attribute show, of what the registration speaks of? all: everywhere, else somewhere. */
-static bool attr_shows(const struct answering *x, size_t source, struct str attr, bool all)
-{
-    const struct registration *reg = x->parts.v[source].reg;
-    for (size_t i = 0; i < reg->n_infos; i++) {
-        const struct reg_info *info = &reg->infos[i];
-        bool named = !info->n_attrs;
-        for (size_t k = 0; !named && k < info->n_attrs; k++)
-            named = str_eq(info->attrs[k], attr);
-        for (size_t k = 0; named && k < (info->n_entities ? info->n_entities : 1); k++) {
-            const struct json *types = info->n_entities ? info->entities[k].types : NULL;
-            if (access_sees(x->view, NULL, types, attr) != all)
-                return !all;
-        }
-    }
-    return all;
-}
-
-static bool shows(const struct answering *x, size_t source, struct about it)
-{
-    struct json type = json_v_str(it.type), types = json_v_array(&type, 1);
-    if (it.type.p)
-        return access_sees(x->view, NULL, &types, it.attr);
-    return !it.attr.p || attr_shows(x, source, it.attr, false);
-}
-
-static struct str iri_of(const struct answering *x, size_t source, const struct json *name)
-{
-    struct str text = json_text(name);
-    return text.n ? ld_expand(x->contexts[source], x->c->arena, text) : STR_NONE;
-}
-
-/* What an object tells of, inside of one that tells of something. */
-static struct about about_of(const struct answering *x, size_t source, const struct json *v,
-                             struct about it)
-{
-    struct str type = iri_of(x, source, json_get(v, S("typeName")));
-    struct str attr = iri_of(x, source, json_get(v, S("attributeName")));
-    return (struct about){type.p ? type : it.type, attr.p ? attr : it.attr};
-}
-
-/* An attribute with the types that have it shows where one of them shows it. */
-static bool object_shows(const struct answering *x, size_t source, const struct json *v,
-                         struct about it)
-{
-    const struct json *types = json_get(v, S("typeNames"));
-    it = about_of(x, source, v, it);
-    if (it.type.p || !json_is(types, JSON_ARRAY) || !types->n)
-        return shows(x, source, it);
-    for (uint32_t i = 0; i < types->n; i++) {
-        struct str type = iri_of(x, source, &types->items[i]);
-        if (registered(x->parts.v[source].reg, type, TYPE_NAMES) &&
-            shows(x, source, (struct about){type, it.attr}))
-            return true;
-    }
-    return false;
-}
-
-/* Is the item of a list something that the source may speak of, and the reader hear of? */
-static bool may_tell(const struct answering *x, size_t source, const struct json *item,
-                     enum names kind, struct about it)
-{
-    const struct registration *reg = x->parts.v[source].reg;
-    struct str what = json_text(json_get(item, S("type")));
-    if (x->kind == ANSWER_EVOLUTION)
-        return true;
-    if (json_is(item, JSON_OBJECT)) {
-        kind = str_eq(what, S("Attribute")) ? ATTR_NAMES : TYPE_NAMES;
-        return registered(reg, json_text(json_get(item, S("id"))), kind) &&
-               object_shows(x, source, item, it);
-    }
-    struct str iri = iri_of(x, source, item);
-    if (kind == TYPE_NAMES)
-        it.type = iri;
-    else
-        it.attr = iri;
-    return kind == NO_NAMES || (registered(reg, iri, kind) && shows(x, source, it));
-}
-
-/* The number of uses of an attribute tells of those that do not show too. */
-static bool tells_hidden(const struct answering *x, size_t source, struct str key, struct about it)
-{
-    return str_eq(key, S("attributeCount")) && !it.type.p && it.attr.p &&
-           !attr_shows(x, source, it.attr, true);
-}
-
-/* A foreign answer with names in the caller's terms. */
-static struct json adopt(const struct answering *x, size_t source, const struct json *v,
-                         enum names names, struct about it, unsigned depth)
-{
-    struct arena *a = x->c->arena;
-    const struct ld_context *from = x->contexts[source];
-    if (json_is(v, JSON_STRING))
-        return names ? json_v_str(translated(x, from, json_text(v))) : *v;
-    if (depth == 0 || (!json_is(v, JSON_ARRAY) && !json_is(v, JSON_OBJECT)))
-        return *v;
-    size_t n = 0;
-    if (json_is(v, JSON_ARRAY)) {
-        struct json *items = ARENA_ARRAY(a, struct json, v->n ? v->n : 1);
-        for (uint32_t i = 0; i < v->n; i++)
-            if (may_tell(x, source, &v->items[i], names, it))
-                items[n++] = adopt(x, source, &v->items[i], names, it, depth - 1);
-        return json_v_array(items, n);
-    }
-    struct json_member *m = ARENA_ARRAY(a, struct json_member, v->n ? v->n : 1);
-    bool evolution = x->kind == ANSWER_EVOLUTION;
-    if (!evolution)
-        it = about_of(x, source, v, it);
-    for (uint32_t i = 0; i < v->n; i++) {
-        struct str key = json_key(&v->members[i]);
-        const struct json *value = &v->members[i].value;
-        if (str_eq(key, S("@context")) || tells_hidden(x, source, key, it))
-            continue;
-        if (evolution && !entity_is_member(key))
-            m[n++] = json_m(translated(x, from, key), *value);
-        else
-            m[n++] =
-                json_m(key, adopt(x, source, value,
-                                  evolution && str_eq(key, S("type")) ? TYPE_NAMES : names_in(key),
-                                  it, depth - 1));
-    }
-    return json_v_object(m, n);
-}
-
-/* A mere list of attributes does not tell which types have them, so where some are hidden the
- * source is asked for more than the caller asks for. */
-static bool asks_for_more(const struct answering *x, size_t source)
-{
-    const struct registration *reg = x->parts.v[source].reg;
-    if (!str_eq(x->c->req->path, S(ATTRIBUTES)) ||
-        str_eq(request_query(x->c->req, "details"), S("true")))
-        return false;
-    for (size_t i = 0; i < reg->n_infos; i++) {
-        const struct reg_info *info = &reg->infos[i];
-        if (!info->n_entities && x->view)
-            return true;
-        for (size_t k = 0; k < info->n_entities; k++)
-            if (access_sight(x->view, info->entities[k].types) != SIGHT_ALL)
-                return true;
-    }
-    return false;
-}
-
-/* The list again, of the more. */
-static struct json names_of_more(const struct answering *x, size_t source, const struct json *v)
-{
-    struct arena *a = x->c->arena;
-    struct json *items = ARENA_ARRAY(a, struct json, (size_t)v->n + 1);
-    struct json_member *m = ARENA_ARRAY(a, struct json_member, 1);
-    size_t n = 0;
-    for (uint32_t i = 0; i < v->n; i++) {
-        struct str iri = iri_of(x, source, json_get(&v->items[i], S("attributeName")));
-        if (iri.p && may_tell(x, source, &v->items[i], ATTR_NAMES, nothing))
-            items[n++] = json_v_str(ld_compact(x->c->ctx, a, iri));
-    }
-    m[0] = json_m(S("attributeList"), json_v_array(items, n));
-    return json_v_object(m, 1);
+    return (struct hearing){.c = x->c,
+                            .evolution = x->kind == ANSWER_EVOLUTION,
+                            .view = x->view,
+                            .reg = x->parts.v[source].reg,
+                            .ctx = x->contexts[source]};
 }
 
 /* --- discovery --- */
@@ -384,8 +180,9 @@ static const struct json *types_of(const struct answering *x, size_t source,
     bool several = json_is(v, JSON_ARRAY);
     uint32_t n = several ? v->n : json_is(v, JSON_STRING) ? 1 : 0;
     struct json *items = ARENA_ARRAY(a, struct json, (size_t)n + 1);
+    struct hearing h = hearing_of(x, source);
     for (uint32_t i = 0; i < n; i++)
-        items[i + 1] = json_v_str(iri_of(x, source, several ? &v->items[i] : v));
+        items[i + 1] = json_v_str(heard_iri(&h, several ? &v->items[i] : v));
     items[0] = json_v_array(items + 1, n);
     return n ? items : NULL;
 }
@@ -419,6 +216,7 @@ static struct json with_evolutions(const struct answering *x, size_t i, const st
 {
     bool auxiliary = x->parts.v[i].reg->mode == REG_AUXILIARY;
     struct json *items = ARENA_ARRAY(x->c->arena, struct json, (size_t)ours->n + theirs->n + 1);
+    struct hearing h = hearing_of(x, i);
     size_t n = 0;
     for (uint32_t k = 0; k < ours->n; k++)
         items[n++] = ours->items[k];
@@ -426,7 +224,7 @@ static struct json with_evolutions(const struct answering *x, size_t i, const st
         const struct json *foreign = covered(x, i, &theirs->items[k]);
         if (!foreign)
             continue;
-        struct json theirs_now = adopt(x, i, foreign, NO_NAMES, nothing, MERGE_DEPTH);
+        struct json theirs_now = heard(&h, foreign);
         struct json *there = (struct json *)of_id(items, n, &theirs_now);
         if (there)
             *there = merged_evolution(x, there, &theirs_now, auxiliary);
@@ -454,12 +252,13 @@ static bool take(const struct answering *x, size_t i, const struct forward *f,
         *whole = out;
         return list;
     }
-    if (json_is(v, JSON_OBJECT) && !object_shows(x, i, v, nothing))
+    struct hearing h = hearing_of(x, i);
+    if (json_is(v, JSON_OBJECT) && !heard_shows(&h, v))
         return true;
-    bool more = asks_for_more(x, i);
+    bool more = heard_asks_for_more(&h);
     if (more && !json_is(v, JSON_ARRAY))
         return false;
-    *out = more ? names_of_more(x, i, v) : adopt(x, i, v, NO_NAMES, nothing, MERGE_DEPTH);
+    *out = more ? heard_names(&h, v) : heard(&h, v);
     if (*whole && json_type(*whole) != json_type(out))
         return false;
     if (*whole)
@@ -644,7 +443,8 @@ static struct str target_of(const struct answering *x, size_t i)
     const struct http_pair *pairs;
     size_t n = request_query_all(c->req, &pairs);
     struct buf b = BUF_INIT;
-    bool same = x->contexts[i] == c->ctx, attrs = false;
+    struct hearing h = hearing_of(x, i);
+    bool same = x->contexts[i] == c->ctx, attrs = false, more = heard_asks_for_more(&h);
     struct str name = request_param(c->req, "type");
     name = name.p ? name : request_param(c->req, "attr");
     if (name.p) {
@@ -657,7 +457,7 @@ static struct str target_of(const struct answering *x, size_t i)
     }
     for (size_t k = 0; k < n; k++) {
         bool keep = !str_eq(pairs[k].name, S("options")) || x->kind == ANSWER_EVOLUTION;
-        keep = keep && !(str_eq(pairs[k].name, S("details")) && asks_for_more(x, i));
+        keep = keep && !(str_eq(pairs[k].name, S("details")) && more);
         for (size_t j = 0; j < sizeof(ours) / sizeof(ours[0]); j++)
             keep = keep && !str_eq(pairs[k].name, str_c(ours[j]));
         for (size_t j = 0; !same && j < sizeof(named) / sizeof(named[0]); j++)
@@ -671,7 +471,7 @@ static struct str target_of(const struct answering *x, size_t i)
                          distribute_names(c->arena, x->contexts[i], part->attrs, part->n_attrs));
     if (part->reg->local_only)
         distribute_param(&b, "local", S("true"));
-    if (asks_for_more(x, i))
+    if (more)
         distribute_param(&b, "details", S("true"));
     struct str out = buf_dup(&b, c->arena);
     buf_release(&b);
