@@ -6,6 +6,7 @@
  * what only we may set. Members that the specification does not know are the source's own
  * properties: any JSON value under a name that is expanded like an attribute's.
  */
+#include "api_take.h"
 #include "core/datetime.h"
 #include "registration_impl.h"
 #include <string.h>
@@ -124,124 +125,23 @@ reg_ops reg_ops_of(const struct json *doc)
 
 /* --- members --- */
 
-struct taker {
-    struct arena *arena;
-    const struct ld_context *ctx;
-    struct error *e;
-    const char *where; /* for messages: "registration", "information", ... */
-    struct json out;   /* what is stored */
-};
-
-typedef bool (*take_fn)(struct taker *t, const char *name, const struct json *v);
-
-struct member {
-    const char *name;
-    take_fn take; /* NULL: left out, because it is ours */
-};
-
-static bool refuse(struct taker *t, const char *member, const char *expected)
-{
-    error_set(t->e, ERR_INVALID, "%s: %s must be %s", t->where, member, expected);
-    return false;
-}
-
-static const struct member *member_of(const struct member *members, size_t n, struct str key)
-{
-    for (size_t i = 0; i < n; i++)
-        if (str_eq(key, str_c(members[i].name)))
-            return &members[i];
-    return NULL;
-}
-
-/* An object of which every member is known. */
-static bool take_object(struct taker *t, const char *name, const struct json *v,
-                        const struct member *members, size_t n)
-{
-    const char *where = t->where;
-    VEC(struct json_member) list = VEC_INIT;
-    if (!json_is(v, JSON_OBJECT))
-        return refuse(t, name, "an object");
-    t->where = name;
-    for (uint32_t i = 0; i < v->n; i++) {
-        const struct json_member *m = &v->members[i];
-        const struct member *known = member_of(members, n, json_key(m));
-        if (!known) {
-            error_set(t->e, ERR_INVALID, "%s: unknown member \"%" STR_F "\"", name,
-                      STR_A(str_cut(json_key(m), 100)));
-            return false;
-        }
-        if (!known->take(t, known->name, &m->value))
-            return false;
-        *vec_push(t->arena, &list) = json_m(str_c(known->name), t->out);
-    }
-    t->where = where;
-    t->out = json_v_object(list.v, list.n);
-    return true;
-}
-
-static bool take_list(struct taker *t, const char *name, const struct json *v, take_fn item)
-{
-    if (!json_is(v, JSON_ARRAY) || v->n == 0)
-        return refuse(t, name, "an array that is not empty");
-    struct json *items = ARENA_ARRAY(t->arena, struct json, v->n);
-    for (uint32_t i = 0; i < v->n; i++) {
-        if (!item(t, name, &v->items[i]))
-            return false;
-        items[i] = t->out;
-    }
-    t->out = json_v_array(items, v->n);
-    return true;
-}
-
 static struct str text_of(const struct json *v)
 {
     return json_is(v, JSON_STRING) ? json_text(v) : STR_NONE;
-}
-
-static bool take_text(struct taker *t, const char *name, const struct json *v)
-{
-    t->out = *v;
-    return text_of(v).n > 0 || refuse(t, name, "a text that is not empty");
-}
-
-static bool take_uri(struct taker *t, const char *name, const struct json *v)
-{
-    t->out = *v;
-    return ld_is_uri(text_of(v)) || refuse(t, name, "a URI");
-}
-
-static bool take_bool(struct taker *t, const char *name, const struct json *v)
-{
-    t->out = *v;
-    return json_is_bool(v) || refuse(t, name, "true or false");
-}
-
-static bool take_instant(struct taker *t, const char *name, const struct json *v)
-{
-    int64_t at;
-    t->out = *v;
-    return datetime_parse(text_of(v), &at) || refuse(t, name, "a date-time in UTC");
 }
 
 static bool take_duration(struct taker *t, const char *name, const struct json *v)
 {
     struct duration d;
     t->out = *v;
-    return duration_parse(text_of(v), &d) || refuse(t, name, "a duration such as PT5M");
-}
-
-static bool take_millis(struct taker *t, const char *name, const struct json *v)
-{
-    double d;
-    t->out = *v;
-    return (json_double(v, &d) && d > 0 && d <= 1e9) || refuse(t, name, "a number greater than 0");
+    return duration_parse(text_of(v), &d) || take_refuse(t, name, "a duration such as PT5M");
 }
 
 static bool take_type(struct taker *t, const char *name, const struct json *v)
 {
     t->out = *v;
     return str_eq(text_of(v), S("ContextSourceRegistration")) ||
-           refuse(t, name, "\"ContextSourceRegistration\"");
+           take_refuse(t, name, "\"ContextSourceRegistration\"");
 }
 
 /* --- names --- */
@@ -261,7 +161,7 @@ static bool take_name(struct taker *t, const char *name, const struct json *v)
 {
     struct str text = text_of(v);
     if (!good_name(text))
-        return refuse(t, name, "made of names");
+        return take_refuse(t, name, "made of names");
     t->out = json_v_str(ld_expand(t->ctx, t->arena, text));
     return true;
 }
@@ -278,23 +178,14 @@ static bool take_entity_type(struct taker *t, const char *name, const struct jso
 
 /* --- information (clauses 5.2.8, 5.2.10) --- */
 
-static bool take_pattern(struct taker *t, const char *name, const struct json *v)
-{
-    if (!take_text(t, name, v))
-        return false;
-    struct regex *r = regex_new(json_text(v), t->e);
-    regex_free(r);
-    return r != NULL;
-}
-
 static bool take_entity(struct taker *t, const char *name, const struct json *v)
 {
-    static const struct member members[] = {{"id", take_uri},
-                                            {"idPattern", take_pattern},
-                                            {"type", take_entity_type}};
+    static const struct take_member members[] = {{"id", take_uri},
+                                                 {"idPattern", take_pattern},
+                                                 {"type", take_entity_type}};
     if (!take_object(t, name, v, members, COUNT(members)))
         return false;
-    return json_get(&t->out, S("type")) || refuse(t, name, "objects with a type");
+    return json_get(&t->out, S("type")) || take_refuse(t, name, "objects with a type");
 }
 
 static bool take_entities(struct taker *t, const char *name, const struct json *v)
@@ -304,13 +195,13 @@ static bool take_entities(struct taker *t, const char *name, const struct json *
 
 static bool take_info(struct taker *t, const char *name, const struct json *v)
 {
-    static const struct member members[] = {{"entities", take_entities},
-                                            {"propertyNames", take_names},
-                                            {"relationshipNames", take_names}};
+    static const struct take_member members[] = {{"entities", take_entities},
+                                                 {"propertyNames", take_names},
+                                                 {"relationshipNames", take_names}};
     if (!take_object(t, name, v, members, COUNT(members)))
         return false;
     return t->out.n > 0 ||
-           refuse(t, name, "objects with entities, propertyNames or relationshipNames");
+           take_refuse(t, name, "objects with entities, propertyNames or relationshipNames");
 }
 
 static bool take_information(struct taker *t, const char *name, const struct json *v)
@@ -322,14 +213,15 @@ static bool take_information(struct taker *t, const char *name, const struct jso
 
 static bool take_interval(struct taker *t, const char *name, const struct json *v)
 {
-    static const struct member members[] = {{"startAt", take_instant}, {"endAt", take_instant}};
+    static const struct take_member members[] = {{"startAt", take_instant},
+                                                 {"endAt", take_instant}};
     int64_t from, to;
     if (!take_object(t, name, v, members, COUNT(members)))
         return false;
     if (!datetime_parse(json_text(json_get(&t->out, S("startAt"))), &from))
-        return refuse(t, name, "an object with startAt");
+        return take_refuse(t, name, "an object with startAt");
     return !datetime_parse(json_text(json_get(&t->out, S("endAt"))), &to) || to >= from ||
-           refuse(t, name, "an interval that does not end before it starts");
+           take_refuse(t, name, "an interval that does not end before it starts");
 }
 
 static bool take_geometry(struct taker *t, const char *name, const struct json *v)
@@ -353,7 +245,7 @@ static bool take_scope_item(struct taker *t, const char *name, const struct json
                !(c == '/' && s.p[i - 1] == '/');
     }
     t->out = *v;
-    return good || refuse(t, name, "made of scopes such as /a/b");
+    return good || take_refuse(t, name, "made of scopes such as /a/b");
 }
 
 static bool take_scope(struct taker *t, const char *name, const struct json *v)
@@ -374,7 +266,7 @@ static bool take_endpoint(struct taker *t, const char *name, const struct json *
     t->out = *v;
     return (http && ld_is_uri(url) && str_starts(rest, S("://")) && rest.n > 3 &&
             rest.p[3] != '/' && str_find_char(url, '?') < 0 && str_find_char(url, '#') < 0) ||
-           refuse(t, name, "an http or https URL without query");
+           take_refuse(t, name, "an http or https URL without query");
 }
 
 static bool take_mode(struct taker *t, const char *name, const struct json *v)
@@ -383,13 +275,14 @@ static bool take_mode(struct taker *t, const char *name, const struct json *v)
     for (size_t i = 0; i < COUNT(modes); i++)
         if (str_eq(text_of(v), modes[i]))
             return true;
-    return refuse(t, name, "inclusive, exclusive, redirect or auxiliary");
+    return take_refuse(t, name, "inclusive, exclusive, redirect or auxiliary");
 }
 
 static bool take_operation(struct taker *t, const char *name, const struct json *v)
 {
     t->out = *v;
-    return reg_ops_named(text_of(v)) || refuse(t, name, "names of operations or of groups of them");
+    return reg_ops_named(text_of(v)) ||
+           take_refuse(t, name, "names of operations or of groups of them");
 }
 
 static bool take_operations(struct taker *t, const char *name, const struct json *v)
@@ -414,13 +307,13 @@ static bool is_token(struct str s)
 static bool take_alias(struct taker *t, const char *name, const struct json *v)
 {
     t->out = *v;
-    return is_token(text_of(v)) || refuse(t, name, "a pseudonym of letters and digits");
+    return is_token(text_of(v)) || take_refuse(t, name, "a pseudonym of letters and digits");
 }
 
 static bool take_tenant(struct taker *t, const char *name, const struct json *v)
 {
     t->out = *v;
-    return is_token(text_of(v)) || refuse(t, name, "the name of a tenant");
+    return is_token(text_of(v)) || take_refuse(t, name, "the name of a tenant");
 }
 
 /* Headers that frame requests are not the registrant's to set. */
@@ -452,30 +345,31 @@ static bool pair_ok(struct taker *t, struct str key, struct str value)
 {
     bool json = str_eq(value, S("application/json")) || str_eq(value, S("application/ld+json"));
     if (str_eq(key, S("accept")))
-        return json || refuse(t, "accept", "application/json or application/ld+json");
+        return json || take_refuse(t, "accept", "application/json or application/ld+json");
     if (str_eq(key, S("contentType")))
-        return json || refuse(t, "contentType", "application/json or application/ld+json");
+        return json || take_refuse(t, "contentType", "application/json or application/ld+json");
     if (str_eq(key, S("jsonldContext")))
-        return ld_is_uri(value) || refuse(t, "jsonldContext", "a URL");
+        return ld_is_uri(value) || take_refuse(t, "jsonldContext", "a URL");
     if (str_eq(key, S("ngsildConformance")))
-        return is_version(value) || refuse(t, "ngsildConformance", "a version such as 1.6");
-    return header_ok(key, value) || refuse(t, "key and value", "a header that may be sent");
+        return is_version(value) || take_refuse(t, "ngsildConformance", "a version such as 1.6");
+    return header_ok(key, value) || take_refuse(t, "key and value", "a header that may be sent");
 }
 
 static bool take_pair_text(struct taker *t, const char *name, const struct json *v)
 {
     t->out = *v;
-    return json_is(v, JSON_STRING) || refuse(t, name, "a text");
+    return json_is(v, JSON_STRING) || take_refuse(t, name, "a text");
 }
 
 static bool take_pair(struct taker *t, const char *name, const struct json *v)
 {
-    static const struct member members[] = {{"key", take_pair_text}, {"value", take_pair_text}};
+    static const struct take_member members[] = {{"key", take_pair_text},
+                                                 {"value", take_pair_text}};
     if (!take_object(t, name, v, members, COUNT(members)))
         return false;
     struct json out = t->out;
     if (out.n != 2)
-        return refuse(t, name, "objects with key and value");
+        return take_refuse(t, name, "objects with key and value");
     if (!pair_ok(t, json_text(json_get(&out, S("key"))), json_text(json_get(&out, S("value")))))
         return false;
     t->out = out;
@@ -489,10 +383,10 @@ static bool take_source_info(struct taker *t, const char *name, const struct jso
 
 static bool take_management(struct taker *t, const char *name, const struct json *v)
 {
-    static const struct member members[] = {{"localOnly", take_bool},
-                                            {"cacheDuration", take_duration},
-                                            {"timeout", take_millis},
-                                            {"cooldown", take_millis}};
+    static const struct take_member members[] = {{"localOnly", take_bool},
+                                                 {"cacheDuration", take_duration},
+                                                 {"timeout", take_positive},
+                                                 {"cooldown", take_positive}};
     return take_object(t, name, v, members, COUNT(members));
 }
 
@@ -500,7 +394,7 @@ static bool take_dataset(struct taker *t, const char *name, const struct json *v
 {
     t->out = *v;
     return str_eq(text_of(v), S("@none")) || ld_is_uri(text_of(v)) ||
-           refuse(t, name, "made of URIs or @none");
+           take_refuse(t, name, "made of URIs or @none");
 }
 
 static bool take_datasets(struct taker *t, const char *name, const struct json *v)
@@ -510,7 +404,7 @@ static bool take_datasets(struct taker *t, const char *name, const struct json *
 
 /* --- the whole --- */
 
-static const struct member members[] = {
+static const struct take_member members[] = {
     {"id", take_uri},
     {"type", take_type},
     {"registrationName", take_text},
@@ -564,7 +458,7 @@ static bool take_own(struct taker *t, const struct json_member *m, struct str *k
 static bool take_member(struct taker *t, const struct json_member *m, bool patch,
                         struct json_member *out, bool *keep)
 {
-    const struct member *known = member_of(members, COUNT(members), json_key(m));
+    const struct take_member *known = take_find(members, COUNT(members), json_key(m));
     struct str key = known ? str_c(known->name) : STR_NONE;
     *keep = !known || known->take;
     if (!*keep)
@@ -762,7 +656,7 @@ void reg_write(struct buf *out, struct arena *a, const struct json *doc, const s
     json_w_object(&w);
     for (uint32_t i = 0; i < doc->n; i++) {
         const struct json_member *m = &doc->members[i];
-        bool known = member_of(members, COUNT(members), json_key(m)) != NULL;
+        bool known = take_find(members, COUNT(members), json_key(m)) != NULL;
         json_w_key(&w, known ? json_key(m) : ld_compact(v->ctx, a, json_key(m)));
         if (str_eq(json_key(m), S("information")))
             write_information(&w, a, &m->value, v);

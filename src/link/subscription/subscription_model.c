@@ -7,7 +7,7 @@
  * kept in the row. Members that the specification does not know are refused, because a misspelt
  * condition would notify too much or for ever nothing.
  */
-#include "core/regex.h"
+#include "api_take.h"
 #include "subscription_impl.h"
 #include <string.h>
 
@@ -15,104 +15,16 @@ enum { LEVEL_MAX = 8 }; /* of linked entities */
 
 const struct query_limits SUB_QUERY = {8192, 256, 16, LEVEL_MAX};
 
-struct taker {
-    struct arena *arena;
-    const struct ld_context *ctx;
-    struct error *e;
-    const char *where; /* for messages: "subscription", "notification", ... */
-    struct json out;
-};
-
-static bool refuse(struct taker *t, const char *member, const char *expected)
-{
-    error_set(t->e, ERR_INVALID, "%s: %s must be %s", t->where, member, expected);
-    return false;
-}
-
-/* A member's check and translation; t->out is what is stored. */
-typedef bool (*take_fn)(struct taker *t, const char *name, const struct json *v);
-
-struct member {
-    const char *name;
-    take_fn take; /* NULL: left out, because it is ours */
-};
-
-/* An object by its table of members. */
-static bool take_object(struct taker *t, const char *name, const struct json *v,
-                        const struct member *members, size_t n, struct json *out)
-{
-    VEC(struct json_member) list = VEC_INIT;
-    if (!json_is(v, JSON_OBJECT))
-        return refuse(t, name, "an object");
-    for (uint32_t i = 0; i < v->n; i++) {
-        struct str key = json_key(&v->members[i]);
-        size_t k = 0;
-        while (k < n && !str_eq(key, str_c(members[k].name)))
-            k++;
-        if (k == n) {
-            error_set(t->e, ERR_INVALID, "%s: unknown member \"%" STR_F "\"", t->where,
-                      STR_A(str_cut(key, 100)));
-            return false;
-        }
-        if (!members[k].take)
-            continue;
-        if (!members[k].take(t, members[k].name, &v->members[i].value))
-            return false;
-        *vec_push(t->arena, &list) = json_m(str_c(members[k].name), t->out);
-    }
-    *out = json_v_object(list.v, list.n);
-    return true;
-}
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))
 
 /* --- plain members --- */
-
-static bool take_text(struct taker *t, const char *name, const struct json *v)
-{
-    t->out = json_is(v, JSON_STRING) ? *v : json_v_null();
-    return (json_is(v, JSON_STRING) && v->n > 0) || refuse(t, name, "a text");
-}
-
-static bool take_uri(struct taker *t, const char *name, const struct json *v)
-{
-    t->out = *v;
-    return (json_is(v, JSON_STRING) && ld_is_uri(json_text(v))) || refuse(t, name, "a URI");
-}
-
-static bool take_bool(struct taker *t, const char *name, const struct json *v)
-{
-    t->out = *v;
-    return json_is_bool(v) || refuse(t, name, "true or false");
-}
-
-static bool take_instant(struct taker *t, const char *name, const struct json *v)
-{
-    int64_t at;
-    t->out = *v;
-    return (json_is(v, JSON_STRING) && datetime_parse(json_text(v), &at)) ||
-           refuse(t, name, "a date-time in UTC");
-}
-
-static bool take_seconds(struct taker *t, const char *name, const struct json *v)
-{
-    double d;
-    t->out = *v;
-    return (json_double(v, &d) && d > 0 && d <= 1e9) || refuse(t, name, "a positive number");
-}
-
-static bool take_millis(struct taker *t, const char *name, const struct json *v)
-{
-    double d;
-    t->out = *v;
-    return (json_double(v, &d) && d > 0 && d <= 1e9) || refuse(t, name, "a positive number");
-}
 
 static bool take_level(struct taker *t, const char *name, const struct json *v)
 {
     int64_t n;
     t->out = *v;
     return (json_i64(v, &n) && n >= 1 && n <= LEVEL_MAX) ||
-           refuse(t, name, "an integer from 1 to 8");
+           take_refuse(t, name, "an integer from 1 to 8");
 }
 
 static bool take_type(struct taker *t, const char *name, const struct json *v)
@@ -120,7 +32,7 @@ static bool take_type(struct taker *t, const char *name, const struct json *v)
     t->out = *v;
     if (json_is(v, JSON_STRING) && str_eq(json_text(v), S("Subscription")))
         return true;
-    return refuse(t, name, "\"Subscription\"");
+    return take_refuse(t, name, "\"Subscription\"");
 }
 
 /* --- lists --- */
@@ -147,26 +59,11 @@ struct str sub_map_names(struct arena *a, struct str text, const struct ld_conte
     return mapped;
 }
 
-static bool take_list(struct taker *t, const char *name, const struct json *v,
-                      bool (*item)(struct taker *, const char *, const struct json *))
-{
-    if (!json_is(v, JSON_ARRAY) || v->n == 0)
-        return refuse(t, name, "an array that is not empty");
-    struct json *items = ARENA_ARRAY(t->arena, struct json, v->n);
-    for (uint32_t i = 0; i < v->n; i++) {
-        if (!item(t, name, &v->items[i]))
-            return false;
-        items[i] = t->out;
-    }
-    t->out = json_v_array(items, v->n);
-    return true;
-}
-
 static bool name_item(struct taker *t, const char *name, const struct json *v)
 {
     struct str text = json_is(v, JSON_STRING) ? json_text(v) : STR_NONE;
     if (!text.n)
-        return refuse(t, name, "a list of names");
+        return take_refuse(t, name, "a list of names");
     t->out = json_v_str(entity_is_member(text) ? text : ld_expand(t->ctx, t->arena, text));
     return true;
 }
@@ -179,7 +76,7 @@ static bool take_names(struct taker *t, const char *name, const struct json *v)
 static bool attribute_item(struct taker *t, const char *name, const struct json *v)
 {
     if (entity_is_member(json_text(v)))
-        return refuse(t, name, "a list of attributes; pick takes id, type and scope too");
+        return take_refuse(t, name, "a list of attributes; pick takes id, type and scope too");
     return name_item(t, name, v);
 }
 
@@ -191,7 +88,7 @@ static bool take_attributes(struct taker *t, const char *name, const struct json
 static bool projection_item(struct taker *t, const char *name, const struct json *v)
 {
     if (!json_is(v, JSON_STRING) || !v->n)
-        return refuse(t, name, "a list of names, perhaps with {names of linked entities}");
+        return take_refuse(t, name, "a list of names, perhaps with {names of linked entities}");
     t->out = json_v_str(sub_map_names(t->arena, json_text(v), t->ctx, ld_expand));
     return true;
 }
@@ -220,9 +117,9 @@ static bool trigger_item(struct taker *t, const char *name, const struct json *v
     for (size_t i = 0; json_is(v, JSON_STRING) && i < COUNT(trigger_names); i++)
         if (str_eq(json_text(v), str_c(trigger_names[i].name)))
             return true;
-    return refuse(t, name,
-                  "a list of entityCreated, entityUpdated, entityDeleted, attributeCreated, "
-                  "attributeUpdated, attributeDeleted");
+    return take_refuse(t, name,
+                       "a list of entityCreated, entityUpdated, entityDeleted, attributeCreated, "
+                       "attributeUpdated, attributeDeleted");
 }
 
 static bool take_triggers(struct taker *t, const char *name, const struct json *v)
@@ -235,7 +132,7 @@ static bool dataset_item(struct taker *t, const char *name, const struct json *v
     t->out = *v;
     return (json_is(v, JSON_STRING) &&
             (ld_is_uri(json_text(v)) || str_eq(json_text(v), S("@none")))) ||
-           refuse(t, name, "a list of URIs or @none");
+           take_refuse(t, name, "a list of URIs or @none");
 }
 
 static bool take_datasets(struct taker *t, const char *name, const struct json *v)
@@ -253,7 +150,7 @@ static bool take_datasets(struct taker *t, const char *name, const struct json *
 static bool take_selection(struct taker *t, const char *name, const struct json *v)
 {
     if (!json_is(v, JSON_STRING) || v->n == 0)
-        return refuse(t, name, "an entity type or a selection of types");
+        return take_refuse(t, name, "an entity type or a selection of types");
     struct str text = sub_map_names(t->arena, json_text(v), t->ctx, ld_expand);
     if (!str_eq(text, S("*")) &&
         !query_parse_types(t->arena, text, ld_core(), &QUERY_DEFAULT, t->e))
@@ -262,40 +159,18 @@ static bool take_selection(struct taker *t, const char *name, const struct json 
     return true;
 }
 
-static bool id_item(struct taker *t, const char *name, const struct json *v)
-{
-    return take_uri(t, name, v);
-}
-
 static bool take_ids(struct taker *t, const char *name, const struct json *v)
 {
-    return json_is(v, JSON_ARRAY) ? take_list(t, name, v, id_item) : take_uri(t, name, v);
-}
-
-static bool take_pattern(struct taker *t, const char *name, const struct json *v)
-{
-    if (!take_text(t, name, v))
-        return false;
-    struct regex *r = regex_new(json_text(v), t->e);
-    regex_free(r);
-    return r != NULL;
+    return json_is(v, JSON_ARRAY) ? take_list(t, name, v, take_uri) : take_uri(t, name, v);
 }
 
 static bool entity_item(struct taker *t, const char *name, const struct json *v)
 {
-    static const struct member members[] = {{"id", take_ids},
-                                            {"idPattern", take_pattern},
-                                            {"type", take_selection}};
-    struct json out;
-    const char *where = t->where;
-    t->where = "entities";
-    if (!take_object(t, name, v, members, COUNT(members), &out))
-        return false;
-    if (!json_get(&out, S("type")))
-        return refuse(t, "each of them", "an object with a type");
-    t->where = where;
-    t->out = out;
-    return true;
+    static const struct take_member members[] = {{"id", take_ids},
+                                                 {"idPattern", take_pattern},
+                                                 {"type", take_selection}};
+    return take_object(t, name, v, members, COUNT(members)) &&
+           (json_get(&t->out, S("type")) || take_refuse(t, name, "objects with a type"));
 }
 
 static bool take_entities(struct taker *t, const char *name, const struct json *v)
@@ -332,7 +207,7 @@ static bool take_coordinates(struct taker *t, const char *name, const struct jso
     if (json_is(v, JSON_STRING))
         return take_text(t, name, v);
     t->out = json_v_str(json_to_text(t->arena, v));
-    return json_is(v, JSON_ARRAY) || refuse(t, name, "an array of numbers");
+    return json_is(v, JSON_ARRAY) || take_refuse(t, name, "an array of numbers");
 }
 
 static bool take_name(struct taker *t, const char *name, const struct json *v)
@@ -342,23 +217,20 @@ static bool take_name(struct taker *t, const char *name, const struct json *v)
 
 static bool take_geo(struct taker *t, const char *name, const struct json *v)
 {
-    static const struct member members[] = {{"geometry", take_text},
-                                            {"coordinates", take_coordinates},
-                                            {"georel", take_text},
-                                            {"geoproperty", take_name}};
-    struct json out;
+    static const struct take_member members[] = {{"geometry", take_text},
+                                                 {"coordinates", take_coordinates},
+                                                 {"georel", take_text},
+                                                 {"geoproperty", take_name}};
     struct geo_query geo;
-    t->where = "geoQ";
-    if (!take_object(t, name, v, members, COUNT(members), &out))
+    if (!take_object(t, name, v, members, COUNT(members)))
         return false;
-    t->where = "subscription";
+    struct json out = t->out;
     if (query_parse_geo(t->arena, json_text(json_get(&out, S("georel"))),
                         json_text(json_get(&out, S("geometry"))),
                         json_text(json_get(&out, S("coordinates"))),
                         json_text(json_get(&out, S("geoproperty"))), t->ctx, &geo, t->e))
         return false;
     geo_query_release(&geo);
-    t->out = out;
     return true;
 }
 
@@ -371,7 +243,7 @@ static bool one_of(struct taker *t, const char *name, const struct json *v, cons
     for (size_t i = 0; json_is(v, JSON_STRING) && i < n; i++)
         if (str_eq(json_text(v), str_c(set[i])))
             return true;
-    return refuse(t, name, expected);
+    return take_refuse(t, name, expected);
 }
 
 static bool take_format(struct taker *t, const char *name, const struct json *v)
@@ -428,14 +300,11 @@ static bool header_ok(struct str name, struct str value)
 
 static bool pair_item(struct taker *t, const char *name, const struct json *v)
 {
-    static const struct member members[] = {{"key", take_text}, {"value", take_text}};
-    struct json out;
-    if (!take_object(t, name, v, members, COUNT(members), &out))
+    static const struct take_member members[] = {{"key", take_text}, {"value", take_text}};
+    if (!take_object(t, name, v, members, COUNT(members)))
         return false;
-    if (!json_get(&out, S("key")) || !json_get(&out, S("value")))
-        return refuse(t, name, "a list of objects with key and value");
-    t->out = out;
-    return true;
+    return (json_get(&t->out, S("key")) && json_get(&t->out, S("value"))) ||
+           take_refuse(t, name, "a list of objects with key and value");
 }
 
 static bool take_pairs(struct taker *t, const char *name, const struct json *v)
@@ -445,23 +314,16 @@ static bool take_pairs(struct taker *t, const char *name, const struct json *v)
 
 static bool take_endpoint(struct taker *t, const char *name, const struct json *v)
 {
-    static const struct member members[] = {
-        {"uri", take_endpoint_uri},   {"accept", take_accept},      {"timeout", take_millis},
-        {"receiverInfo", take_pairs}, {"notifierInfo", take_pairs}, {"cooldown", take_millis}};
-    struct json out;
-    t->where = "endpoint";
-    if (!take_object(t, name, v, members, COUNT(members), &out))
-        return false;
-    if (!json_get(&out, S("uri")))
-        return refuse(t, "uri", "present");
-    t->where = "notification";
-    t->out = out;
-    return true;
+    static const struct take_member members[] = {
+        {"uri", take_endpoint_uri},   {"accept", take_accept},      {"timeout", take_positive},
+        {"receiverInfo", take_pairs}, {"notifierInfo", take_pairs}, {"cooldown", take_positive}};
+    return take_object(t, name, v, members, COUNT(members)) &&
+           (json_get(&t->out, S("uri")) || take_refuse(t, name, "an object with uri"));
 }
 
 static bool take_notification(struct taker *t, const char *name, const struct json *v)
 {
-    static const struct member members[] = {
+    static const struct take_member members[] = {
         {"attributes", take_attributes},
         {"pick", take_projection},
         {"omit", take_projection},
@@ -478,15 +340,8 @@ static bool take_notification(struct taker *t, const char *name, const struct js
         {"lastSuccess", NULL},
         {"lastFailure", NULL},
     };
-    struct json out;
-    t->where = "notification";
-    if (!take_object(t, name, v, members, COUNT(members), &out))
-        return false;
-    if (!json_get(&out, S("endpoint")))
-        return refuse(t, "endpoint", "present");
-    t->where = "subscription";
-    t->out = out;
-    return true;
+    return take_object(t, name, v, members, COUNT(members)) &&
+           (json_get(&t->out, S("endpoint")) || take_refuse(t, name, "an object with endpoint"));
 }
 
 /* --- the whole --- */
@@ -506,10 +361,10 @@ static bool take_version(struct taker *t, const char *name, const struct json *v
     int version;
     t->out = *v;
     return (json_is(v, JSON_STRING) && entity_version_parse(json_text(v), &version)) ||
-           refuse(t, name, "a version such as 1.6");
+           take_refuse(t, name, "a version such as 1.6");
 }
 
-static const struct member subscription_members[] = {
+static const struct take_member subscription_members[] = {
     {"id", take_uri},
     {"type", take_type},
     {"subscriptionName", take_text},
@@ -517,7 +372,7 @@ static const struct member subscription_members[] = {
     {"entities", take_entities},
     {"watchedAttributes", take_names},
     {"notificationTrigger", take_triggers},
-    {"timeInterval", take_seconds},
+    {"timeInterval", take_positive},
     {"q", take_q},
     {"geoQ", take_geo},
     {"csf", take_csf},
@@ -525,7 +380,7 @@ static const struct member subscription_members[] = {
     {"isActive", take_bool},
     {"notification", take_notification},
     {"expiresAt", take_instant},
-    {"throttling", take_seconds},
+    {"throttling", take_positive},
     {"lang", take_text},
     {"datasetId", take_datasets},
     {"jsonldContext", take_uri},
@@ -570,13 +425,18 @@ const struct json *sub_expand(struct arena *a, const struct json *payload, bool 
     struct json *out = ARENA_NEW(a, struct json), kept;
     struct json_member *gone = NULL;
     size_t n_gone = 0;
-    if (patch && json_is(payload, JSON_OBJECT)) {
+    if (!json_is(payload, JSON_OBJECT)) {
+        error_set(e, ERR_INVALID, "a subscription must be an object");
+        return NULL;
+    }
+    if (patch) {
         kept = split_removed(a, payload, &gone, &n_gone);
         payload = &kept;
     }
-    if (!take_object(&t, "a subscription", payload, subscription_members,
-                     COUNT(subscription_members), out))
+    if (!take_object(&t, "subscription", payload, subscription_members,
+                     COUNT(subscription_members)))
         return NULL;
+    *out = t.out;
     for (size_t i = 0; i < n_gone; i++)
         *out = json_with(a, out, json_key(&gone[i]), json_v_null());
     return out;

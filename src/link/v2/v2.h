@@ -196,6 +196,12 @@ bool v2_limits(struct api *c, int64_t *limit, int64_t *offset);
 bool v2_param(struct api *c, const char *name, const char *what, struct str *out);
 /* As api_reader(); *there is false for a tenant that nobody wrote to. */
 struct store_conn *v2_reader(struct api *c, int64_t *tenant, bool *there);
+/* Give a list of documents, or one of them (empty: "missing" says that it is not there), or what
+ * went wrong with reading them (NULL: nothing). The buffer is released. */
+enum http_answer v2_answer_list(struct api *c, struct buf *list, const struct error *e,
+                                int64_t count);
+enum http_answer v2_answer_one(struct api *c, struct buf *one, const struct error *e,
+                               const char *missing);
 
 struct v2_found {
     size_t n; /* entities that match */

@@ -341,3 +341,32 @@ enum err v2_find(struct store_conn *c, struct arena *a, int64_t tenant, struct s
     }
     return err;
 }
+
+/* --- answers about documents --- */
+
+enum http_answer v2_answer_list(struct api *c, struct buf *list, const struct error *e,
+                                int64_t count)
+{
+    struct str body = buf_dup(list, c->arena);
+    buf_release(list);
+    if (e)
+        return api_fail(c, e);
+    response_body(c->req, c->res, 200, "application/json", body);
+    if (api_option(c, "options", "count"))
+        response_header(c->req, c->res, "Fiware-Total-Count",
+                        str_printf(c->arena, "%lld", (long long)count));
+    return HTTP_DONE;
+}
+
+enum http_answer v2_answer_one(struct api *c, struct buf *one, const struct error *e,
+                               const char *missing)
+{
+    struct str body = buf_dup(one, c->arena);
+    buf_release(one);
+    if (e)
+        return api_fail(c, e);
+    if (!body.n)
+        return api_fail_text(c, ERR_NOT_FOUND, "%s", missing);
+    response_body(c->req, c->res, 200, "application/json", body);
+    return HTTP_DONE;
+}

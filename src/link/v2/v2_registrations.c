@@ -258,15 +258,7 @@ static enum http_answer read_list(struct request *req, struct response *res, voi
         store_read_done(conn);
     }
     json_w_end(&w);
-    if (err)
-        api_fail(&c, &e);
-    else
-        response_body(req, res, 200, "application/json", buf_dup(&out, c.arena));
-    buf_release(&out);
-    if (!err && api_option(&c, "options", "count"))
-        response_header(req, res, "Fiware-Total-Count",
-                        str_printf(c.arena, "%lld", (long long)count));
-    return HTTP_DONE;
+    return v2_answer_list(&c, &out, err ? &e : NULL, count);
 }
 
 static enum http_answer read_one(struct request *req, struct response *res, void *ctx)
@@ -290,14 +282,7 @@ static enum http_answer read_one(struct request *req, struct response *res, void
         show_row(&c, &w, &r);
     enum err err = store_end(&r, &e);
     store_read_done(conn);
-    struct str body = buf_dup(&out, c.arena);
-    buf_release(&out);
-    if (err)
-        return api_fail(&c, &e);
-    if (!body.n)
-        return api_fail_text(&c, ERR_NOT_FOUND, NO_REGISTRATION);
-    response_body(req, res, 200, "application/json", body);
-    return HTTP_DONE;
+    return v2_answer_one(&c, &out, err ? &e : NULL, NO_REGISTRATION);
 }
 
 /* --- writing --- */

@@ -2,6 +2,8 @@
 #include "subscription_write.h"
 #include "v2_notify.h"
 
+#define NO_SUBSCRIPTION "The requested subscription has not been found. Check id"
+
 /* --- reading --- */
 
 /* Paused ones are inactive; one whose last attempt failed is failed. */
@@ -87,21 +89,7 @@ static enum http_answer read_list(struct request *req, struct response *res, voi
     json_w_end(&w);
     if (conn)
         store_read_done(conn);
-    if (err)
-        api_fail(&c, &e);
-    else
-        response_body(req, res, 200, "application/json", buf_dup(&out, c.arena));
-    buf_release(&out);
-    if (!err && api_option(&c, "options", "count"))
-        response_header(req, res, "Fiware-Total-Count",
-                        str_printf(c.arena, "%lld", (long long)p.count));
-    return HTTP_DONE;
-}
-
-static enum http_answer no_subscription(struct api *c)
-{
-    return api_fail_text(c, ERR_NOT_FOUND,
-                         "The requested subscription has not been found. Check id");
+    return v2_answer_list(&c, &out, err ? &e : NULL, p.count);
 }
 
 static enum http_answer read_one(struct request *req, struct response *res, void *ctx)
@@ -117,7 +105,7 @@ static enum http_answer read_one(struct request *req, struct response *res, void
         return c.answer;
     struct store_conn *conn = v2_reader(&c, &tenant, &there);
     if (!conn)
-        return there ? c.answer : no_subscription(&c);
+        return there ? c.answer : api_fail_text(&c, ERR_NOT_FOUND, NO_SUBSCRIPTION);
     struct json_writer w = json_writer(&out);
     store_query(conn, &r,
                 "SELECT id, doc FROM subscription WHERE tenant = $1 AND id = $2"
@@ -127,14 +115,7 @@ static enum http_answer read_one(struct request *req, struct response *res, void
         show_row(&c, &w, &r, tenant);
     enum err err = store_end(&r, &e);
     store_read_done(conn);
-    struct str body = buf_dup(&out, c.arena);
-    buf_release(&out);
-    if (err)
-        return api_fail(&c, &e);
-    if (!body.n)
-        return no_subscription(&c);
-    response_body(req, res, 200, "application/json", body);
-    return HTTP_DONE;
+    return v2_answer_one(&c, &out, err ? &e : NULL, NO_SUBSCRIPTION);
 }
 
 /* --- writing --- */
