@@ -221,6 +221,7 @@ for (const from of engines)
             const nodes = async () => (await must(c.get('/link/v1/sync/nodes'), 200)).json.nodes;
             const session = (token) => c.post('/link/v1/sync/sessions', { node: 'aaaa' }, { headers: { Authorization: `Bearer ${token}` } });
             assert.deepEqual(await nodes(), [{ name: 'shelter-1' }]);
+            assert.match((await must(c.get('/en/console/nodes'), 200)).text, /shelter-1(?:(?!<\/tr>)[^])*<td class="time">–<\/td>/);
             for (const token of [nodeToken, '0']) assert.equal((await session(token)).status, 401);
             const enrolled = (await must(c.post('/link/v1/sync/nodes', { name: 'shelter-1' }), 201)).json;
             assert.deepEqual((await nodes()).map((n) => [n.name, !!n.enrolledAt]), [['shelter-1', true]]);
@@ -247,9 +248,11 @@ test('a damaged line is refused by its number and nothing has changed', () => {
     const entity = lines.findIndex((l) => l.startsWith('{"kind":"entity"') && l.includes('urn:x:room-7"'));
     const history = lines.findIndex((l) => l.startsWith('{"kind":"history"'));
     const snapshot = lines.findIndex((l) => l.startsWith('{"kind":"snapshot"'));
+    const node = lines.findIndex((l) => l.startsWith('{"kind":"node"'));
     const damages = [
         [snapshot, (l) => l.replace('"space":"snapshot:', '"space":"'), /line N: no snapshot/], [snapshot, (l) => l.replace(/"id":"[^"]*"/, '"id":null'), /line N: no snapshot/],
         [snapshot, (l) => l.replace('"tenant":""', '"tenant":"none"'), /line N: a tenant/],
+        ...['null', '""', '"upstream"'].map((name) => [node, (l) => l.replace('"shelter-1"', name), /line N: no node/]),
         [entity, (l) => l.slice(0, -20), /line N: /], [entity, (l) => l.replace('"id":"urn:x:room-7"', '"id":"urn:x:room-8"'), /line N: doc is not/],
         [entity, (l) => l.replace(/"version":\d+/, '"version":"x"'), /line N: entity: "version"/], [entity, () => '{"kind":"entity"}', /line N: entity: "tenant"/],
         [history, (l) => l.replace(/"time":"[^"]*"/, '"time":"yesterday"'), /line N: history: "time"/], [history, (l) => l.replace('"tenant":""', '"tenant":"none"'), /line N: a tenant/],

@@ -90,8 +90,7 @@ bool take_positive(struct taker *t, const char *name, const struct json *v)
 {
     double d;
     t->out = *v;
-    return (json_double(v, &d) && d > 0 && d <= 1e9) ||
-           take_refuse(t, name, "a number greater than 0");
+    return (json_double(v, &d) && d > 0 && d <= 1e9) || take_refuse(t, name, "a positive number");
 }
 
 bool take_pattern(struct taker *t, const char *name, const struct json *v)

@@ -28,8 +28,7 @@ enum err nodes_enroll(struct store_conn *c, struct arena *a, struct str name, in
         return error_set(e, ERR_INVALID,
                          "the name of a node: 1 to 64 letters, digits, '-', '_' and '.'");
     enum err err = store_get_int(
-        c, &there,
-        "SELECT 1 FROM sync_node WHERE name = $1 AND (token <> '' OR name = 'upstream')",
+        c, &there, "SELECT 1 FROM sync_node WHERE name = $1 AND (token <> '' OR name = 'upstream')",
         SV(SV_TEXT(name)), NULL);
     if (!err)
         return error_set(e, ERR_EXISTS, "node %" STR_F " is enrolled already", STR_A(name));

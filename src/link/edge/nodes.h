@@ -10,8 +10,7 @@
 #include "sync.h"
 
 /* Inside a change: enrol a node, also one that must be enrolled again; its token, in the arena.
- * ERR_EXISTS, ERR_INVALID (a name is 1 to
- * 64 letters, digits, '-', '_' and '.'). */
+ * ERR_EXISTS, ERR_INVALID (a name is 1 to 64 letters, digits, '-', '_' and '.'). */
 enum err nodes_enroll(struct store_conn *c, struct arena *a, struct str name, int64_t now,
                       struct str *token, struct error *e);
 /* Inside a change. ERR_NOT_FOUND. */

@@ -229,6 +229,13 @@ static bool is_of_tenant(const struct record_kind *k)
     return k != &kinds[RECORD_TENANT] && k != &kinds[RECORD_CONTEXT] && k != &kinds[RECORD_NODE];
 }
 
+/* "upstream" would be the city of this store, see edge/nodes.h. */
+static enum err check_node(const struct json *row, struct error *e)
+{
+    struct str name = text_of(json_get(row, S("name")));
+    return name.n && !str_eq(name, S("upstream")) ? OK : error_set(e, ERR_INVALID, "no node");
+}
+
 /* The space of a snapshot that was made behind its turn. */
 static bool came_later(struct restoring *x, struct str tenant)
 {
@@ -241,6 +248,8 @@ static enum err check_tenant(struct restoring *x, const struct record_kind *k,
 {
     if (k == &kinds[RECORD_TENANT])
         return add_tenant(x, row, text_of(json_get(row, S("name"))), e);
+    if (k == &kinds[RECORD_NODE])
+        return check_node(row, e);
     struct str name = text_of(json_get(row, S("tenant")));
     if (!is_of_tenant(k) || came_later(x, name))
         return OK;

@@ -51,8 +51,8 @@ static enum err take_entity(struct arena *a, struct orion_entity *x, const struc
         return refuse(x, "it has no id or no type");
     if (take_path(a, x, entity, asked))
         return ERR_INVALID;
-    bool named = !v2_check_id(x->id, "entity id", &x->why) &&
-                 !v2_check_id(x->type, "entity type", &x->why);
+    bool named =
+        !v2_check_id(x->id, "entity id", &x->why) && !v2_check_id(x->type, "entity type", &x->why);
     if (named && !v2_attrs_in(a, x->body, true, false, true, &x->input, &x->why))
         return OK;
     if (named)
