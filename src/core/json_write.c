@@ -1,3 +1,4 @@
+#include "core/datetime.h"
 #include "core/json.h"
 
 #include "json_scan.h"
@@ -290,4 +291,11 @@ void json_w_kbool(struct json_writer *w, struct str key, bool v)
 {
     json_w_key(w, key);
     json_w_bool(w, v);
+}
+
+void json_w_ktime(struct json_writer *w, struct str key, int64_t instant)
+{
+    char text[DATETIME_MAX];
+    if (instant)
+        json_w_kstr(w, key, str_n(text, datetime_format(instant, text)));
 }

@@ -630,13 +630,6 @@ enum fresh_state freshness_of(struct freshness *f, int64_t tenant, const struct 
 
 /* --- the route --- */
 
-static void write_time(struct json_writer *w, struct str key, int64_t at)
-{
-    char text[DATETIME_MAX];
-    if (at)
-        json_w_kstr(w, key, str_n(text, datetime_format(at, text)));
-}
-
 struct listing {
     struct arena *arena;
     struct json_writer w;
@@ -655,8 +648,8 @@ static bool write_source(void *ctx, const struct source_status *s)
         json_w_kstr(&l->w, S("name"), s->name);
     json_w_kstr(&l->w, S("type"), ld_compact(ld_core(), l->arena, s->type));
     json_w_ki64(&l->w, S("updateInterval"), s->interval_us / SECOND_US);
-    write_time(&l->w, S("lastUpdate"), s->last_update);
-    write_time(&l->w, S("staleSince"), s->stale_since);
+    json_w_ktime(&l->w, S("lastUpdate"), s->last_update);
+    json_w_ktime(&l->w, S("staleSince"), s->stale_since);
     json_w_kstr(&l->w, S("status"), states[s->state]);
     json_w_end(&l->w);
     return true;

@@ -446,13 +446,6 @@ void access_flush_uses(struct access *x)
 
 /* --- listing --- */
 
-static void key_time(struct json_writer *w, const char *name, int64_t at)
-{
-    char text[DATETIME_MAX];
-    if (at)
-        json_w_kstr(w, str_c(name), str_n(text, datetime_format(at, text)));
-}
-
 static void key_json(struct json_writer *w, struct arena *a, struct str name, struct str text)
 {
     const struct json *v = json_parse(a, str_dup(a, text), &JSON_DEFAULT, NULL);
@@ -481,10 +474,10 @@ enum err access_list_keys(struct link *l, struct str tenant, struct buf *out, st
             json_w_kstr(&w, S("name"), store_text(&r, 0));
             key_json(&w, &a, S("policies"), store_text(&r, 1));
             key_json(&w, &a, S("quota"), store_text(&r, 2));
-            key_time(&w, "createdAt", store_int(&r, 3));
-            key_time(&w, "expiresAt", store_int(&r, 4));
-            key_time(&w, "revokedAt", store_int(&r, 5));
-            key_time(&w, "lastUsed", store_int(&r, 6));
+            json_w_ktime(&w, S("createdAt"), store_int(&r, 3));
+            json_w_ktime(&w, S("expiresAt"), store_int(&r, 4));
+            json_w_ktime(&w, S("revokedAt"), store_int(&r, 5));
+            json_w_ktime(&w, S("lastUsed"), store_int(&r, 6));
             json_w_end(&w);
         }
         err = store_end(&r, e);
@@ -514,7 +507,7 @@ enum err access_list_policies(struct link *l, struct str tenant, struct buf *out
             json_w_object(&w);
             json_w_kstr(&w, S("name"), store_text(&r, 0));
             json_w_ki64(&w, S("version"), store_int(&r, 1));
-            key_time(&w, "at", store_int(&r, 3));
+            json_w_ktime(&w, S("at"), store_int(&r, 3));
             if (!store_is_null(&r, 4))
                 json_w_kstr(&w, S("actor"), store_text(&r, 4));
             if (!store_is_null(&r, 2))

@@ -242,13 +242,6 @@ void edge_look(struct edge *g, struct edge_status *out)
     pthread_mutex_unlock(&g->lock);
 }
 
-static void w_time(struct json_writer *w, struct str key, int64_t at)
-{
-    char text[DATETIME_MAX];
-    if (at)
-        json_w_kstr(w, key, str_n(text, datetime_format(at, text)));
-}
-
 void edge_write(struct edge *g, struct json_writer *w)
 {
     struct edge_status s;
@@ -261,8 +254,8 @@ void edge_write(struct edge *g, struct json_writer *w)
     json_w_kstr(w, S("state"), str_c(edge_state_names[s.state]));
     if (s.error[0])
         json_w_kstr(w, S("error"), str_c(s.error));
-    w_time(w, S("lastContact"), s.contact);
-    w_time(w, S("verifiedAt"), s.verified);
+    json_w_ktime(w, S("lastContact"), s.contact);
+    json_w_ktime(w, S("verifiedAt"), s.verified);
     json_w_ki64(w, S("waiting"), s.waiting);
     json_w_ki64(w, S("behind"), s.behind);
     json_w_ki64(w, S("clockOffsetMs"), s.offset_us / 1000);

@@ -484,13 +484,6 @@ static enum http_answer get_digest(struct request *req, struct response *res, vo
 
 /* --- nodes --- */
 
-static void w_time(struct json_writer *w, struct str key, int64_t at)
-{
-    char text[DATETIME_MAX];
-    if (at)
-        json_w_kstr(w, key, str_n(text, datetime_format(at, text)));
-}
-
 struct listing {
     struct json_writer w;
     int64_t newest;
@@ -503,8 +496,8 @@ static void w_node(void *ctx, const struct node_status *n)
     json_w_kstr(&l->w, S("name"), n->name);
     if (n->node.p)
         json_w_kstr(&l->w, S("node"), n->node);
-    w_time(&l->w, S("enrolledAt"), n->created);
-    w_time(&l->w, S("lastContact"), n->contact);
+    json_w_ktime(&l->w, S("enrolledAt"), n->created);
+    json_w_ktime(&l->w, S("lastContact"), n->contact);
     if (n->contact) {
         json_w_ki64(&l->w, S("received"), n->received);
         json_w_ki64(&l->w, S("behind"), l->newest - n->acked);

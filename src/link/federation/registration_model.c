@@ -619,13 +619,6 @@ static void write_information(struct json_writer *w, struct arena *a, const stru
     json_w_end(w);
 }
 
-static void write_instant(struct json_writer *w, struct str key, int64_t at)
-{
-    char text[DATETIME_MAX];
-    if (at)
-        json_w_kstr(w, key, str_n(text, datetime_format(at, text)));
-}
-
 static void write_counters(struct json_writer *w, const struct reg_counters *n)
 {
     if (!n->sent)
@@ -633,8 +626,8 @@ static void write_counters(struct json_writer *w, const struct reg_counters *n)
     json_w_kstr(w, S("status"), n->last_failure > n->last_success ? S("failed") : S("ok"));
     json_w_ki64(w, S("timesSent"), n->sent);
     json_w_ki64(w, S("timesFailed"), n->failed);
-    write_instant(w, S("lastSuccess"), n->last_success);
-    write_instant(w, S("lastFailure"), n->last_failure);
+    json_w_ktime(w, S("lastSuccess"), n->last_success);
+    json_w_ktime(w, S("lastFailure"), n->last_failure);
 }
 
 /* Without what is sent to the source as a secret, or may be one. */
@@ -667,8 +660,8 @@ void reg_write(struct buf *out, struct arena *a, const struct json *doc, const s
     }
     write_counters(&w, &v->counters);
     if (v->sys_attrs) {
-        write_instant(&w, S("createdAt"), v->created);
-        write_instant(&w, S("modifiedAt"), v->modified);
+        json_w_ktime(&w, S("createdAt"), v->created);
+        json_w_ktime(&w, S("modifiedAt"), v->modified);
     }
     if (v->with_context) {
         json_w_key(&w, S("@context"));

@@ -8,13 +8,6 @@ enum { WAITING_MAX = 100, WAITING_ROWS = 20000, DEEDS = 100, REASON_MAX = 1000 }
 
 /* --- showing --- */
 
-static void write_time(struct json_writer *w, struct str key, int64_t at)
-{
-    char text[DATETIME_MAX];
-    if (at)
-        json_w_kstr(w, key, str_n(text, datetime_format(at, text)));
-}
-
 static void answer(struct api *c, struct buf *out)
 {
     response_body(c->req, c->res, 200, "application/json", buf_dup(out, c->arena));
@@ -61,7 +54,7 @@ static void write_status(struct json_writer *w, struct store_conn *c, int64_t no
     json_w_ki64(w, S("cursor"), st->cursor);
     json_w_ki64(w, S("lag"), st->lag);
     if (since) {
-        write_time(w, S("waitingSince"), since);
+        json_w_ktime(w, S("waitingSince"), since);
         json_w_ki64(w, S("lagSeconds"), now > since ? (now - since) / SECOND_US : 0);
     }
     json_w_ki64(w, S("delivered"), st->sent);
@@ -70,11 +63,11 @@ static void write_status(struct json_writer *w, struct store_conn *c, int64_t no
     json_w_ki64(w, S("refusals"), st->refusals);
     json_w_ki64(w, S("skipped"), st->skipped);
     json_w_ki64(w, S("gaps"), st->gaps);
-    write_time(w, S("lastSuccess"), st->last_success);
-    write_time(w, S("lastFailure"), st->last_failure);
+    json_w_ktime(w, S("lastSuccess"), st->last_success);
+    json_w_ktime(w, S("lastFailure"), st->last_failure);
     if (st->last_error.n)
         json_w_kstr(w, S("lastError"), st->last_error);
-    write_time(w, S("nextAttempt"), st->next_attempt);
+    json_w_ktime(w, S("nextAttempt"), st->next_attempt);
 }
 
 static enum http_answer list_all(struct request *req, struct response *res, void *ctx)
@@ -106,7 +99,7 @@ static void write_deed(void *ctx, const struct delivery_deed *d)
 {
     struct json_writer *w = ctx;
     json_w_object(w);
-    write_time(w, S("at"), d->at);
+    json_w_ktime(w, S("at"), d->at);
     json_w_kstr(w, S("action"), d->action);
     json_w_ki64(w, S("from"), d->from);
     json_w_ki64(w, S("to"), d->to);
@@ -178,7 +171,7 @@ static void write_waiting(void *ctx, const struct delivery_waiting *x)
                   : NULL;
     json_w_object(w);
     json_w_ki64(w, S("position"), x->seq);
-    write_time(w, S("at"), x->at);
+    json_w_ktime(w, S("at"), x->at);
     json_w_kstr(w, S("entity"), x->entity);
     json_w_kstr(w, S("type"), ld_compact(call->ctx, call->arena, x->type));
     json_w_kstr(w, S("change"), ops[x->op]);

@@ -581,13 +581,6 @@ static void write_member(struct json_writer *w, struct arena *a, const struct js
     }
 }
 
-static void write_instant(struct json_writer *w, struct str key, int64_t at)
-{
-    char text[DATETIME_MAX];
-    if (at)
-        json_w_kstr(w, key, str_n(text, datetime_format(at, text)));
-}
-
 static void write_notification(struct json_writer *w, struct arena *a, const struct json *n,
                                const struct sub_counters *c, const struct ld_context *ctx)
 {
@@ -599,9 +592,9 @@ static void write_notification(struct json_writer *w, struct arena *a, const str
         json_w_ki64(w, S("timesSent"), c->sent);
         if (c->failed)
             json_w_ki64(w, S("timesFailed"), c->failed);
-        write_instant(w, S("lastNotification"), c->last_notification);
-        write_instant(w, S("lastSuccess"), c->last_success);
-        write_instant(w, S("lastFailure"), c->last_failure);
+        json_w_ktime(w, S("lastNotification"), c->last_notification);
+        json_w_ktime(w, S("lastSuccess"), c->last_success);
+        json_w_ktime(w, S("lastFailure"), c->last_failure);
     }
     json_w_end(w);
 }
@@ -646,8 +639,8 @@ void sub_write(struct buf *out, struct arena *a, const struct json *doc,
     }
     json_w_kstr(&w, S("status"), str_c(status));
     if (sys_attrs) {
-        write_instant(&w, S("createdAt"), created);
-        write_instant(&w, S("modifiedAt"), modified);
+        json_w_ktime(&w, S("createdAt"), created);
+        json_w_ktime(&w, S("modifiedAt"), modified);
     }
     if (with_context) {
         json_w_key(&w, S("@context"));

@@ -133,13 +133,6 @@ const struct json *v2_registration_doc(struct arena *a, const struct json *body,
 
 /* --- showing --- */
 
-static void write_time(struct json_writer *w, struct str key, int64_t at)
-{
-    char text[DATETIME_MAX];
-    if (at)
-        json_w_kstr(w, key, str_n(text, datetime_format(at, text)));
-}
-
 static void write_member(struct json_writer *w, struct str key, const struct json *v)
 {
     if (!v)
@@ -205,7 +198,7 @@ static void show_row(struct api *c, struct json_writer *w, const struct store_ro
     json_w_object(w);
     json_w_kstr(w, S("id"), store_text(r, 0));
     write_member(w, S("description"), json_get(doc, S("description")));
-    write_time(w, S("expires"), expires);
+    json_w_ktime(w, S("expires"), expires);
     write_data(w, json_get(doc, S("dataProvided")));
     write_provider(w, json_get(doc, S("provider")));
     json_w_kstr(w, S("status"), status_of(doc, &n, expires, clock_now(c->link->clock)));
@@ -213,9 +206,9 @@ static void show_row(struct api *c, struct json_writer *w, const struct store_ro
         json_w_key(w, S("forwardingInformation"));
         json_w_object(w);
         json_w_ki64(w, S("timesSent"), n.sent);
-        write_time(w, S("lastForwarding"), n.last);
-        write_time(w, S("lastSuccess"), n.success);
-        write_time(w, S("lastFailure"), n.failure);
+        json_w_ktime(w, S("lastForwarding"), n.last);
+        json_w_ktime(w, S("lastSuccess"), n.success);
+        json_w_ktime(w, S("lastFailure"), n.failure);
         json_w_end(w);
     }
     json_w_end(w);

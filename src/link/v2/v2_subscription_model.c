@@ -540,13 +540,6 @@ enum err v2_sub_check(struct arena *a, const struct json *doc, struct error *e)
 
 /* --- showing --- */
 
-static void write_time(struct json_writer *w, struct str key, int64_t at)
-{
-    char text[DATETIME_MAX];
-    if (at)
-        json_w_kstr(w, key, str_n(text, datetime_format(at, text)));
-}
-
 static void write_member(struct json_writer *w, const struct json *object, struct str key)
 {
     const struct json *v = json_get(object, key);
@@ -585,11 +578,11 @@ static void write_counters(struct json_writer *w, const struct v2_sub_shown *s, 
         json_w_ki64(w, S("timesSent"), s->n.sent);
     if (s->n.fails)
         json_w_ki64(w, S("failsCounter"), s->n.fails);
-    write_time(w, S("lastNotification"), s->n.last_notification);
-    write_time(w, S("lastFailure"), s->n.last_failure);
+    json_w_ktime(w, S("lastNotification"), s->n.last_notification);
+    json_w_ktime(w, S("lastFailure"), s->n.last_failure);
     if (http && s->n.last_failure && s->error.n && str_is_utf8(s->error))
         json_w_kstr(w, S("lastFailureReason"), s->error);
-    write_time(w, S("lastSuccess"), s->n.last_success);
+    json_w_ktime(w, S("lastSuccess"), s->n.last_success);
     if (http && s->n.success_code)
         json_w_ki64(w, S("lastSuccessCode"), s->n.success_code);
 }
@@ -643,7 +636,7 @@ void v2_sub_show(struct json_writer *w, struct arena *a, const struct v2_sub_sho
     json_w_kstr(w, S("id"), s->id);
     write_member(w, s->doc, S("description"));
     if (v2_datetime(a, expires, &expires) && datetime_parse(expires, &at))
-        write_time(w, S("expires"), at);
+        json_w_ktime(w, S("expires"), at);
     json_w_kstr(w, S("status"), s->status);
     write_subject(w, json_get(s->doc, S("subject")));
     write_notification(w, a, s);

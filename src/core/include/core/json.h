@@ -213,5 +213,7 @@ void json_w_null(struct json_writer *w);
 void json_w_kstr(struct json_writer *w, struct str key, struct str v);
 void json_w_ki64(struct json_writer *w, struct str key, int64_t v);
 void json_w_kbool(struct json_writer *w, struct str key, bool v);
+/* An instant (datetime.h) as text in UTC; nothing when it is 0. */
+void json_w_ktime(struct json_writer *w, struct str key, int64_t instant);
 
 #endif
